@@ -1,0 +1,1 @@
+"""Drawing the experiments of the papers: synthetic features with known geometry."""

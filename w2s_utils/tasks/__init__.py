@@ -1,0 +1,1 @@
+"""Real data: the registry of data sets and the representations built on them."""

@@ -1,0 +1,1 @@
+"""What the two papers prove, as pure functions of arrays and numbers."""
