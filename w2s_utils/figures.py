@@ -1,0 +1,185 @@
+"""One style for every figure, and figures that keep their data, caption and alternative text.
+
+`show` displays a figure together with a record of what it is; after a run `promote` copies the
+record into the cell's metadata, where MyST-NB finds the caption, the name and the alternative
+text. A figure without them is refused, so none reaches a page.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import html
+import io
+import re
+from collections.abc import Mapping
+from itertools import zip_longest
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+import w2s_utils
+
+RECORD = "w2s_figure"
+
+# Okabe and Ito's colour-blind-safe palette, without its yellow, which vanishes on white.
+TEACHER = "#D55E00"
+STUDENT = "#0072B2"
+BASELINE = "#56B4E9"
+CEILING = "#009E73"
+THEORY = "#000000"
+BOUND = "#777777"
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#777777")
+
+STYLE: dict[str, Any] = {
+    "axes.grid": True,
+    "axes.prop_cycle": mpl.cycler(color=PALETTE),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 11,
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 100,
+    "figure.figsize": (6.4, 4.0),
+    "font.size": 11,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.6,
+    "legend.fontsize": 10,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.5,
+    "savefig.transparent": True,
+}
+
+
+def use_style() -> None:
+    """Set matplotlib's defaults to the book's style, for the running kernel."""
+    mpl.rcParams.update(STYLE)
+
+
+def show(
+    figure: Figure,
+    *,
+    name: str,
+    caption: str,
+    alt: str,
+    data: Mapping[str, ArrayLike],
+    dense: bool = False,
+    invertible: bool = True,
+) -> None:
+    """Display a figure with its caption, alternative text and the data behind it.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        Closed afterwards.
+    name : str
+        Label for cross references, ``"fig-"`` and lower-case words joined by hyphens.
+    caption : str
+        MyST markdown; numbers in it should be computed.
+    alt : str
+        What a reader who cannot see the figure needs to know.
+    data : mapping of str to array_like
+        The columns behind the figure; shorter columns are padded with blanks in the CSV.
+    dense : bool
+        Draw as PNG: for thousands of points or pixels SVG is larger.
+    invertible : bool
+        Whether inverting the lightness gives a good dark-mode figure; false for heat maps.
+
+    Raises
+    ------
+    ValueError
+        If the name is malformed, or caption, alt or data are empty.
+    """
+    if not re.fullmatch(r"fig-[a-z0-9]+(-[a-z0-9]+)*", name):
+        raise ValueError(f"name: expected 'fig-' and lower-case words with hyphens, got {name!r}")
+    for argument, value in (("caption", caption), ("alt", alt)):
+        if not value.strip():
+            raise ValueError(f"{argument}: figure {name} needs one, got an empty text")
+    if not data:
+        raise ValueError(f"data: figure {name} needs the columns behind it, got none")
+    record = {
+        "name": name,
+        "caption": " ".join(caption.split()),
+        "alt": " ".join(alt.split()),
+        "classes": "w2s-figure" if invertible else "w2s-figure-card",
+        "provenance": {"w2s_utils": w2s_utils.__version__, "matplotlib": mpl.__version__},
+    }
+    _display(_render(figure, name, dense, transparent=invertible), record, _csv(data))
+    # pyplot keeps every figure it makes; the inline backend would show an open one again.
+    import matplotlib.pyplot as plt
+
+    plt.close(figure)
+
+
+def promote(notebook: Any) -> None:
+    """Copy each figure's record into its cell's metadata, where MyST-NB reads it.
+
+    Parameters
+    ----------
+    notebook : nbformat.NotebookNode
+        An executed notebook; changed in place.
+
+    Raises
+    ------
+    ValueError
+        If an image was displayed without `show` (so without caption and alternative text), or if
+        one cell shows two figures.
+    """
+    for index, cell in enumerate(notebook.cells):
+        images = [o for o in cell.get("outputs", []) if _is_image(o)]
+        if not images:
+            continue
+        records = [output.get("metadata", {}).get(RECORD) for output in images]
+        if None in records:
+            raise ValueError(
+                f"cell {index} displays an image without caption and alternative text: "
+                "use w2s_utils.figures.show"
+            )
+        if len(records) > 1:
+            raise ValueError(f"cell {index} shows {len(records)} figures: use one cell for each")
+        record = records[0]
+        cell.metadata["mystnb"] = {
+            "figure": {"name": record["name"], "caption": record["caption"]},
+            "image": {"alt": record["alt"], "classes": record["classes"]},
+        }
+
+
+def _is_image(output: Mapping[str, Any]) -> bool:
+    return any(mime.startswith("image/") for mime in output.get("data", {}))
+
+
+def _render(figure: Figure, name: str, dense: bool, transparent: bool) -> dict[str, Any]:
+    buffer = io.BytesIO()
+    # The salt and the missing date make the file the same in every run.
+    with mpl.rc_context({"svg.hashsalt": name}):
+        if dense:
+            figure.savefig(buffer, format="png", dpi=180, transparent=transparent)
+            return {"image/png": base64.b64encode(buffer.getvalue()).decode()}
+        figure.savefig(buffer, format="svg", transparent=transparent, metadata={"Date": None})
+    return {"image/svg+xml": buffer.getvalue().decode()}
+
+
+def _csv(data: Mapping[str, ArrayLike]) -> str:
+    columns = {key: np.ravel(np.asarray(values)).tolist() for key, values in data.items()}
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip_longest(*columns.values(), fillvalue=""))
+    return buffer.getvalue()
+
+
+def _display(image: dict[str, Any], record: dict[str, Any], table: str) -> None:
+    from IPython.display import HTML, display
+
+    display({**image, "text/plain": record["alt"]}, metadata={RECORD: record}, raw=True)
+    encoded = base64.b64encode(table.encode()).decode()
+    filename = html.escape(f"{record['name']}.csv")
+    display(
+        HTML(
+            f'<p class="w2s-figure-data"><a download="{filename}" '
+            f'href="data:text/csv;base64,{encoded}">Data behind the figure (CSV)</a></p>'
+        )
+    )
