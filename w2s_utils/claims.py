@@ -116,7 +116,7 @@ def collect(executed: Iterable[Path]) -> list[dict[str, Any]]:
                 f"{record['notebook']}: give one of them a suffix"
             )
         seen[record["id"]] = record["notebook"]
-    spent = sum(record["comparisons"] for record in records if record["z"] is not None)
+    spent = sum(record["comparisons"] for record in records if record["trials"] is not None)
     if spent > COMPARISONS:
         raise ValueError(
             f"the book makes {spent} Monte Carlo comparisons, its false-alarm rate allows for "

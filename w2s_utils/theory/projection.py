@@ -1,0 +1,301 @@
+r"""Charikar et al. 2024: the student as a projection of the teacher onto its function class.
+
+Functions are known by their values on ``m`` inputs, and distances are mean squares,
+
+.. math:: d(f, g) = \frac1m \sum_{i=1}^m (f(x_i) - g(x_i))^2 ,
+
+so the inputs stand for the distribution (a sample, or a quadrature rule of equal weights). A
+function class is a set of linear heads on strong features :math:`\Phi` (shape ``(m, k)``),
+
+.. math:: V_s = \{\Phi c : c \in F_s\}, \qquad
+          f_{sw} = \arg\min_{v \in V_s} d(v, f_w),
+
+and each constraint below is one choice of :math:`F_s`. With the identity for :math:`\Phi` it is a
+set of functions directly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import linalg, optimize
+
+from w2s_utils import validation
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Nearest element of a function class.
+
+    Attributes
+    ----------
+    coefficients : ndarray, shape (k,)
+        Head of the student (for hulls, the convex weights).
+    values : ndarray, shape (m,)
+        Values of the student on the inputs.
+    """
+
+    coefficients: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class MisfitGain:
+    r"""The four distances of the misfit theorem, each a mean square in squared target units.
+
+    Attributes
+    ----------
+    teacher_error : float
+        :math:`\mathrm{err}_w = d(f_w, f^*)`.
+    student_error : float
+        :math:`\mathrm{err}_{sw} = d(f_{sw}, f^*)`.
+    misfit : float
+        :math:`d(f_{sw}, f_w)`, known without the truth.
+    gain : float
+        :math:`\mathrm{err}_w - \mathrm{err}_{sw}`.
+    """
+
+    teacher_error: float
+    student_error: float
+    misfit: float
+
+    @property
+    def gain(self) -> float:
+        """Teacher's error less the student's."""
+        return self.teacher_error - self.student_error
+
+
+def misfit_and_gain(truth: ArrayLike, teacher: ArrayLike, student: ArrayLike) -> MisfitGain:
+    """Distances between truth, teacher and student from their values on the same inputs.
+
+    Parameters
+    ----------
+    truth, teacher, student : array_like, shape (m,)
+        Values of :math:`f^*`, :math:`f_w` and :math:`f_{sw}` on the same ``m`` inputs.
+
+    Returns
+    -------
+    MisfitGain
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or a value is not finite.
+    """
+    f = _values(truth, "truth")
+    w = _values(teacher, "teacher", len(f))
+    s = _values(student, "student", len(f))
+    return MisfitGain(
+        teacher_error=float(np.mean((w - f) ** 2)),
+        student_error=float(np.mean((s - f) ** 2)),
+        misfit=float(np.mean((s - w) ** 2)),
+    )
+
+
+def onto_subspace(teacher: ArrayLike, features: ArrayLike) -> Projection:
+    r"""Project onto :math:`\{\Phi c : c \in \mathbb{R}^k\}`: least squares, minimum norm.
+
+    Parameters
+    ----------
+    teacher : array_like, shape (m,)
+        Values of the weak model.
+    features : array_like, shape (m, k)
+        Strong features of the same inputs.
+
+    Returns
+    -------
+    Projection
+    """
+    u, phi = _problem(teacher, features)
+    return _projection(phi, linalg.lstsq(phi, u)[0])
+
+
+def onto_box(
+    teacher: ArrayLike, features: ArrayLike, lower: ArrayLike, upper: ArrayLike
+) -> Projection:
+    r"""Project onto :math:`\{\Phi c : l \le c \le u\}` (bounded heads; active-set, exact).
+
+    Parameters
+    ----------
+    teacher : array_like, shape (m,)
+    features : array_like, shape (m, k)
+        Linearly independent columns.
+    lower, upper : array_like, shape (k,) or scalar
+        Bounds of the head, ``lower < upper``.
+
+    Returns
+    -------
+    Projection
+
+    Raises
+    ------
+    ValueError
+        If a lower bound is not below its upper bound.
+    """
+    u, phi = _problem(teacher, features)
+    low, high = np.broadcast_to(lower, phi.shape[1]), np.broadcast_to(upper, phi.shape[1])
+    if not np.all(low < high):
+        raise ValueError(f"lower, upper: expected lower < upper, got {low} and {high}")
+    solution = optimize.lsq_linear(phi, u, bounds=(low, high), method="bvls", tol=1e-14)
+    return _projection(phi, solution.x)
+
+
+def onto_ball(teacher: ArrayLike, features: ArrayLike, radius: float) -> Projection:
+    r"""Project onto :math:`\{\Phi c : \|c\|_2 \le R\}` (an ellipsoid of functions).
+
+    The solution is ridge regression with the multiplier :math:`\lambda \ge 0` for which
+    :math:`\|c\|_2 = R`, found by bracketing; :math:`\lambda = 0` when least squares is inside.
+
+    Parameters
+    ----------
+    teacher : array_like, shape (m,)
+    features : array_like, shape (m, k)
+    radius : float
+        Bound on the Euclidean norm of the head, positive.
+
+    Returns
+    -------
+    Projection
+
+    Raises
+    ------
+    ValueError
+        If the radius is not positive.
+    """
+    u, phi = _problem(teacher, features)
+    bound = _radius(radius)
+    left, singular, right = linalg.svd(phi, full_matrices=False)
+    keep = singular > singular[0] * max(phi.shape) * np.finfo(float).eps
+    left, singular, right = left[:, keep], singular[keep], right[keep]
+    moment = singular * (left.T @ u)
+
+    def head(multiplier: float) -> NDArray:
+        return moment / (singular**2 + multiplier)
+
+    multiplier = 0.0
+    if linalg.norm(head(0.0)) > bound:
+        # ||c(lambda)|| <= ||moment|| / lambda bounds the multiplier from above.
+        multiplier = optimize.brentq(
+            lambda value: linalg.norm(head(value)) - bound,
+            0.0,
+            linalg.norm(moment) / bound,
+            xtol=1e-300,
+            rtol=4 * np.finfo(float).eps,
+        )
+    return _projection(phi, right.T @ head(multiplier))
+
+
+def onto_cone(teacher: ArrayLike, features: ArrayLike) -> Projection:
+    r"""Project onto :math:`\{\Phi c : c \ge 0\}` (non-negative least squares, active-set).
+
+    Parameters
+    ----------
+    teacher : array_like, shape (m,)
+    features : array_like, shape (m, k)
+
+    Returns
+    -------
+    Projection
+    """
+    u, phi = _problem(teacher, features)
+    return _projection(phi, optimize.nnls(phi, u)[0])
+
+
+def onto_hull(teacher: ArrayLike, vertices: ArrayLike) -> Projection:
+    r"""Project onto the convex hull of functions, :math:`\{V w : w \ge 0, \sum_j w_j = 1\}`.
+
+    Solved exactly by non-negative least squares: with :math:`A = V - f_w 1^T`, the minimiser of
+    :math:`\|A w\|^2 + (1^T w - 1)^2` over :math:`w \ge 0` is a multiple of the hull's weights.
+    (Along a ray :math:`w = s w_1` with :math:`1^T w_1 = 1` the best value is
+    :math:`\|A w_1\|^2 / (1 + \|A w_1\|^2)`, increasing in :math:`\|A w_1\|`.)
+
+    Parameters
+    ----------
+    teacher : array_like, shape (m,)
+    vertices : array_like, shape (m, k)
+        Values of the ``k`` functions that span the hull.
+
+    Returns
+    -------
+    Projection
+        Its coefficients are the convex weights.
+    """
+    u, hull = _problem(teacher, vertices, "vertices")
+    offsets = hull - u[:, None]
+    # Scaled so that neither block swamps the other in floating point.
+    scale = linalg.norm(offsets) / np.sqrt(hull.shape[1]) or 1.0
+    system = np.vstack([offsets / scale, np.ones(hull.shape[1])])
+    rhs = np.zeros(len(system))
+    rhs[-1] = 1.0
+    weights = optimize.nnls(system, rhs)[0]
+    return _projection(hull, weights / weights.sum())
+
+
+def onto_l1_ball(teacher: ArrayLike, features: ArrayLike, radius: float) -> Projection:
+    r"""Project onto :math:`\{\Phi c : \|c\|_1 \le R\}`, the hull of :math:`\pm R \phi_j`.
+
+    Parameters
+    ----------
+    teacher : array_like, shape (m,)
+    features : array_like, shape (m, k)
+    radius : float
+        Bound on the head's l1 norm, positive.
+
+    Returns
+    -------
+    Projection
+
+    Raises
+    ------
+    ValueError
+        If the radius is not positive.
+    """
+    u, phi = _problem(teacher, features)
+    bound = _radius(radius)
+    weights = onto_hull(u, bound * np.hstack([phi, -phi])).coefficients
+    k = phi.shape[1]
+    return _projection(phi, bound * (weights[:k] - weights[k:]))
+
+
+def onto_finite_set(teacher: ArrayLike, functions: ArrayLike) -> Projection:
+    """Nearest of finitely many functions: not convex, the theorem's negative control.
+
+    Parameters
+    ----------
+    teacher : array_like, shape (m,)
+    functions : array_like, shape (m, k)
+
+    Returns
+    -------
+    Projection
+        Its coefficients are the indicator of the function chosen.
+    """
+    u, values = _problem(teacher, functions, "functions")
+    nearest = np.argmin(np.mean((values - u[:, None]) ** 2, axis=0))
+    return _projection(values, np.eye(values.shape[1])[nearest])
+
+
+def _problem(
+    teacher: ArrayLike, features: ArrayLike, name: str = "features"
+) -> tuple[NDArray, NDArray]:
+    u = _values(teacher, "teacher")
+    return u, validation.matrix(features, name, rows=len(u))
+
+
+def _values(values: ArrayLike, name: str, rows: int | None = None) -> NDArray:
+    array = validation.targets(values, name, rows=rows)
+    if array.ndim != 1:
+        raise ValueError(f"{name}: expected shape (m,), got {array.shape}")
+    return array
+
+
+def _radius(radius: float) -> float:
+    if not radius > 0:
+        raise ValueError(f"radius: expected a positive number, got {radius!r}")
+    return float(radius)
+
+
+def _projection(phi: NDArray, coefficients: NDArray) -> Projection:
+    return Projection(coefficients=coefficients, values=phi @ coefficients)

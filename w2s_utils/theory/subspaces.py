@@ -1,0 +1,262 @@
+r"""Dong et al. 2025: intrinsic dimensions, canonical angles and the correlation dimension.
+
+Weak and strong features span subspaces :math:`V_w, V_s` with orthonormal bases :math:`U_w, U_s`.
+Their overlap is measured by the cosines :math:`c_1 \ge c_2 \ge \dots` of the canonical angles,
+the singular values of :math:`U_s^T U_w`, and summed up in the correlation dimension
+
+.. math:: d_{s \wedge w} = \|U_s^T U_w\|_F^2 = \sum_j c_j^2 .
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import linalg
+
+from w2s_utils import validation
+
+
+def intrinsic_dimension(features: ArrayLike, fraction: float = 0.99) -> int:
+    r"""Number of eigenvalues of the second moment that hold a fraction of its trace.
+
+    The second moment :math:`\Phi^T \Phi / m` is not centred (the definition of Dong et al. 2025).
+
+    Parameters
+    ----------
+    features : array_like, shape (m, D)
+        Features of ``m`` inputs.
+    fraction : float
+        Share of the trace to hold, in (0, 1].
+
+    Returns
+    -------
+    int
+        Between 1 and ``min(m, D)``.
+
+    Raises
+    ------
+    ValueError
+        If the features are all zero, not finite, or ``fraction`` is not in (0, 1].
+    """
+    phi = validation.matrix(features, "features")
+    if not 0 < fraction <= 1:
+        raise ValueError(f"fraction: expected a number in (0, 1], got {fraction!r}")
+    energy = linalg.svdvals(phi) ** 2
+    if energy[0] == 0:
+        raise ValueError("features: all entries are zero, so they have no intrinsic dimension")
+    held = np.cumsum(energy) / energy.sum()
+    # Rounding must not add a dimension that holds nothing.
+    return int(np.searchsorted(held, fraction - 1e-12) + 1)
+
+
+def leading_directions(features: ArrayLike, dimension: int) -> NDArray[np.float64]:
+    """Orthonormal basis of the ``dimension`` leading (uncentred) principal directions.
+
+    Parameters
+    ----------
+    features : array_like, shape (m, D)
+    dimension : int
+        Between 1 and ``min(m, D)``.
+
+    Returns
+    -------
+    ndarray, shape (D, dimension)
+        ``features @ basis`` has rank ``dimension``: the exact formulas need the rank, and the
+        ambient dimension of features that were not truncated is their rank.
+
+    Raises
+    ------
+    ValueError
+        If ``dimension`` is out of range.
+    """
+    phi = validation.matrix(features, "features")
+    most = min(phi.shape)
+    if not 1 <= dimension <= most:
+        raise ValueError(f"dimension: expected 1 to {most} for shape {phi.shape}, got {dimension}")
+    return linalg.svd(phi, full_matrices=False)[2][:dimension].T
+
+
+def canonical_cosines(weak_basis: ArrayLike, strong_basis: ArrayLike) -> NDArray[np.float64]:
+    """Cosines of the canonical angles between two subspaces, descending, in [0, 1].
+
+    Parameters
+    ----------
+    weak_basis : array_like, shape (D, d_w)
+        Orthonormal columns.
+    strong_basis : array_like, shape (D, d_s)
+        Orthonormal columns.
+
+    Returns
+    -------
+    ndarray, shape (min(d_w, d_s),)
+    """
+    weak, strong = _bases(weak_basis, strong_basis)
+    return np.minimum(linalg.svdvals(strong.T @ weak), 1.0)
+
+
+def canonical_angles(weak_basis: ArrayLike, strong_basis: ArrayLike) -> NDArray[np.float64]:
+    """Canonical angles between two subspaces, in radians, ascending.
+
+    Parameters
+    ----------
+    weak_basis : array_like, shape (D, d_w)
+    strong_basis : array_like, shape (D, d_s)
+
+    Returns
+    -------
+    ndarray, shape (min(d_w, d_s),)
+        Accurate for small angles too, where the arc cosine is not.
+    """
+    weak, strong = _bases(weak_basis, strong_basis)
+    return linalg.subspace_angles(strong, weak)[::-1]
+
+
+def correlation_dimension(weak_basis: ArrayLike, strong_basis: ArrayLike) -> float:
+    r"""Correlation dimension :math:`\|U_s^T U_w\|_F^2`, between 0 and ``min(d_w, d_s)``.
+
+    Parameters
+    ----------
+    weak_basis : array_like, shape (D, d_w)
+    strong_basis : array_like, shape (D, d_s)
+
+    Returns
+    -------
+    float
+    """
+    weak, strong = _bases(weak_basis, strong_basis)
+    return float(np.sum((strong.T @ weak) ** 2))
+
+
+def canonical_correlations(
+    weak_features: ArrayLike, strong_features: ArrayLike
+) -> NDArray[np.float64]:
+    """Sample canonical correlations (uncentred) of two feature vectors on the same inputs.
+
+    Parameters
+    ----------
+    weak_features : array_like, shape (m, d_w)
+        Full column rank, ``m > d_w``.
+    strong_features : array_like, shape (m, d_s)
+        Full column rank, ``m > d_s``.
+
+    Returns
+    -------
+    ndarray, shape (min(d_w, d_s),)
+        Descending, in [0, 1]: the cosines between the two column spaces in R^m. With finitely
+        many inputs they are biased upwards: independent features have
+        ``E sum(r**2) = d_w d_s / m``.
+
+    Raises
+    ------
+    ValueError
+        If a feature matrix is rank deficient or has too few rows.
+    """
+    weak = validation.matrix(weak_features, "weak_features")
+    strong = validation.matrix(strong_features, "strong_features", rows=len(weak))
+    q_weak, q_strong = (
+        _column_space(weak, "weak_features"),
+        _column_space(strong, "strong_features"),
+    )
+    return canonical_cosines(q_weak, q_strong)
+
+
+def correlation_dimension_of_features(
+    weak_features: ArrayLike, strong_features: ArrayLike, *, adjusted: bool = True
+) -> float:
+    r"""Estimate the correlation dimension from features of the same inputs.
+
+    The raw estimate is the sum of squared canonical correlations. The adjusted one,
+
+    .. math:: \hat d_{s \wedge w} = d_s - (d_s - \mathrm{raw}) \frac{m}{m - d_w},
+
+    is an adjusted :math:`R^2` summed over the student's directions. For Gaussian features it is
+    exactly unbiased when the two subspaces are independent (then ``E raw = d_w d_s / m``) and
+    when :math:`V_s \subset V_w` (then ``raw = d_s``), and unbiased to first order in ``1/m``
+    in between.
+
+    Parameters
+    ----------
+    weak_features : array_like, shape (m, d_w)
+    strong_features : array_like, shape (m, d_s)
+    adjusted : bool
+        Whether to remove the finite-sample bias.
+
+    Returns
+    -------
+    float
+        Dimension (a count); the adjusted value may be slightly negative.
+    """
+    raw = float(np.sum(canonical_correlations(weak_features, strong_features) ** 2))
+    if not adjusted:
+        return raw
+    m, d_w = np.shape(weak_features)
+    d_s = np.shape(strong_features)[1]
+    return d_s - (d_s - raw) * m / (m - d_w)
+
+
+def pair_with_cosines(
+    ambient: int,
+    d_w: int,
+    d_s: int,
+    cosines: ArrayLike,
+    rng: np.random.Generator | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Two subspaces with prescribed canonical cosines, in random position.
+
+    Parameters
+    ----------
+    ambient : int
+        Dimension of the whole space; at least ``d_w + d_s`` less the number of cosines equal
+        to one.
+    d_w, d_s : int
+        Dimensions of the weak and the strong subspace.
+    cosines : array_like, shape (min(d_w, d_s),)
+        In [0, 1]; their squares sum to the correlation dimension.
+    rng : numpy.random.Generator, optional
+        Rotates the pair at random; without it the weak subspace is spanned by the first axes.
+
+    Returns
+    -------
+    weak_basis : ndarray, shape (ambient, d_w)
+    strong_basis : ndarray, shape (ambient, d_s)
+
+    Raises
+    ------
+    ValueError
+        If the cosines have the wrong number or range, or the ambient dimension is too small.
+    """
+    c = validation.targets(cosines, "cosines")
+    few = min(d_w, d_s)
+    if c.shape != (few,) or np.any((c < 0) | (c > 1)):
+        raise ValueError(f"cosines: expected {few} numbers in [0, 1], got {c}")
+    shared = int(np.sum(c == 1))
+    validation.at_least(ambient, d_w + d_s - shared, "ambient", "d_w + d_s less shared directions")
+    weak = np.eye(ambient, d_w)
+    strong = np.zeros((ambient, d_s))
+    strong[np.arange(few), np.arange(few)] = c
+    # Every direction of V_s that is not shared needs an axis of its own outside V_w.
+    padded = np.pad(c, (0, d_s - few))
+    own = np.flatnonzero(padded < 1)
+    strong[d_w + np.arange(own.size), own] = np.sqrt(1 - padded[own] ** 2)
+    if rng is None:
+        return weak, strong
+    rotation = linalg.qr(rng.standard_normal((ambient, ambient)))[0]
+    return rotation @ weak, rotation @ strong
+
+
+def _bases(weak_basis: ArrayLike, strong_basis: ArrayLike) -> tuple[NDArray, NDArray]:
+    weak = validation.orthonormal(weak_basis, "weak_basis")
+    return weak, validation.orthonormal(strong_basis, "strong_basis", rows=len(weak))
+
+
+def _column_space(features: NDArray, name: str) -> NDArray:
+    m, d = features.shape
+    validation.at_least(m, d + 1, f"rows of {name}", f"one more than its {d} columns")
+    left, singular, _ = linalg.svd(features, full_matrices=False)
+    rank = int(np.sum(singular > singular[0] * max(m, d) * np.finfo(float).eps))
+    if rank < d:
+        raise ValueError(
+            f"{name}: expected full column rank {d}, got rank {rank}; project on the leading "
+            "directions first (w2s_utils.theory.subspaces.leading_directions)"
+        )
+    return left

@@ -1,0 +1,87 @@
+"""Validation at the public edge: errors that name the argument, what was given and what to do."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def matrix(values: ArrayLike, name: str, *, rows: int | None = None) -> NDArray[np.float64]:
+    """Return ``values`` as a finite float matrix.
+
+    Raises
+    ------
+    ValueError
+        If it is not two-dimensional, is empty, has NaN or infinity, or not ``rows`` rows.
+    """
+    array = _numbers(values, name)
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(
+            f"{name}: expected a non-empty matrix (rows are inputs, columns are features), "
+            f"got an array of shape {array.shape}"
+        )
+    return _checked(array, name, rows)
+
+
+def targets(values: ArrayLike, name: str, *, rows: int | None = None) -> NDArray[np.float64]:
+    """Return ``values`` as finite floats of shape ``(m,)`` or ``(m, tasks)``."""
+    array = _numbers(values, name)
+    if array.ndim not in (1, 2) or array.size == 0:
+        raise ValueError(
+            f"{name}: expected shape (m,) or (m, tasks), got an array of shape {array.shape}"
+        )
+    return _checked(array, name, rows)
+
+
+def orthonormal(values: ArrayLike, name: str, *, rows: int | None = None) -> NDArray[np.float64]:
+    """Return ``values`` as a matrix with orthonormal columns.
+
+    Raises
+    ------
+    ValueError
+        If the columns are not orthonormal to 1e-8.
+    """
+    array = matrix(values, name, rows=rows)
+    deviation = np.abs(array.T @ array - np.eye(array.shape[1])).max()
+    if deviation > 1e-8:
+        raise ValueError(
+            f"{name}: expected orthonormal columns, but {name}^T {name} differs from the identity "
+            f"by {deviation:.2g}; orthonormalise with numpy.linalg.qr"
+        )
+    return array
+
+
+def at_least(value: ArrayLike, least: ArrayLike, name: str, why: str) -> NDArray[np.float64]:
+    """Return ``value`` as floats, all of them at least ``least``.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument, the least admissible value and the reason.
+    """
+    array = _numbers(value, name)
+    # Written so that NaN is refused as well.
+    if not np.all(array >= np.asarray(least)):
+        raise ValueError(
+            f"{name}: expected at least {np.max(least):g} ({why}), got {np.min(array):g}"
+        )
+    return array
+
+
+def _numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    return array.astype(float, copy=False)
+
+
+def _checked(array: NDArray, name: str, rows: int | None) -> NDArray:
+    if not np.all(np.isfinite(array)):
+        bad = np.argwhere(~np.isfinite(array))
+        raise ValueError(
+            f"{name}: {len(bad)} entries are NaN or infinite, the first at {tuple(bad[0].tolist())}"
+            "; remove or impute these rows"
+        )
+    if rows is not None and len(array) != rows:
+        raise ValueError(f"{name}: expected {rows} rows, one for each input, got {len(array)}")
+    return array
