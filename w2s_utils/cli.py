@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -53,7 +54,7 @@ class Setting(click.ParamType):
         return key.strip(), _number(read)
 
 
-@main.command()
+@main.command(short_help="Execute a notebook with parameters of your own.")
 @click.argument("notebook")
 @click.option(
     "-p", "--parameter", "settings", type=Setting(), multiple=True, help="Set a parameter."
@@ -97,6 +98,7 @@ def run(
         root = _root()
         name, source = execute.find(notebook, root)
         parameters = _start(name, source, root, profile) | dict(settings)
+        execute.check(source, parameters, root)
         target = _target(out, name, force)
     shown = ", ".join(f"{key}={value!r}" for key, value in parameters.items())
     click.echo(f"running {name} with {shown or 'no parameters'}", err=True)
@@ -149,8 +151,8 @@ def _root() -> Path:
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / "profiles.yml").exists() and (folder / "notebooks").is_dir():
-            return folder
-    return here
+            return Path(os.path.relpath(folder))
+    return Path(".")
 
 
 def _ledger_of(executed: Path) -> str:

@@ -31,6 +31,7 @@ __all__ = [
     "NotebookFailed",
     "ParameterError",
     "Run",
+    "check",
     "find",
     "load_profile",
     "missing_data",
@@ -173,6 +174,12 @@ def parameters_of(notebook: str | Path, root: Path = Path(".")) -> dict[str, Any
     """Return the names and default values of a notebook's parameters."""
     name, source = find(notebook, root)
     return defaults(_read(source), name)
+
+
+def check(notebook: str | Path, parameters: Mapping[str, Any], root: Path = Path(".")) -> None:
+    """Raise what `run` would raise for these parameters, without running."""
+    name, source = find(notebook, root)
+    substitute(_read(source), name, parameters)
 
 
 def missing_data(source: Path) -> list[str]:

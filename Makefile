@@ -1,0 +1,82 @@
+# make book · make test · make lint · make serve · make clean        (make help lists the options)
+
+SHELL   := /bin/bash
+PROFILE ?= quick
+JOBS    ?= 2
+PORT    ?= 8000
+TIMEOUT ?=
+VENV    ?= .venv
+PY      := $(VENV)/bin/python
+READY   := $(VENV)/.installed
+SUITABLE := import sys; sys.exit(sys.version_info < (3, 11))
+
+export TIMEOUT
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help book test lint serve clean distclean install
+
+help:
+	@echo "make book   [PROFILE=smoke|quick|full] [JOBS=2] [TIMEOUT=seconds]   execute and build the book"
+	@echo "make serve  [PORT=8000]    show it at http://127.0.0.1:8000"
+	@echo "make test                  lint, every notebook in the smoke profile, the book, all tests"
+	@echo "make lint                  ruff on code and notebooks"
+	@echo "make clean                 remove what was built   (make distclean: and $(VENV))"
+	@echo "PYTHON=/path/to/python3    the Python (>= 3.11) that $(VENV) is made with"
+
+book: $(READY)
+	@PROFILE=$(PROFILE) $(PY) -m doit -n $(JOBS) book
+
+# Every stage runs even when an earlier one failed, and pytest's closing line comes last.
+test: $(READY)
+	@failed=""; \
+	echo "== lint"; $(MAKE) --no-print-directory lint || failed="$$failed lint"; \
+	echo "== every notebook in the smoke profile, and the book from clean"; \
+	rm -rf _build/smoke/html _build/smoke/sphinx; \
+	PROFILE=smoke $(PY) -m doit -n $(JOBS) html || failed="$$failed book"; \
+	echo "== tests"; \
+	$(PY) -m pytest -n $(JOBS) || failed="$$failed tests"; \
+	if [ -n "$$failed" ]; then echo "make test: FAILED:$$failed"; exit 1; fi
+
+lint: $(READY)
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@notebooks=$$(find notebooks -name '*.md'); \
+	if [ -n "$$notebooks" ]; then PATH="$(VENV)/bin:$$PATH" $(PY) -m nbqa "ruff check" $$notebooks; fi
+
+serve: $(READY)
+	@test -e _build/html/index.html || { echo "nothing to serve yet: run make book first"; exit 1; }
+	@echo "http://127.0.0.1:$(PORT)   (stop with Ctrl-C)"
+	@$(PY) -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
+
+clean:
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+
+distclean: clean
+	rm -rf $(VENV) w2s_utils.egg-info
+
+install: $(READY)
+
+# The environment is made anew from the pins when they change, and only then.
+$(READY): requirements.lock pyproject.toml
+	@python="$(PYTHON)"; \
+	for candidate in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	  if [ -z "$$python" ] && "$$candidate" -c '$(SUITABLE)' 2>/dev/null; then python=$$candidate; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "error: no Python >= 3.11 found; install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; \
+	  exit 1; \
+	fi; \
+	if ! "$$python" -c '$(SUITABLE)' 2>/dev/null; then \
+	  echo "error: $$python is $$("$$python" --version 2>&1 || true); Python >= 3.11 is needed"; exit 1; \
+	fi; \
+	if ! "$$python" -c 'import venv, ensurepip' 2>/dev/null; then \
+	  echo "error: $$python cannot make virtual environments; on Debian or Ubuntu install python3-venv"; \
+	  exit 1; \
+	fi; \
+	echo "installing the pinned dependencies into $(VENV) ($$("$$python" --version)) ..."; \
+	if ! $(PY) -c '$(SUITABLE)' 2>/dev/null; then "$$python" -m venv --clear $(VENV); fi
+	@$(PY) -m pip install -q -r requirements.lock
+	@$(PY) -m pip install -q --no-deps -e .
+	@touch $@
+
