@@ -68,8 +68,27 @@ def at_least(value: ArrayLike, least: ArrayLike, name: str, why: str) -> NDArray
     return array
 
 
+def positive(value: float, name: str, remedy: str = "") -> float:
+    """Return ``value`` as a positive finite float; ``remedy`` is added to the error."""
+    number = _numbers(value, name)
+    if number.ndim or not 0 < number < np.inf:
+        raise ValueError(f"{name}: expected a positive finite number, got {value!r}{remedy}")
+    return float(number)
+
+
+def nonnegative(value: float, name: str, what: str) -> float:
+    """Return ``value`` as a finite float that is at least zero; ``what`` says what it is."""
+    number = _numbers(value, name)
+    if number.ndim or not 0 <= number < np.inf:
+        raise ValueError(f"{name}: expected a finite number, at least 0 ({what}), got {value!r}")
+    return float(number)
+
+
 def _numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # ragged lists
+        raise ValueError(f"{name}: expected an array of numbers, {error}") from error
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name}: expected real numbers, got dtype {array.dtype}")
     return array.astype(float, copy=False)

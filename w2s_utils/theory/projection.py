@@ -109,7 +109,7 @@ def onto_subspace(teacher: ArrayLike, features: ArrayLike) -> Projection:
     Projection
     """
     u, phi = _problem(teacher, features)
-    return _projection(phi, linalg.lstsq(phi, u)[0])
+    return _projection(phi, _least_squares(phi, u))
 
 
 def onto_box(
@@ -135,7 +135,9 @@ def onto_box(
         If a lower bound is not below its upper bound.
     """
     u, phi = _problem(teacher, features)
-    low, high = np.broadcast_to(lower, phi.shape[1]), np.broadcast_to(upper, phi.shape[1])
+    low, high = (
+        _bounds(bounds, name, phi.shape[1]) for bounds, name in ((lower, "lower"), (upper, "upper"))
+    )
     if not np.all(low < high):
         raise ValueError(f"lower, upper: expected lower < upper, got {low} and {high}")
     solution = optimize.lsq_linear(phi, u, bounds=(low, high), method="bvls", tol=1e-14)
@@ -165,7 +167,7 @@ def onto_ball(teacher: ArrayLike, features: ArrayLike, radius: float) -> Project
         If the radius is not positive.
     """
     u, phi = _problem(teacher, features)
-    bound = _radius(radius)
+    bound = validation.positive(radius, "radius", "; use onto_subspace for no bound")
     left, singular, right = linalg.svd(phi, full_matrices=False)
     keep = singular > singular[0] * max(phi.shape) * np.finfo(float).eps
     left, singular, right = left[:, keep], singular[keep], right[keep]
@@ -176,11 +178,12 @@ def onto_ball(teacher: ArrayLike, features: ArrayLike, radius: float) -> Project
 
     multiplier = 0.0
     if linalg.norm(head(0.0)) > bound:
-        # ||c(lambda)|| <= ||moment|| / lambda bounds the multiplier from above.
+        # ||c(lambda)|| < ||moment|| / lambda bounds the multiplier from above; twice that, so that
+        # rounding cannot hide the change of sign.
         multiplier = optimize.brentq(
             lambda value: linalg.norm(head(value)) - bound,
             0.0,
-            linalg.norm(moment) / bound,
+            2 * linalg.norm(moment) / bound,
             xtol=1e-300,
             rtol=4 * np.finfo(float).eps,
         )
@@ -206,10 +209,11 @@ def onto_cone(teacher: ArrayLike, features: ArrayLike) -> Projection:
 def onto_hull(teacher: ArrayLike, vertices: ArrayLike) -> Projection:
     r"""Project onto the convex hull of functions, :math:`\{V w : w \ge 0, \sum_j w_j = 1\}`.
 
-    Solved exactly by non-negative least squares: with :math:`A = V - f_w 1^T`, the minimiser of
+    Solved by non-negative least squares: with :math:`A = V - f_w 1^T`, the minimiser of
     :math:`\|A w\|^2 + (1^T w - 1)^2` over :math:`w \ge 0` is a multiple of the hull's weights.
     (Along a ray :math:`w = s w_1` with :math:`1^T w_1 = 1` the best value is
-    :math:`\|A w_1\|^2 / (1 + \|A w_1\|^2)`, increasing in :math:`\|A w_1\|`.)
+    :math:`\|A w_1\|^2 / (1 + \|A w_1\|^2)`, increasing in :math:`\|A w_1\|`.) The teacher is
+    first projected on the hull's affine span, which does not move its projection on the hull.
 
     Parameters
     ----------
@@ -223,7 +227,11 @@ def onto_hull(teacher: ArrayLike, vertices: ArrayLike) -> Projection:
         Its coefficients are the convex weights.
     """
     u, hull = _problem(teacher, vertices, "vertices")
-    offsets = hull - u[:, None]
+    # A distance to the span far larger than the hull would drown the weights in rounding.
+    centre = hull.mean(axis=1)
+    edges = hull - centre[:, None]
+    nearest = edges @ _least_squares(edges, u - centre)
+    offsets = edges - nearest[:, None]
     # Scaled so that neither block swamps the other in floating point.
     scale = linalg.norm(offsets) / np.sqrt(hull.shape[1]) or 1.0
     system = np.vstack([offsets / scale, np.ones(hull.shape[1])])
@@ -253,7 +261,7 @@ def onto_l1_ball(teacher: ArrayLike, features: ArrayLike, radius: float) -> Proj
         If the radius is not positive.
     """
     u, phi = _problem(teacher, features)
-    bound = _radius(radius)
+    bound = validation.positive(radius, "radius", "; use onto_subspace for no bound")
     weights = onto_hull(u, bound * np.hstack([phi, -phi])).coefficients
     k = phi.shape[1]
     return _projection(phi, bound * (weights[:k] - weights[k:]))
@@ -291,10 +299,18 @@ def _values(values: ArrayLike, name: str, rows: int | None = None) -> NDArray:
     return array
 
 
-def _radius(radius: float) -> float:
-    if not radius > 0:
-        raise ValueError(f"radius: expected a positive number, got {radius!r}")
-    return float(radius)
+def _bounds(bounds: ArrayLike, name: str, size: int) -> NDArray:
+    array = validation.at_least(bounds, -np.inf, name, "a bound is a number or -inf, inf")
+    if array.shape not in ((), (1,), (size,)):
+        raise ValueError(f"{name}: expected a number or shape ({size},), got {array.shape}")
+    return np.broadcast_to(array, size)
+
+
+def _least_squares(phi: NDArray, u: NDArray) -> NDArray:
+    # LAPACK's default cut-off is too small for large rank-deficient matrices: rounding passes for
+    # a direction, and the result leaves the column space.
+    cutoff = max(phi.shape) * np.finfo(float).eps
+    return linalg.lstsq(phi, u, cond=cutoff)[0]
 
 
 def _projection(phi: NDArray, coefficients: NDArray) -> Projection:
