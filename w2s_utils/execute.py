@@ -40,6 +40,8 @@ __all__ = [
 ]
 
 _PACKAGES = ("w2s_utils", "numpy", "scipy", "matplotlib", "scikit-learn", "papermill")
+_NOT_PUBLISHED = "\n  an error output is not published: catch the exception and print it"
+_HOME = f"{Path.home()}/"
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -251,6 +253,8 @@ class _Attempt:
         except PapermillExecutionError as error:
             kernel.logger.error("%s", error)
             what = f"{error.ename}: {error.evalue}"
+            if "raises-exception" in nb.cells[error.cell_index].metadata.get("tags", []):
+                what += _NOT_PUBLISHED
             where = _raising_line(error.traceback)
             raise self._failure(nb, error.cell_index, what, where) from None
         except (DeadKernelError, CellTimeoutError) as error:
@@ -281,16 +285,13 @@ class _Attempt:
         return NotebookFailed(message, self.name, index)
 
     def _accept(self, nb: Any) -> None:
-        """Refuse error outputs (a cell may be tagged to go on after one), and bare images."""
+        """Refuse error outputs (papermill lets a quiet SystemExit pass) and bare images."""
         from w2s_utils import figures
 
         for index, cell in enumerate(nb.cells):
             for output in cell.get("outputs", []):
                 if output.output_type == "error":
-                    what = (
-                        f"{output.ename}: {output.evalue}\n  an error output is not published: "
-                        "catch the exception and print it"
-                    )
+                    what = f"{output.ename}: {output.evalue}{_NOT_PUBLISHED}"
                     raise self._failure(nb, index, what)
         try:
             figures.promote(nb)
@@ -385,14 +386,17 @@ def _scrub(nb: Any, root: Path) -> None:
         for output in cell.get("outputs", []):
             if output.output_type == "stream":
                 output.text = _without_paths(output.text, root)
-            elif "text/plain" in output.get("data", {}):
-                output.data["text/plain"] = _without_paths(output.data["text/plain"], root)
+            for mime, content in output.get("data", {}).items():
+                if mime.startswith("text/"):
+                    output.data[mime] = _without_paths(content, root)
 
 
 def _without_paths(text: str, root: Path) -> str:
     text = re.sub(r"\S*/ipykernel_\d+/\d+\.py", "<cell>", text)
     text = re.sub(r"\S*/site-packages/", "", text)
-    return text.replace(f"{root.resolve()}{os.sep}", "").replace(str(Path.home()), "~")
+    for path, short in ((f"{root.resolve()}/", ""), (str(root.resolve()), "."), (_HOME, "~/")):
+        text = text.replace(path, short)
+    return text
 
 
 def _raising_line(frames: list[str]) -> int | None:
