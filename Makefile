@@ -33,9 +33,9 @@ test: $(READY)
 	echo "== lint"; $(MAKE) --no-print-directory lint || failed="$$failed lint"; \
 	echo "== every notebook in the smoke profile, and the book from clean"; \
 	rm -rf _build/smoke/html _build/smoke/sphinx; \
-	PROFILE=smoke $(PY) -m doit -n $(JOBS) html || failed="$$failed book"; \
+	smoke=built; PROFILE=smoke $(PY) -m doit -n $(JOBS) html || { failed="$$failed book"; smoke=failed; }; \
 	echo "== tests"; \
-	$(PY) -m pytest -n $(JOBS) || failed="$$failed tests"; \
+	W2S_SMOKE=$$smoke $(PY) -m pytest -n $(JOBS) || failed="$$failed tests"; \
 	if [ -n "$$failed" ]; then echo "make test: FAILED:$$failed"; exit 1; fi
 
 lint: $(READY)
@@ -76,7 +76,7 @@ $(READY): requirements.lock pyproject.toml
 	fi; \
 	echo "installing the pinned dependencies into $(VENV) ($$("$$python" --version)) ..."; \
 	if ! $(PY) -c '$(SUITABLE)' 2>/dev/null; then "$$python" -m venv --clear $(VENV); fi
-	@$(PY) -m pip install -q -r requirements.lock
-	@$(PY) -m pip install -q --no-deps -e .
+	@$(PY) -m pip install -qq -r requirements.lock
+	@$(PY) -m pip install -qq --no-deps -e .
 	@touch $@
 

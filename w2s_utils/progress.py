@@ -38,6 +38,7 @@ class Progress:
         self.started: dict[str, float] = {}
         self.begun = time.perf_counter()
         self.html = ""
+        self.claims_current = False
 
     # What doit calls
 
@@ -67,6 +68,8 @@ class Progress:
         elif kind == "html":
             self.html = "built"
             self._line(f"          html                         {self._seconds(task)}")
+        elif kind == "claims":
+            self.claims_current = True
 
     def add_failure(self, task: Any, fail: Any) -> None:
         """Say what went wrong, and go on."""
@@ -90,6 +93,8 @@ class Progress:
             self.states["up to date" if about.get("executed", True) else "not executed"] += 1
         elif kind == "html":
             self.html = "up to date"
+        elif kind == "claims":
+            self.claims_current = True
 
     def skip_ignore(self, task: Any) -> None:
         """No task of ours is ever ignored."""
@@ -152,7 +157,7 @@ class Progress:
             return "none collected"
         counts = Counter(record["outcome"] for record in records)
         parts = [f"{counts[outcome]} {outcome}" for outcome in _OUTCOMES if counts[outcome]]
-        stale = " (of the previous build)" if self.html == "not built" else ""
+        stale = "" if self.claims_current else " (of the previous build)"
         return f"{len(records)}: {', '.join(parts)}{stale}" if records else "none"
 
     def _where(self) -> str:
