@@ -319,7 +319,10 @@ def absent_note(pages: Sequence[Page]) -> str:
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], numeric_from: int = 99) -> str:
     """Write a MyST table; columns from ``numeric_from`` on are aligned to the right."""
     rule = ["--:" if column >= numeric_from else ":--" for column in range(len(header))]
-    lines = ["| " + " | ".join(cells) + " |" for cells in (header, rule, *rows)]
+    lines = [
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        for cells in (header, rule, *rows)
+    ]
     return "\n".join(lines) + "\n"
 
 
