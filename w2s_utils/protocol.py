@@ -134,9 +134,16 @@ def ratio_of_means(numerator: ArrayLike, denominator: ArrayLike) -> Estimate:
     Returns
     -------
     Estimate
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, a value is not finite, or there are fewer than two trials.
     """
-    top, bottom = np.asarray(numerator, float), np.asarray(denominator, float)
+    top = validation.vector(numerator, "numerator")
     count = len(top)
+    bottom = validation.vector(denominator, "denominator", rows=count)
+    validation.at_least(count, 2, "trials", "for a standard error")
     left_out = (top.sum() - top) / (bottom.sum() - bottom)
     spread = np.sum((left_out - left_out.mean()) ** 2)
     error = np.sqrt((count - 1) / count * spread)
@@ -164,21 +171,40 @@ def run_trial(
     -------
     dict of str to ndarray
         The fields of `Result` for this trial, each a number or shape ``(tasks,)``.
+
+    Raises
+    ------
+    ValueError
+        If the three parts' labels have different numbers of tasks.
     """
-    weak_head, strong_head = teacher_head or MinimumNorm(), student_head or MinimumNorm()
+    weak_head = MinimumNorm() if teacher_head is None else teacher_head
+    strong_head = MinimumNorm() if student_head is None else student_head
+    tasks = {part.labels.shape[1:] for part in (labelled, unlabelled, test)}
+    if len(tasks) > 1:
+        raise ValueError(
+            "labels: expected (m,) or (m, tasks) alike for labelled, unlabelled and test inputs, "
+            f"got trailing shapes {sorted(tasks)}"
+        )
+
+    # Each head predicts before the next is fitted: an estimator that fits itself in place, as
+    # scikit-learn's do, would otherwise forget the student when it learns the baseline.
     teacher = weak_head.fit(labelled.weak, labelled.labels)
-    student = strong_head.fit(unlabelled.strong, teacher.predict(unlabelled.weak))
-    baseline = strong_head.fit(labelled.strong, labelled.labels)
-    ceiling = strong_head.fit(
+    pseudo_labels, taught = teacher.predict(unlabelled.weak), teacher.predict(test.weak)
+
+    def on_test(features: NDArray, labels: NDArray) -> NDArray:
+        return strong_head.fit(features, labels).predict(test.strong)
+
+    learnt = on_test(unlabelled.strong, pseudo_labels)
+    baseline = on_test(labelled.strong, labelled.labels)
+    ceiling = on_test(
         np.concatenate([labelled.strong, unlabelled.strong]),
         np.concatenate([labelled.labels, unlabelled.labels]),
     )
-    taught, learnt = teacher.predict(test.weak), student.predict(test.strong)
     return {
         "teacher": _mean_square(taught - test.labels),
         "student": _mean_square(learnt - test.labels),
-        "baseline": _mean_square(baseline.predict(test.strong) - test.labels),
-        "ceiling": _mean_square(ceiling.predict(test.strong) - test.labels),
+        "baseline": _mean_square(baseline - test.labels),
+        "ceiling": _mean_square(ceiling - test.labels),
         "misfit": _mean_square(learnt - taught),
     }
 
@@ -267,7 +293,7 @@ def random_splits(
     Raises
     ------
     ValueError
-        If the rows differ, or too few are left for testing.
+        If rows or shapes differ, or too few are left for testing.
     """
     everything = Inputs(weak, strong, labels)
     m = len(everything.weak)
@@ -277,6 +303,11 @@ def random_splits(
             f"got n = {n}, N = {N}; no test inputs would be left"
         )
     truth = everything.labels if target is None else validation.targets(target, "target", rows=m)
+    if truth.shape != everything.labels.shape:
+        # (m,) against (m, 1) would broadcast to (m, m) in the risks.
+        raise ValueError(
+            f"target: expected the shape of labels, {everything.labels.shape}, got {truth.shape}"
+        )
 
     def draw(rng: np.random.Generator) -> Trial:
         order = rng.permutation(m)

@@ -33,6 +33,14 @@ def targets(values: ArrayLike, name: str, *, rows: int | None = None) -> NDArray
     return _checked(array, name, rows)
 
 
+def vector(values: ArrayLike, name: str, *, rows: int | None = None) -> NDArray[np.float64]:
+    """Return ``values`` as finite floats of shape ``(m,)``."""
+    array = targets(values, name, rows=rows)
+    if array.ndim != 1:
+        raise ValueError(f"{name}: expected shape (m,), got {array.shape}")
+    return array
+
+
 def orthonormal(values: ArrayLike, name: str, *, rows: int | None = None) -> NDArray[np.float64]:
     """Return ``values`` as a matrix with orthonormal columns.
 

@@ -89,18 +89,17 @@ class GaussianModel:
 
     def __post_init__(self) -> None:
         weak = validation.orthonormal(self.weak_basis, "weak_basis")
-        validation.orthonormal(self.strong_basis, "strong_basis", rows=len(weak))
-        validation.targets(self.theta, "theta", rows=len(weak))
-        validation.at_least(self.sigma2, 0, "sigma2", "a variance")
-        for name, basis in (
-            ("weak_spectrum", self.weak_basis),
-            ("strong_spectrum", self.strong_basis),
-        ):
-            spectrum = getattr(self, name)
-            if spectrum is None:
-                continue
-            if np.shape(spectrum) != (basis.shape[1],) or not np.all(np.asarray(spectrum) > 0):
-                raise ValueError(f"{name}: expected {basis.shape[1]} positive eigenvalues")
+        strong = validation.orthonormal(self.strong_basis, "strong_basis", rows=len(weak))
+        checked = {
+            "weak_basis": weak,
+            "strong_basis": strong,
+            "theta": validation.vector(self.theta, "theta", rows=len(weak)),
+            "sigma2": validation.nonnegative(self.sigma2, "sigma2", "a variance"),
+            "weak_spectrum": _eigenvalues(self.weak_spectrum, "weak_spectrum", weak),
+            "strong_spectrum": _eigenvalues(self.strong_spectrum, "strong_spectrum", strong),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     @cached_property
     def canonical(self) -> laws.Canonical:
@@ -268,6 +267,18 @@ def _exact(model: GaussianModel, n: int, N: int, trials: int, rng: np.random.Gen
         ceiling=laws.ceiling_law(setting, n, N).rvs(trials, random_state=rng),
         misfit=joint.misfit,
     )
+
+
+def _eigenvalues(spectrum: ArrayLike | None, name: str, basis: NDArray) -> NDArray | None:
+    if spectrum is None:
+        return None
+    values = validation.vector(spectrum, name)
+    if len(values) != basis.shape[1] or not np.all(values > 0):
+        raise ValueError(
+            f"{name}: expected {basis.shape[1]} positive eigenvalues, one for each column of its "
+            f"basis, got {values}"
+        )
+    return values
 
 
 def _scaled(basis: NDArray, spectrum: NDArray | None) -> NDArray:

@@ -75,17 +75,22 @@ class Canonical:
         Returns
         -------
         Canonical
+
+        Raises
+        ------
+        ValueError
+            If a basis is not orthonormal, shapes do not match, or the variance is negative.
         """
         weak = validation.orthonormal(weak_basis, "weak_basis")
         strong = validation.orthonormal(strong_basis, "strong_basis", rows=len(weak))
-        target = validation.targets(theta, "theta", rows=len(weak))
+        target = validation.vector(theta, "theta", rows=len(weak))
         left, cosines, right = linalg.svd(strong.T @ weak)
         return cls(
             cosines=np.minimum(cosines, 1.0),
             alpha=right @ (weak.T @ target),
             beta=left.T @ (strong.T @ target),
             norm2=float(target @ target),
-            sigma2=float(sigma2),
+            sigma2=validation.nonnegative(sigma2, "sigma2", "a variance"),
         )
 
     @property

@@ -84,9 +84,9 @@ def misfit_and_gain(truth: ArrayLike, teacher: ArrayLike, student: ArrayLike) ->
     ValueError
         If the shapes differ or a value is not finite.
     """
-    f = _values(truth, "truth")
-    w = _values(teacher, "teacher", len(f))
-    s = _values(student, "student", len(f))
+    f = validation.vector(truth, "truth")
+    w = validation.vector(teacher, "teacher", rows=len(f))
+    s = validation.vector(student, "student", rows=len(f))
     return MisfitGain(
         teacher_error=float(np.mean((w - f) ** 2)),
         student_error=float(np.mean((s - f) ** 2)),
@@ -288,15 +288,8 @@ def onto_finite_set(teacher: ArrayLike, functions: ArrayLike) -> Projection:
 def _problem(
     teacher: ArrayLike, features: ArrayLike, name: str = "features"
 ) -> tuple[NDArray, NDArray]:
-    u = _values(teacher, "teacher")
+    u = validation.vector(teacher, "teacher")
     return u, validation.matrix(features, name, rows=len(u))
-
-
-def _values(values: ArrayLike, name: str, rows: int | None = None) -> NDArray:
-    array = validation.targets(values, name, rows=rows)
-    if array.ndim != 1:
-        raise ValueError(f"{name}: expected shape (m,), got {array.shape}")
-    return array
 
 
 def _bounds(bounds: ArrayLike, name: str, size: int) -> NDArray:

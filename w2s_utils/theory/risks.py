@@ -79,7 +79,7 @@ class Setting:
         for name in ("d_w", "d_s"):
             validation.at_least(getattr(self, name), 1, name, "a dimension")
         for name in ("sigma2", "rho_w", "rho_s", "b", "kappa", "residual"):
-            validation.at_least(getattr(self, name), 0, name, "a variance or squared error")
+            validation.nonnegative(getattr(self, name), name, "a variance or squared error")
         most = min(self.d_w, self.d_s)
         # Rounding of an estimated overlap may pass the end points by a hair.
         if not -1e-9 <= self.d_sw <= most + 1e-9:
