@@ -143,8 +143,8 @@ def canonical_correlations(
     -------
     ndarray, shape (min(d_w, d_s),)
         Descending, in [0, 1]: the cosines between the two column spaces in R^m. With finitely
-        many inputs they are biased upwards: independent features have
-        ``E sum(r**2) = d_w d_s / m``.
+        many inputs they are biased upwards: independent features of which one is centred
+        Gaussian have ``E sum(r**2) = d_w d_s / m``.
 
     Raises
     ------
@@ -165,14 +165,25 @@ def correlation_dimension_of_features(
 ) -> float:
     r"""Estimate the correlation dimension from features of the same inputs.
 
-    The raw estimate is the sum of squared canonical correlations. The adjusted one,
+    The raw estimate is the sum of squared canonical correlations. For Gaussian features and a
+    correlation dimension :math:`d`,
 
-    .. math:: \hat d_{s \wedge w} = d_s - (d_s - \mathrm{raw}) \frac{m}{m - d_w},
+    .. math::
 
-    is an adjusted :math:`R^2` summed over the student's directions. For Gaussian features it is
-    exactly unbiased when the two subspaces are independent (then ``E raw = d_w d_s / m``) and
-    when :math:`V_s \subset V_w` (then ``raw = d_s``), and unbiased to first order in ``1/m``
-    in between.
+        E\,\mathrm{raw} = d + \frac{(d_w - d)(d_s - d) - \sum_j c_j^2(1-c_j^2)}{m} + O(m^{-2}),
+
+    and exactly :math:`d + (d_w-d)(d_s-d)/(m-d)` when every cosine is 0 or 1: the column spaces
+    share :math:`d` directions, and what is left of them is independent in
+    :math:`\mathbb{R}^{m-d}`. The adjusted estimate solves this relation for :math:`d`,
+
+    .. math::
+
+        \hat d_{s \wedge w} = \frac{m\,\mathrm{raw} - d_w d_s}{m - d_w - d_s + \mathrm{raw}} ,
+
+    symmetric in weak and strong. Its bias, :math:`-\sum_j c_j^2(1-c_j^2)/m` to first order, is at
+    most a quarter of ``min(d_w, d_s) / m``. (An adjusted :math:`R^2` summed over the student's
+    directions, :math:`d_s - (d_s - \mathrm{raw})\,m/(m-d_w)`, has the further bias
+    :math:`-d\,(d_s-d)/m`.)
 
     Parameters
     ----------
@@ -184,14 +195,22 @@ def correlation_dimension_of_features(
     Returns
     -------
     float
-        Dimension (a count); the adjusted value may be slightly negative.
+        Dimension (a count), at most ``min(d_w, d_s)``; the adjusted value may be negative.
+
+    Raises
+    ------
+    ValueError
+        As `canonical_correlations`; adjusted also if ``m <= d_w + d_s``, where the two column
+        spaces meet whatever the features are.
     """
     raw = float(np.sum(canonical_correlations(weak_features, strong_features) ** 2))
     if not adjusted:
         return raw
     m, d_w = np.shape(weak_features)
     d_s = np.shape(strong_features)[1]
-    return d_s - (d_s - raw) * m / (m - d_w)
+    why = "d_w + d_s + 1 to adjust; use adjusted=False"
+    validation.at_least(m, d_w + d_s + 1, "rows of weak_features", why)
+    return float((m * raw - d_w * d_s) / (m - d_w - d_s + raw))
 
 
 def pair_with_cosines(
