@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from w2s_utils import validation
+
 FALSE_ALARM = 0.01
 COMPARISONS = 4000
 LEVEL = FALSE_ALARM / COMPARISONS
@@ -78,6 +80,7 @@ def critical_value(trials: int) -> float:
 
 def identity(observed: ArrayLike, expected: ArrayLike, *, tolerance: float) -> Check:
     """Check ``|observed - expected| <= tolerance`` elementwise: an identity up to rounding."""
+    validation.nonnegative(tolerance, "tolerance", "absolute slack")
     seen, wanted = _finite_pair(observed, expected)
     deviation = np.abs(seen - wanted)
     worst = int(np.argmax(deviation))
@@ -114,13 +117,15 @@ def mean_equals(
 
     Refuted when :math:`|\hat m - m| > z\,\mathrm{SE}` for some element. Passed when no element is
     refuted **and** a departure of size ``resolution`` would have been found with probability
-    `POWER`, that is :math:`(z + z_{0.95})\,\mathrm{SE} \le` ``resolution``. Inconclusive
-    otherwise.
+    `POWER`, that is :math:`(z + t_{0.95})\,\mathrm{SE} \le` ``resolution`` with the Student
+    quantile :math:`t_{0.95}`. Inconclusive otherwise. For normal means this is exact: with a
+    departure of ``resolution`` or more, at most ``1 - POWER`` of the checks pass.
 
     Parameters
     ----------
     observed, expected, standard_error, resolution : array_like
-        Broadcast against each other; all in the unit of the quantity checked.
+        In the unit of the quantity checked. The first two broadcast against each other, the
+        others are one number or one for each comparison.
     trials : int
         Independent repetitions behind each mean.
     """
@@ -129,7 +134,7 @@ def mean_equals(
     detectable = _positive(resolution, "resolution", seen.size)
     z = critical_value(trials)
     score = np.abs(seen - wanted) / error
-    needed = (z + stats.norm.ppf(POWER)) * error / detectable
+    needed = (z + stats.t.ppf(POWER, trials - 1)) * error / detectable
     refuted = bool(np.any(score > z))
     worst = int(np.argmax(score)) if refuted or np.all(needed <= 1) else int(np.argmax(needed))
     verdict: Verdict = "refuted" if refuted else "passed" if needed.max() <= 1 else "inconclusive"
@@ -190,9 +195,10 @@ def monotone(x: ArrayLike, y: ArrayLike, *, increasing: bool = True) -> Check:
     """Check a monotone trend of ``y`` in ``x`` by Kendall's test, one-sided at level `LEVEL`.
 
     Passed when the trend in the stated direction is significant, refuted when the opposite one
-    is, inconclusive otherwise (about 11 points are needed for any verdict).
+    is, inconclusive otherwise (10 points are needed for any verdict).
     """
-    xs, ys = _finite_pair(x, y)
+    xs = validation.vector(x, "x")
+    ys = validation.vector(y, "y", rows=xs.size)
     sign = 1 if increasing else -1
     along = stats.kendalltau(xs, sign * ys, alternative="greater")
     against = stats.kendalltau(xs, sign * ys, alternative="less")
@@ -214,7 +220,8 @@ def monotone(x: ArrayLike, y: ArrayLike, *, increasing: bool = True) -> Check:
 
 
 def _every_instance(observed: ArrayLike, bound: ArrayLike, sign: float, tolerance: float) -> Check:
-    seen, limit = _finite_pair(observed, bound)
+    validation.nonnegative(tolerance, "tolerance", "absolute slack")
+    seen, limit = _finite_pair(observed, bound, "bound")
     excess = sign * (seen - limit)
     worst = int(np.argmax(excess))
     relation = "above" if sign > 0 else "below"
@@ -232,7 +239,7 @@ def _every_instance(observed: ArrayLike, bound: ArrayLike, sign: float, toleranc
 def _demonstrated(
     observed: ArrayLike, bound: ArrayLike, standard_error: ArrayLike, trials: int, sign: float
 ) -> Check:
-    seen, limit = _finite_pair(observed, bound)
+    seen, limit = _finite_pair(observed, bound, "bound")
     error = _positive(standard_error, "standard_error", seen.size)
     z = critical_value(trials)
     room = sign * (limit - seen) / error
@@ -254,7 +261,10 @@ def _demonstrated(
 
 
 def _kolmogorov(test: object, effective_size: float, resolution: float, trials: int) -> Check:
+    validation.positive(resolution, "resolution")
     distance, p_value = float(test.statistic), float(test.pvalue)
+    if np.isnan(p_value):
+        raise ValueError("cdf: expected values in [0, 1], got NaN; is the law degenerate?")
     critical = float(np.sqrt(np.log(2 / LEVEL) / (2 * effective_size)))
     verdict: Verdict = (
         "refuted" if p_value < LEVEL else "passed" if critical <= resolution else "inconclusive"
@@ -274,22 +284,28 @@ def _kolmogorov(test: object, effective_size: float, resolution: float, trials: 
 
 
 def _finite(values: ArrayLike, name: str) -> NDArray:
-    array = np.atleast_1d(np.asarray(values, dtype=float)).ravel()
+    array = validation.real(values, name).ravel()
     if array.size == 0 or not np.all(np.isfinite(array)):
         raise ValueError(f"{name}: expected finite numbers, got {array.size} values with "
                          f"{int(np.sum(~np.isfinite(array)))} not finite")  # fmt: skip
     return array
 
 
-def _finite_pair(observed: ArrayLike, expected: ArrayLike) -> tuple[NDArray, NDArray]:
-    first, second = np.broadcast_arrays(
-        np.asarray(observed, dtype=float), np.asarray(expected, dtype=float)
-    )
-    return _finite(first, "observed"), _finite(second, "expected")
+def _finite_pair(
+    observed: ArrayLike, expected: ArrayLike, name: str = "expected"
+) -> tuple[NDArray, NDArray]:
+    first, second = validation.real(observed, "observed"), validation.real(expected, name)
+    try:
+        first, second = np.broadcast_arrays(first, second)
+    except ValueError:
+        raise ValueError(
+            f"{name}: expected a number or the shape of observed, {first.shape}, got {second.shape}"
+        ) from None
+    return _finite(first, "observed"), _finite(second, name)
 
 
 def _positive(values: ArrayLike, name: str, size: int) -> NDArray:
-    array = _finite(np.asarray(values, dtype=float), name)
+    array = _finite(values, name)
     array = np.broadcast_to(array, size) if array.size == 1 else array
     if array.size != size or np.any(array <= 0):
         raise ValueError(f"{name}: expected {size} positive numbers, got {array}")

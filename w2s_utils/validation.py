@@ -14,7 +14,7 @@ def matrix(values: ArrayLike, name: str, *, rows: int | None = None) -> NDArray[
     ValueError
         If it is not two-dimensional, is empty, has NaN or infinity, or not ``rows`` rows.
     """
-    array = _numbers(values, name)
+    array = real(values, name)
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(
             f"{name}: expected a non-empty matrix (rows are inputs, columns are features), "
@@ -25,7 +25,7 @@ def matrix(values: ArrayLike, name: str, *, rows: int | None = None) -> NDArray[
 
 def targets(values: ArrayLike, name: str, *, rows: int | None = None) -> NDArray[np.float64]:
     """Return ``values`` as finite floats of shape ``(m,)`` or ``(m, tasks)``."""
-    array = _numbers(values, name)
+    array = real(values, name)
     if array.ndim not in (1, 2) or array.size == 0:
         raise ValueError(
             f"{name}: expected shape (m,) or (m, tasks), got an array of shape {array.shape}"
@@ -67,7 +67,7 @@ def at_least(value: ArrayLike, least: ArrayLike, name: str, why: str) -> NDArray
     ValueError
         Naming the argument, the least admissible value and the reason.
     """
-    array = _numbers(value, name)
+    array = real(value, name)
     # Written so that NaN is refused as well.
     if not np.all(array >= np.asarray(least)):
         raise ValueError(
@@ -78,7 +78,7 @@ def at_least(value: ArrayLike, least: ArrayLike, name: str, why: str) -> NDArray
 
 def positive(value: float, name: str, remedy: str = "") -> float:
     """Return ``value`` as a positive finite float; ``remedy`` is added to the error."""
-    number = _numbers(value, name)
+    number = real(value, name)
     if number.ndim or not 0 < number < np.inf:
         raise ValueError(f"{name}: expected a positive finite number, got {value!r}{remedy}")
     return float(number)
@@ -86,13 +86,14 @@ def positive(value: float, name: str, remedy: str = "") -> float:
 
 def nonnegative(value: float, name: str, what: str) -> float:
     """Return ``value`` as a finite float that is at least zero; ``what`` says what it is."""
-    number = _numbers(value, name)
+    number = real(value, name)
     if number.ndim or not 0 <= number < np.inf:
         raise ValueError(f"{name}: expected a finite number, at least 0 ({what}), got {value!r}")
     return float(number)
 
 
-def _numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:
+def real(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    """Return ``values`` as floats of any shape, NaN and infinity allowed."""
     try:
         array = np.asarray(values)
     except ValueError as error:  # ragged lists
