@@ -36,9 +36,7 @@ def test_every_public_module_is_in_the_reference():
 
 
 def test_the_names_in_the_notation_are_names_in_the_code():
-    rows = [
-        line for line in (BOOK / "notation.md").read_text("utf-8").splitlines() if "|" in line
-    ]
+    rows = [line for line in (BOOK / "notation.md").read_text("utf-8").splitlines() if "|" in line]
     names = {name for row in rows for name in re.findall(r"`(\w+)`", row.rsplit("|", 2)[-2])}
     assert len(names) > 20
     code = "\n".join(path.read_text("utf-8") for path in (ROOT / "w2s_utils").rglob("*.py"))
