@@ -14,8 +14,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import pooch
-
 from w2s_utils.tasks import download as _download
 from w2s_utils.tasks.readers import READERS, Dataset, without_repeats
 from w2s_utils.tasks.registry import REGISTRY, DataError, DataFile, Entry, Remote, lookup
@@ -44,8 +42,8 @@ ENVIRONMENT = "W2S_DATA_DIR"
 
 
 def cache_folder() -> Path:
-    """Folder that :func:`fetch` fills: ``pooch.os_cache("w2s_utils")``."""
-    return Path(pooch.os_cache("w2s_utils"))
+    """Folder that :func:`fetch` fills, in the user's cache."""
+    return _download.user_cache()
 
 
 def folders() -> list[Path]:

@@ -6,20 +6,29 @@ import json
 import os
 import tarfile
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-import pooch
-
 from w2s_utils.tasks.parsers import read_bytes
 from w2s_utils.tasks.registry import DataError, DataFile, Remote
 
-__all__ = ["checksum", "download"]
+with warnings.catch_warnings():
+    # On import tqdm warns in notebooks without widgets; its bar of text serves as well.
+    warnings.filterwarnings("ignore", message="IProgress not found")
+    import pooch
+
+__all__ = ["checksum", "download", "user_cache"]
 
 _TIMEOUT = 30  # seconds without a byte
 _DOMAINS = ("books", "dvd", "music")
+
+
+def user_cache() -> Path:
+    """Folder of this package in the user's cache."""
+    return Path(pooch.os_cache("w2s_utils"))
 
 
 def checksum(path: Path, of: str) -> str:
