@@ -108,7 +108,11 @@ def canonical_angles(weak_basis: ArrayLike, strong_basis: ArrayLike) -> NDArray[
         Accurate for small angles too, where the arc cosine is not.
     """
     weak, strong = _bases(weak_basis, strong_basis)
-    return linalg.subspace_angles(strong, weak)[::-1]
+    small, large = (weak, strong) if weak.shape[1] <= strong.shape[1] else (strong, weak)
+    cosines = linalg.svdvals(large.T @ small)
+    sines = linalg.svdvals(small - large @ (large.T @ small))[::-1]
+    # scipy.linalg.subspace_angles takes the arc cosine of some small angles.
+    return np.arctan2(sines, cosines)
 
 
 def correlation_dimension(weak_basis: ArrayLike, strong_basis: ArrayLike) -> float:
