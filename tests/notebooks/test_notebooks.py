@@ -112,7 +112,7 @@ def test_page_shows_the_badges_of_its_claims(executed, smoke, name):
 
 def test_collected_claims_are_those_of_the_notebooks(smoke):
     collected = json.loads(smoke.claims.read_text())
-    assert collected == claims.collect(smoke.executed(name) for name in NAMES)
+    assert collected == claims.collect(smoke.executed(name) for name in smoke.parameters)
     assert {record["profile"] for record in collected} == {"smoke"}
     assert len({record["id"] for record in collected}) == len(collected)
 
