@@ -34,6 +34,7 @@ MARKERS = {"teacher": "s", "student": "o", "baseline": "^", "ceiling": "v"}
 SPLITS_SHOWN = 25
 TITLES = {"freesolv": "FreeSolv"}
 RISK_TICKS = (0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+CLOSE_RISK_TICKS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0)
 
 
 def dimensions_table(problems: Mapping[str, Problem]) -> str:
@@ -194,7 +195,8 @@ def risks_against_size(grid: Grid) -> Drawn:
             axis.plot(sizes, expected, color=COLOURS[model], lw=1.2)
         axis.set(yscale="log", xticks=sizes)
         axis.set_title(f"{_title(name)}, student: {student}", fontsize=10)
-        _ticks(axis, "y", RISK_TICKS)
+        low, high = axis.get_ylim()
+        _ticks(axis, "y", CLOSE_RISK_TICKS if high < 2.5 * low else RISK_TICKS)
         axis.tick_params(labelsize=9)
     for axis in axes[1]:
         axis.set_xlabel("teacher's dimension $d_w$")
