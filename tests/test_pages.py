@@ -155,7 +155,7 @@ def test_status_tells_what_ran_and_what_did_not():
     absent = page("tasks/first_look", ABSENT, "# A first look\n", "A first look")
     text = pages.status_page([page(), absent], [RECORD])
     assert "1 of 2 notebooks executed in the `smoke` profile: 3.2 s" in text
-    assert "| [Gain and misfit](notebooks/misfit/projection.ipynb) | executed | 3.2 | 181 | 1 |" in text
+    assert "| [Gain and misfit](notebooks/misfit/projection.ipynb) | 3.2 | 181 | 1 |" in text
     assert "`w2s data fetch freesolv`" in text
     assert "**not executed**" in text
     assert "| numpy | 2.4.6 |" in text

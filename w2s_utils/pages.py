@@ -204,13 +204,14 @@ def counts_table(records: Sequence[Record], papers: Sequence[str]) -> str:
 
 
 def outcome_index(records: Sequence[Record], outcome: str) -> str:
-    """List the ids of one outcome, each linking to its entry on the page."""
+    """List the ids of one outcome, each linking to its entry; what holds is folded."""
     ids = [record["id"] for record in records if record["outcome"] == outcome]
     if not ids:
         return ""
     links = " ".join(f'<a href="#ledger-{id}">{id}</a>' for id in ids)
-    head = f"{html.escape(outcome)} <span>{len(ids)}</span>"
-    return f'<div class="w2s-index"><p class="w2s-index__head">{head}</p><p>{links}</p></div>\n'
+    fold = "" if outcome == "holds" else " open"
+    head = f"<summary>{html.escape(outcome)} <span>{len(ids)}</span></summary>"
+    return f'<details class="w2s-index"{fold}>{head}<p>{links}</p></details>\n'
 
 
 def claim_entry(record: Record) -> str:
@@ -262,12 +263,12 @@ def summary_table(pages: Sequence[Page], counts: Mapping[str, int]) -> str:
     for page in pages:
         row = [f"[{page.title}](notebooks/{page.name}.ipynb)"]
         if page.executed:
-            row += ["executed", f"{page.about['seconds']:.1f}"]
-            row += [f"{page.about['peak_memory_mb']:.0f}", str(counts.get(page.name, 0))]
+            row += [f"{page.about['seconds']:.1f}", f"{page.about['peak_memory_mb']:.0f}"]
+            row.append(str(counts.get(page.name, 0)))
         else:
-            row += ["not executed", "–", "–", "–"]
+            row += ["not executed", "–", "–"]
         rows.append(row)
-    return table(["notebook", "", "seconds", "peak MB", "claims"], rows, numeric_from=2)
+    return table(["notebook", "seconds", "peak MB", "claims"], rows, numeric_from=1)
 
 
 def notebook_entry(page: Page, claims_made: int) -> str:
