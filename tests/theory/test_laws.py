@@ -101,7 +101,8 @@ def test_means_of_the_draws_are_the_exact_risks(case):
     # The check has teeth: the in-sample variance, d_s/N for r, is refuted out of sample.
     reduced = (tau * (setting.d_w - setting.d_sw) + setting.kappa) * (r - setting.d_s / N)
     wrong = risks.student(setting, n, N) - reduced
-    assert mean_is(drawn.student, wrong, 0.04).verdict == "refuted"
+    if setting.d_s > 1:
+        assert mean_is(drawn.student, wrong, 0.04).verdict == "refuted"
 
 
 def test_bridge_gain_and_misfit_of_a_well_specified_problem():

@@ -236,6 +236,8 @@ def simulate(
         raise ValueError(f'method: expected "direct" or "exact", got {method!r}')
     if evaluate not in ("population", "unlabelled"):
         raise ValueError(f'evaluate: expected "population" or "unlabelled", got {evaluate!r}')
+    validation.at_least(n, 1, "n", "labels")
+    validation.at_least(N, 1, "N", "pseudo-labels")
     ambient = len(model.theta)
     population = model.population()
 
