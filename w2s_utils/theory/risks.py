@@ -132,9 +132,19 @@ def exact(setting: Setting, n: ArrayLike, N: ArrayLike) -> Risks:
     )
 
 
+def teacher_variance(setting: Setting, n: ArrayLike) -> NDArray[np.float64]:
+    r"""Teacher's variance per direction, :math:`\tau = (\sigma^2+\rho_w)/(n-d_w-1)`."""
+    return (setting.sigma2 + setting.rho_w) / _degrees(n, setting.d_w, "n")
+
+
+def student_factor(setting: Setting, N: ArrayLike) -> NDArray[np.float64]:
+    r"""What averaging leaves of an unseen error, :math:`r = d_s/(N-d_s-1)`, ``N >= d_s + 2``."""
+    return setting.d_s / _degrees(N, setting.d_s, "N")
+
+
 def teacher(setting: Setting, n: ArrayLike) -> NDArray[np.float64]:
     r"""Teacher's risk, :math:`\rho_w + (\sigma^2+\rho_w) d_w/(n-d_w-1)`, for ``n >= d_w + 2``."""
-    return setting.rho_w + setting.d_w * _teacher_variance(setting, n)
+    return setting.rho_w + setting.d_w * teacher_variance(setting, n)
 
 
 def baseline(setting: Setting, n: ArrayLike) -> NDArray[np.float64]:
@@ -168,7 +178,8 @@ def student(setting: Setting, n: ArrayLike, N: ArrayLike) -> NDArray[np.float64]
         If ``n`` or ``N`` is too small.
     """
     inherited, reduced = student_variance(setting, n, N)
-    return setting.rho_s + setting.b + inherited + reduced + _shrink(setting, N) * setting.kappa
+    bias = setting.rho_s + setting.b + student_factor(setting, N) * setting.kappa
+    return bias + inherited + reduced
 
 
 def student_variance(
@@ -183,9 +194,9 @@ def student_variance(
     reduced : ndarray
         :math:`\tau\,(d_w - d_{s\wedge w})\, d_s/(N-d_s-1)`.
     """
-    tau = _teacher_variance(setting, n)
+    tau = teacher_variance(setting, n)
     discrepancy = setting.d_w - setting.d_sw
-    return tau * setting.d_sw, tau * discrepancy * _shrink(setting, N)
+    return tau * setting.d_sw, tau * discrepancy * student_factor(setting, N)
 
 
 def student_in_sample(setting: Setting, n: ArrayLike, N: ArrayLike) -> NDArray[np.float64]:
@@ -213,7 +224,7 @@ def student_in_sample(setting: Setting, n: ArrayLike, N: ArrayLike) -> NDArray[n
     """
     pseudo = validation.at_least(N, setting.d_s, "N", "least squares in sample needs d_s rows")
     shrink = setting.d_s / pseudo
-    tau = _teacher_variance(setting, n)
+    tau = teacher_variance(setting, n)
     bias = setting.rho_s * (1 - shrink) + setting.b + shrink * setting.residual
     return bias + tau * (setting.d_sw + (setting.d_w - setting.d_sw) * shrink)
 
@@ -275,17 +286,9 @@ def authors_opr_bound(setting: Setting, n: ArrayLike, N: ArrayLike) -> NDArray[n
     return setting.d_s / (variance + labels * _bias_to_noise(setting))
 
 
-def _teacher_variance(setting: Setting, n: ArrayLike) -> NDArray:
-    return (setting.sigma2 + setting.rho_w) / _degrees(n, setting.d_w, "n")
-
-
 def _strong_on_labels(setting: Setting, count: ArrayLike, name: str) -> NDArray:
     noise = setting.sigma2 + setting.rho_s
     return setting.rho_s + noise * setting.d_s / _degrees(count, setting.d_s, name)
-
-
-def _shrink(setting: Setting, N: ArrayLike) -> NDArray:
-    return setting.d_s / _degrees(N, setting.d_s, "N")
 
 
 def _dimension_at(setting: Setting, N: NDArray) -> NDArray:

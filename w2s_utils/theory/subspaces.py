@@ -158,10 +158,42 @@ def canonical_correlations(
     weak = validation.matrix(weak_features, "weak_features")
     strong = validation.matrix(strong_features, "strong_features", rows=len(weak))
     q_weak, q_strong = (
-        _column_space(weak, "weak_features"),
-        _column_space(strong, "strong_features"),
+        column_space(weak, "weak_features"),
+        column_space(strong, "strong_features"),
     )
     return canonical_cosines(q_weak, q_strong)
+
+
+def column_space(features: ArrayLike, name: str = "features") -> NDArray[np.float64]:
+    """Orthonormal basis of the column space of features in R^m: the features, whitened.
+
+    Parameters
+    ----------
+    features : array_like, shape (m, d)
+        Full column rank, ``m > d``.
+    name : str
+        What an error calls them.
+
+    Returns
+    -------
+    ndarray, shape (m, d)
+
+    Raises
+    ------
+    ValueError
+        If the features are rank deficient or have too few rows.
+    """
+    phi = validation.matrix(features, name)
+    m, d = phi.shape
+    validation.at_least(m, d + 1, f"rows of {name}", f"one more than its {d} columns")
+    left, singular, _ = linalg.svd(phi, full_matrices=False)
+    rank = int(np.sum(singular > singular[0] * max(m, d) * np.finfo(float).eps))
+    if rank < d:
+        raise ValueError(
+            f"{name}: expected full column rank {d}, got rank {rank}; project on the leading "
+            "directions first (w2s_utils.theory.subspaces.leading_directions)"
+        )
+    return left
 
 
 def correlation_dimension_of_features(
@@ -270,16 +302,3 @@ def pair_with_cosines(
 def _bases(weak_basis: ArrayLike, strong_basis: ArrayLike) -> tuple[NDArray, NDArray]:
     weak = validation.orthonormal(weak_basis, "weak_basis")
     return weak, validation.orthonormal(strong_basis, "strong_basis", rows=len(weak))
-
-
-def _column_space(features: NDArray, name: str) -> NDArray:
-    m, d = features.shape
-    validation.at_least(m, d + 1, f"rows of {name}", f"one more than its {d} columns")
-    left, singular, _ = linalg.svd(features, full_matrices=False)
-    rank = int(np.sum(singular > singular[0] * max(m, d) * np.finfo(float).eps))
-    if rank < d:
-        raise ValueError(
-            f"{name}: expected full column rank {d}, got rank {rank}; project on the leading "
-            "directions first (w2s_utils.theory.subspaces.leading_directions)"
-        )
-    return left

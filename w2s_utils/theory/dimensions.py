@@ -1,0 +1,473 @@
+r"""Estimating dimensions from two feature matrices on the same inputs.
+
+Features are known on ``m`` inputs, one input a row. Their column spaces in :math:`\mathbb{R}^m`
+have projections :math:`H_w, H_s`, and the raw overlap
+:math:`\mathrm{raw} = \operatorname{tr} H_w H_s` is the sum of the squared sample canonical
+correlations, biased upwards. `w2s_utils.theory.subspaces.correlation_dimension_of_features`
+removes the bias; this module says how sure one can be of the result: an exact permutation test, a
+bootstrap interval, and a version with regularised whitening. It also has the alternatives to
+counting eigenvalues, and the comparison of coordinates that carries no information.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import linalg, special, stats
+
+from w2s_utils import validation
+from w2s_utils.theory import subspaces
+
+
+@dataclass(frozen=True)
+class NullTest:
+    """Permutation test of "the two feature vectors are independent".
+
+    Attributes
+    ----------
+    raw : float
+        Sum of squared canonical correlations.
+    null_mean : float
+        Its exact mean over all permutations of the inputs.
+    null_sd : float
+        Its standard deviation over the permutations drawn.
+    p_value : float
+        One-sided, valid at every level: ``(1 + #{as large}) / (1 + permutations)``.
+    permutations : int
+    """
+
+    raw: float
+    null_mean: float
+    null_sd: float
+    p_value: float
+    permutations: int
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Estimate of the correlation dimension with its bootstrap error.
+
+    Attributes
+    ----------
+    estimate : float
+        Adjusted estimate.
+    standard_error : float
+        Standard deviation of the adjusted estimate over bootstrap samples.
+    low, high : float
+        ``estimate`` less and plus the normal quantile times the standard error.
+    level : float
+        Nominal coverage.
+    percentiles : tuple of float
+        The percentile interval, for comparison only: repeated rows raise canonical correlations,
+        so it lies too high.
+    """
+
+    estimate: float
+    standard_error: float
+    low: float
+    high: float
+    level: float
+    percentiles: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Regularised:
+    r"""Overlap of two smoothers: canonical correlations with regularised whitening.
+
+    Attributes
+    ----------
+    raw : float
+        :math:`\operatorname{tr} H_w H_s`.
+    weak, strong : float
+        Effective dimensions :math:`\operatorname{tr} H_w` and :math:`\operatorname{tr} H_s`.
+    null : float
+        Mean of ``raw`` over rotations of one set of inputs, ``weak * strong / m``.
+    estimate : float
+        ``raw`` adjusted as for projections, ``(raw - null) / (mean of the two complements)``.
+    """
+
+    raw: float
+    weak: float
+    strong: float
+    null: float
+    estimate: float
+
+
+def participation_ratio(features: ArrayLike) -> float:
+    r"""Participation ratio :math:`(\sum_i \lambda_i)^2 / \sum_i \lambda_i^2` of the spectrum.
+
+    Parameters
+    ----------
+    features : array_like, shape (m, D)
+        The :math:`\lambda_i` are the eigenvalues of their (uncentred) second moment.
+
+    Returns
+    -------
+    float
+        Between 1 and the rank.
+
+    Raises
+    ------
+    ValueError
+        If all entries are zero.
+    """
+    eigenvalues = _spectrum(features, "features")
+    return float(eigenvalues.sum() ** 2 / np.sum(eigenvalues**2))
+
+
+def effective_dimension(features: ArrayLike, share: float) -> float:
+    r"""Degrees of freedom of ridge regression, :math:`\sum_i \lambda_i/(\lambda_i+\lambda)`.
+
+    Parameters
+    ----------
+    features : array_like, shape (m, D)
+    share : float
+        Penalty as a share of the trace: :math:`\lambda = \mathrm{share}\sum_i\lambda_i`, positive.
+
+    Returns
+    -------
+    float
+        Below the rank, and below ``1/share``.
+
+    Raises
+    ------
+    ValueError
+        If all entries are zero or the share is not positive.
+    """
+    eigenvalues = _spectrum(features, "features")
+    penalty = validation.positive(share, "share") * eigenvalues.sum()
+    return float(np.sum(eigenvalues / (eigenvalues + penalty)))
+
+
+def expected_raw(m: int, d_w: int, d_s: int, cosines: ArrayLike) -> float:
+    r"""Mean of the raw overlap for Gaussian features, to first order in ``1/m``.
+
+    .. math:: d + \frac{(d_w-d)(d_s-d) - \sum_j c_j^2(1-c_j^2)}{m}, \qquad d = \sum_j c_j^2
+
+    Parameters
+    ----------
+    m : int
+        Inputs, more than ``d_w + d_s``.
+    d_w, d_s : int
+    cosines : array_like, shape (min(d_w, d_s),)
+        Population canonical correlations.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If there are too few inputs, or a cosine is not in [0, 1].
+    """
+    validation.at_least(m, d_w + d_s + 1, "m", "inputs: more than d_w + d_s")
+    c = validation.vector(cosines, "cosines", rows=min(d_w, d_s))
+    if np.any((c < 0) | (c > 1)):
+        raise ValueError(f"cosines: expected numbers in [0, 1], got {c}")
+    d = np.sum(c**2)
+    return float(d + ((d_w - d) * (d_s - d) - np.sum(c**2 * (1 - c**2))) / m)
+
+
+def multiple_correlation_mean(m: int, d_w: int, cosine: float) -> float:
+    r"""Exact mean of the raw overlap of one student direction with ``d_w`` Gaussian features.
+
+    .. math:: 1 - \frac{m-d_w}{m}(1-c^2)\,{}_2F_1\bigl(1, 1; \tfrac m2+1; c^2\bigr)
+
+    Parameters
+    ----------
+    m : int
+        Inputs, more than ``d_w``.
+    d_w : int
+    cosine : float
+        Population multiple correlation, in [0, 1).
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If ``m <= d_w`` or the cosine is not in [0, 1).
+    """
+    validation.at_least(m, d_w + 1, "m", "inputs: more than d_w")
+    if not 0 <= cosine < 1:
+        raise ValueError(f"cosine: expected a number in [0, 1), got {cosine!r}")
+    return float(1 - (m - d_w) / m * (1 - cosine**2) * special.hyp2f1(1, 1, m / 2 + 1, cosine**2))
+
+
+def null_test(
+    weak_features: ArrayLike,
+    strong_features: ArrayLike,
+    permutations: int,
+    rng: np.random.Generator,
+) -> NullTest:
+    r"""Test whether two feature vectors are independent, by permuting the inputs of one.
+
+    With :math:`\alpha = \mathbf 1^T H \mathbf 1/m` the part of the constant that a column space
+    holds, the mean over all permutations is exactly
+
+    .. math:: \alpha_w\alpha_s + \frac{(d_w-\alpha_w)(d_s-\alpha_s)}{m-1},
+
+    that is ``d_w d_s / (m - 1)`` for centred features, and about one more than that when both
+    contain the constant (uncentred features of a network nearly do).
+
+    Parameters
+    ----------
+    weak_features : array_like, shape (m, d_w)
+    strong_features : array_like, shape (m, d_s)
+        Full column rank.
+    permutations : int
+        At least 1; the smallest p-value is ``1 / (1 + permutations)``.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    NullTest
+
+    Raises
+    ------
+    ValueError
+        As `w2s_utils.theory.subspaces.canonical_correlations`, or if ``permutations < 1``.
+    """
+    validation.at_least(permutations, 1, "permutations", "draws from the null distribution")
+    weak, strong = _column_spaces(weak_features, strong_features)
+    raw = _overlap(weak, strong)
+    null = np.array([_overlap(weak, rng.permutation(strong)) for _ in range(int(permutations))])
+    # The identity is one of the permutations: rounding must not lose the tie.
+    as_large = np.sum(null >= raw * (1 - 1e-12))
+    m, held = len(weak), [np.sum(q.sum(axis=0) ** 2) / len(q) for q in (weak, strong)]
+    rest = (weak.shape[1] - held[0]) * (strong.shape[1] - held[1])
+    return NullTest(
+        raw=raw,
+        null_mean=float(held[0] * held[1] + rest / (m - 1)),
+        null_sd=float(null.std()),
+        p_value=float((1 + as_large) / (1 + permutations)),
+        permutations=int(permutations),
+    )
+
+
+def interval(
+    weak_features: ArrayLike,
+    strong_features: ArrayLike,
+    resamples: int,
+    rng: np.random.Generator,
+    *,
+    level: float = 0.95,
+) -> Interval:
+    """Bootstrap interval for the correlation dimension.
+
+    Inputs are drawn with replacement and the adjusted estimate is computed on each sample. Only
+    the spread of these values is used: their mean is too high, since a repeated row is fitted
+    twice by both feature sets.
+
+    Parameters
+    ----------
+    weak_features : array_like, shape (m, d_w)
+    strong_features : array_like, shape (m, d_s)
+        Full column rank, ``m >= 2 (d_w + d_s)``: a bootstrap sample has about ``0.63 m``
+        different rows.
+    resamples : int
+        Bootstrap samples, at least 2; the error of the standard error is about
+        ``1 / sqrt(2 resamples)`` of it.
+    rng : numpy.random.Generator
+    level : float
+        Nominal coverage, in (0, 1).
+
+    Returns
+    -------
+    Interval
+
+    Raises
+    ------
+    ValueError
+        If there are too few inputs or resamples, or the level is not in (0, 1).
+    """
+    validation.at_least(resamples, 2, "resamples", "a standard deviation")
+    if not 0 < level < 1:
+        raise ValueError(f"level: expected a number in (0, 1), got {level!r}")
+    weak, strong = _column_spaces(weak_features, strong_features)
+    m, d_w, d_s = len(weak), weak.shape[1], strong.shape[1]
+    validation.at_least(m, 2 * (d_w + d_s), "rows of weak_features", "2 (d_w + d_s) to resample")
+    both = np.hstack([weak, strong])
+    raws = np.array([
+        _weighted_overlap(both, d_w, rng.multinomial(m, np.full(m, 1 / m)))
+        for _ in range(int(resamples))
+    ])  # fmt: skip
+    estimates = _adjust(raws, m, d_w, d_s)
+    estimate = float(_adjust(_overlap(weak, strong), m, d_w, d_s))
+    error = float(estimates.std(ddof=1))
+    reach = stats.norm.ppf((1 + level) / 2) * error
+    low, high = np.quantile(estimates, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(
+        estimate, error, estimate - reach, estimate + reach, level, (float(low), float(high))
+    )
+
+
+def regularised(weak_features: ArrayLike, strong_features: ArrayLike, share: float) -> Regularised:
+    r"""Overlap with regularised whitening, for features without a sharp rank.
+
+    The projections become the smoothers of ridge regression,
+    :math:`H = \Phi(\Phi^T\Phi + \lambda m I)^{-1}\Phi^T` with :math:`\lambda` the given share of
+    the trace of the second moment, so that directions holding much less than that share are not
+    counted. The adjustment of `correlation_dimension_of_features` is written as
+
+    .. math::
+
+        \frac{\operatorname{tr} H_w H_s - \operatorname{tr} H_w \operatorname{tr} H_s / m}
+             {\operatorname{tr} (I-H_w)(I-H_s) / m},
+
+    the same number for projections; for smoothers it is a convention, not a theorem.
+
+    Parameters
+    ----------
+    weak_features : array_like, shape (m, D_w)
+    strong_features : array_like, shape (m, D_s)
+        Any rank.
+    share : float
+        Penalty as a share of the trace, positive.
+
+    Returns
+    -------
+    Regularised
+
+    Raises
+    ------
+    ValueError
+        If features are all zero, not on the same inputs, or the share is not positive.
+    """
+    phi_w = validation.matrix(weak_features, "weak_features")
+    phi_s = validation.matrix(strong_features, "strong_features", rows=len(phi_w))
+    penalty = validation.positive(share, "share")
+    weak, strong = (
+        _half_smoother(phi, name, penalty)
+        for phi, name in ((phi_w, "weak_features"), (phi_s, "strong_features"))
+    )
+    m, raw = len(phi_w), _overlap(weak, strong)
+    d_w, d_s = float(np.sum(weak**2)), float(np.sum(strong**2))
+    return Regularised(
+        raw=raw,
+        weak=d_w,
+        strong=d_s,
+        null=d_w * d_s / m,
+        estimate=float(_adjust(raw, m, d_w, d_s)),
+    )
+
+
+def coordinate_correlation_dimension(
+    weak_features: ArrayLike,
+    strong_features: ArrayLike,
+    d_w: int,
+    d_s: int,
+    rng: np.random.Generator,
+) -> float:
+    r"""Compare the leading directions of two networks as if their coordinates were the same.
+
+    The wider features are first mapped at random to the width of the narrower. Two networks share
+    no coordinates, so the result is that of random subspaces, :math:`d_w d_s / \min(D_w, D_s)` on
+    average, whatever the features have in common: see the chapter ``discrepancy/dimensions``. To
+    estimate the correlation dimension use
+    `w2s_utils.theory.subspaces.correlation_dimension_of_features`.
+
+    Parameters
+    ----------
+    weak_features : array_like, shape (m, D_w)
+    strong_features : array_like, shape (m, D_s)
+    d_w, d_s : int
+        Leading directions kept.
+    rng : numpy.random.Generator
+        Draws the map.
+
+    Returns
+    -------
+    float
+    """
+    weak = validation.matrix(weak_features, "weak_features")
+    strong = validation.matrix(strong_features, "strong_features", rows=len(weak))
+    width = min(weak.shape[1], strong.shape[1])
+    weak, strong = (_narrowed(phi, width, rng) for phi in (weak, strong))
+    return subspaces.correlation_dimension(
+        subspaces.leading_directions(weak, d_w), subspaces.leading_directions(strong, d_s)
+    )
+
+
+def random_subspace_overlap(D: int, d_w: int, d_s: int) -> tuple[float, float]:
+    r"""Mean and standard deviation of the overlap of two random subspaces of :math:`\mathbb{R}^D`.
+
+    .. math::
+
+        E = \frac{d_w d_s}{D}, \qquad
+        \mathrm{Var} = \frac{2\,d_w d_s (D-d_w)(D-d_s)}{D^2(D-1)(D+2)} .
+
+    Parameters
+    ----------
+    D : int
+        At least 2.
+    d_w, d_s : int
+        Between 1 and ``D``.
+
+    Returns
+    -------
+    mean, standard_deviation : float
+
+    Raises
+    ------
+    ValueError
+        If a dimension is out of range.
+    """
+    validation.at_least(D, 2, "D", "a dimension in which subspaces can differ")
+    for name, value in (("d_w", d_w), ("d_s", d_s)):
+        if not 1 <= value <= D:
+            raise ValueError(f"{name}: expected 1 to D = {D}, got {value!r}")
+    variance = 2 * d_w * d_s * (D - d_w) * (D - d_s) / (D**2 * (D - 1) * (D + 2))
+    return d_w * d_s / D, float(np.sqrt(variance))
+
+
+def _spectrum(features: ArrayLike, name: str) -> NDArray:
+    phi = validation.matrix(features, name)
+    eigenvalues = linalg.svdvals(phi) ** 2 / len(phi)
+    if eigenvalues[0] == 0:
+        raise ValueError(f"{name}: all entries are zero, so they have no dimension")
+    return eigenvalues
+
+
+def _column_spaces(weak_features: ArrayLike, strong_features: ArrayLike) -> tuple[NDArray, NDArray]:
+    weak = validation.matrix(weak_features, "weak_features")
+    strong = validation.matrix(strong_features, "strong_features", rows=len(weak))
+    return (
+        subspaces.column_space(weak, "weak_features"),
+        subspaces.column_space(strong, "strong_features"),
+    )
+
+
+def _overlap(weak: NDArray, strong: NDArray) -> float:
+    return float(np.sum((strong.T @ weak) ** 2))
+
+
+def _weighted_overlap(both: NDArray, d_w: int, counts: NDArray) -> float:
+    """Raw overlap of the sample in which row i occurs ``counts[i]`` times."""
+    gram = (both.T * counts) @ both
+    cross = gram[d_w:, :d_w]
+    explained = cross @ linalg.solve(gram[:d_w, :d_w], cross.T, assume_a="pos")
+    return float(np.trace(linalg.solve(gram[d_w:, d_w:], explained, assume_a="pos")))
+
+
+def _adjust(raw: ArrayLike, m: int, d_w: float, d_s: float) -> NDArray:
+    return (m * np.asarray(raw) - d_w * d_s) / (m - d_w - d_s + raw)
+
+
+def _half_smoother(phi: NDArray, name: str, share: float) -> NDArray:
+    left, singular, _ = linalg.svd(phi, full_matrices=False)
+    if singular[0] == 0:
+        raise ValueError(f"{name}: all entries are zero, so they have no dimension")
+    energy = singular**2
+    return left * np.sqrt(energy / (energy + share * energy.sum()))
+
+
+def _narrowed(phi: NDArray, width: int, rng: np.random.Generator) -> NDArray:
+    if phi.shape[1] == width:
+        return phi
+    return phi @ linalg.qr(rng.standard_normal((phi.shape[1], width)), mode="economic")[0]
