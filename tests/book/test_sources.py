@@ -77,3 +77,18 @@ def test_every_entry_of_the_bibliography_is_cited():
 def test_notebooks_are_not_executed_by_sphinx():
     config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
     assert config["execute"]["execute_notebooks"] == "off"
+
+
+def test_the_readme_s_example_prints_what_it_says(capsys):
+    text = (ROOT / "README.md").read_text("utf-8")
+    example = re.search(r"```python\n(.*?)```", text, flags=re.DOTALL).group(1)
+    exec(compile(example, "README.md", "exec"), {})
+    assert capsys.readouterr().out.strip() == example.strip().rsplit("# ", 1)[-1]
+
+
+def test_files_the_readme_links_to_exist():
+    text = (ROOT / "README.md").read_text("utf-8")
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    assert links
+    assert not [link for link in links if not (ROOT / link).exists()]
+    assert (ROOT / "docs" / "page.png").stat().st_size < 300_000
