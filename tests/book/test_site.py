@@ -154,7 +154,8 @@ def test_no_page_shows_an_error(pages):
 
 
 def test_no_path_of_a_machine_is_published(site):
-    inside = re.compile(r"(?:/home/\w|/root/|/tmp/\w|/Users/\w|/work/\w|[A-Z]:\\\\Users)")
+    folders = r"/(?:home|Users|root|tmp|private|mnt)/\w|[A-Z]:\\\\Users"
+    inside = re.compile(f"{folders}|{re.escape(str(ROOT))}")
     suffixes = {".html", ".ipynb", ".js", ".txt"}
     leaks = [
         (path.relative_to(site).as_posix(), found.group())
@@ -163,7 +164,6 @@ def test_no_path_of_a_machine_is_published(site):
         for found in inside.finditer(path.read_text("utf-8"))
     ]
     assert not leaks
-    assert str(ROOT) not in (site / "index.html").read_text("utf-8")
 
 
 def test_the_site_is_light(site):
