@@ -8,6 +8,7 @@ text. A figure without them is refused, so none reaches a page.
 from __future__ import annotations
 
 import base64
+import copy
 import csv
 import html
 import io
@@ -117,6 +118,9 @@ def show(
 def promote(notebook: Any) -> None:
     """Copy each figure's record into its cell's metadata, where MyST-NB reads it.
 
+    MyST-NB makes a figure of every output of such a cell, so what the cell displayed besides the
+    image (the link to the data, claims) moves to a cell of its own, without source, below it.
+
     Parameters
     ----------
     notebook : nbformat.NotebookNode
@@ -128,23 +132,43 @@ def promote(notebook: Any) -> None:
         If an image was displayed without `show` (so without caption and alternative text), or if
         one cell shows two figures.
     """
+    cells = []
     for index, cell in enumerate(notebook.cells):
-        images = [o for o in cell.get("outputs", []) if _is_image(o)]
-        if not images:
+        cells.append(cell)
+        record = _record_of(cell, index)
+        if record is None:
             continue
-        records = [output.get("metadata", {}).get(RECORD) for output in images]
-        if None in records:
-            raise ValueError(
-                f"cell {index} displays an image without caption and alternative text: "
-                "use w2s_utils.figures.show"
-            )
-        if len(records) > 1:
-            raise ValueError(f"cell {index} shows {len(records)} figures: use one cell for each")
-        record = records[0]
         cell.metadata["mystnb"] = {
             "figure": {"name": record["name"], "caption": record["caption"]},
             "image": {"alt": record["alt"], "classes": record["classes"]},
         }
+        rest = [output for output in cell.outputs if not _is_image(output)]
+        cell.outputs = [output for output in cell.outputs if _is_image(output)]
+        if rest:
+            cells.append(_below(cell, rest))
+    notebook.cells = cells
+
+
+def _record_of(cell: Any, index: int) -> dict[str, Any] | None:
+    images = [output for output in cell.get("outputs", []) if _is_image(output)]
+    records = [output.get("metadata", {}).get(RECORD) for output in images]
+    if None in records:
+        raise ValueError(
+            f"cell {index} displays an image without caption and alternative text: "
+            "use w2s_utils.figures.show"
+        )
+    if len(records) > 1:
+        raise ValueError(f"cell {index} shows {len(records)} figures: use one cell for each")
+    return records[0] if records else None
+
+
+def _below(cell: Any, outputs: list[Any]) -> Any:
+    """A copy of the cell with other outputs; MyST-NB drops cells without any source."""
+    other = copy.deepcopy(cell)
+    other.update(id=f"{cell.id}-more", source="# data", outputs=outputs)
+    other.metadata.pop("mystnb")
+    other.metadata["tags"] = ["remove-input"]
+    return other
 
 
 def _is_image(output: Mapping[str, Any]) -> bool:
