@@ -316,3 +316,49 @@ def test_bad_input_is_named(call, message):
 @pytest.fixture
 def rng():
     return np.random.default_rng(7)
+
+
+@every_class
+@PROPERTY
+@given(problem=problems)
+def test_every_term_of_the_decomposition_has_its_sign(name, problem):
+    teacher, features, seed = problem
+    project = CLASSES[name][0]
+    truth = np.random.default_rng(seed).standard_normal(len(teacher))
+    best = project(truth, features).values
+    terms = projection.decompose(truth, teacher, project(teacher, features).values, best)
+    scale = 1 + terms.teacher_error + terms.misfit
+    assert_allclose(
+        terms.gain, terms.misfit + 2 * terms.angle + 2 * terms.cross, atol=1e-10 * scale
+    )
+    assert terms.angle >= -1e-7 * scale
+    assert abs(terms.cross) <= np.sqrt(terms.approximation * terms.misfit) + 1e-10 * scale
+    assert terms.gain >= terms.bound - 1e-7 * scale
+    assert terms.gain >= -terms.approximation - 1e-7 * scale
+    if name == "subspace":
+        assert_allclose(terms.angle, 0, atol=1e-8 * scale)
+
+
+@pytest.mark.parametrize("reach", [0.3, 1.0, 2.5])
+def test_bound_is_attained_by_teacher_and_truth_on_one_normal(reach):
+    # The normal cone of the box at its corner (0.5, 0.5) is the quadrant above it.
+    corner, normal = np.array([0.5, 0.5]), np.array([1.0, 2.0])
+    teacher, truth = corner + reach * normal, corner + normal
+    student = projection.onto_box(teacher, np.eye(2), -0.3, 0.5).values
+    assert_allclose(student, corner)
+    terms = projection.decompose(truth, teacher, student, corner)
+    assert_allclose(terms.gain, terms.bound, atol=1e-12)
+    assert_allclose(terms.tightness, 1, atol=1e-12)
+
+
+def test_decompose_in_the_realizable_case_allows_nothing():
+    terms = projection.decompose([1.0, 0], [2.0, 1], [2.0, 0], [1.0, 0])
+    assert terms.approximation == 0
+    assert terms.tightness == 0
+    assert terms.gain == terms.bound == terms.misfit
+
+
+@pytest.mark.parametrize("bad", [[1.0], [1.0, np.nan]])
+def test_decompose_refuses_bad_values(bad):
+    with pytest.raises(ValueError, match="best"):
+        projection.decompose([1.0, 0], [2.0, 1], [2.0, 0], bad)

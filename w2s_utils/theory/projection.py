@@ -94,6 +94,81 @@ def misfit_and_gain(truth: ArrayLike, teacher: ArrayLike, student: ArrayLike) ->
     )
 
 
+@dataclass(frozen=True)
+class NonRealizable(MisfitGain):
+    r"""Terms of the misfit theorem when the class does not contain the truth.
+
+    With any member :math:`v` of the class (best: the one nearest to the truth), exactly
+
+    .. math:: \mathrm{gain} = \mathrm{misfit} + 2\,\langle f_w - f_{sw}, f_{sw} - v\rangle
+              + 2\,\langle f_w - f_{sw}, v - f^*\rangle .
+
+    Attributes
+    ----------
+    approximation : float
+        :math:`\varepsilon = d(v, f^*)`.
+    angle : float
+        :math:`\langle f_w - f_{sw}, f_{sw} - v\rangle`: not negative for a projection onto a
+        convex class, zero for a subspace.
+    cross : float
+        :math:`\langle f_w - f_{sw}, v - f^*\rangle`, at least
+        :math:`-\sqrt{\varepsilon\,\mathrm{misfit}}`.
+    """
+
+    approximation: float
+    angle: float
+    cross: float
+
+    @property
+    def bound(self) -> float:
+        r"""Least gain allowed, :math:`\mathrm{misfit} - 2\sqrt{\varepsilon\,\mathrm{misfit}}`."""
+        return self.misfit - 2 * float(np.sqrt(self.approximation * self.misfit))
+
+    @property
+    def tightness(self) -> float:
+        r"""Share of the allowance :math:`2\sqrt{\varepsilon\,\mathrm{misfit}}` used up, at most 1.
+
+        Negative where the gain exceeds the misfit, 0 where nothing is allowed.
+        """
+        allowance = self.misfit - self.bound
+        return (self.misfit - self.gain) / allowance if allowance > 0 else 0.0
+
+
+def decompose(
+    truth: ArrayLike, teacher: ArrayLike, student: ArrayLike, best: ArrayLike
+) -> NonRealizable:
+    """Terms of the non-realizable misfit theorem from values on the same inputs.
+
+    Parameters
+    ----------
+    truth, teacher, student : array_like, shape (m,)
+        Values of :math:`f^*`, :math:`f_w` and :math:`f_{sw}`.
+    best : array_like, shape (m,)
+        Values of a member of the student's class, best the one nearest to the truth.
+
+    Returns
+    -------
+    NonRealizable
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or a value is not finite.
+    """
+    four = misfit_and_gain(truth, teacher, student)
+    f = validation.vector(truth, "truth")
+    v = validation.vector(best, "best", rows=len(f))
+    pull = np.asarray(teacher, dtype=float) - np.asarray(student, dtype=float)
+    return NonRealizable(
+        teacher_error=four.teacher_error,
+        student_error=four.student_error,
+        misfit=four.misfit,
+        approximation=float(np.mean((v - f) ** 2)),
+        angle=float(np.mean(pull * (np.asarray(student, dtype=float) - v))),
+        cross=float(np.mean(pull * (v - f))),
+    )
+
+
 def onto_subspace(teacher: ArrayLike, features: ArrayLike) -> Projection:
     r"""Project onto :math:`\{\Phi c : c \in \mathbb{R}^k\}`: least squares, minimum norm.
 
