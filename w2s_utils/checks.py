@@ -89,7 +89,7 @@ def identity(observed: ArrayLike, expected: ArrayLike, *, tolerance: float) -> C
         verdict="passed" if deviation[worst] <= tolerance else "refuted",
         observed=float(seen[worst]),
         expected=float(wanted[worst]),
-        tolerance=tolerance,
+        tolerance=float(tolerance),
         comparisons=seen.size,
         detail=f"largest deviation {deviation[worst]:.2g}, tolerance {tolerance:.2g}",
     )
@@ -146,7 +146,7 @@ def mean_equals(
         standard_error=float(error[worst]),
         tolerance=float(detectable[worst]),
         z=z,
-        trials=trials,
+        trials=int(trials),
         comparisons=seen.size,
         detail=(
             f"largest deviation {score.max():.2f} standard errors, {z:.2f} allowed; a departure "
@@ -230,7 +230,7 @@ def _every_instance(observed: ArrayLike, bound: ArrayLike, sign: float, toleranc
         verdict="passed" if excess[worst] <= tolerance else "refuted",
         observed=float(seen[worst]),
         expected=float(limit[worst]),
-        tolerance=tolerance,
+        tolerance=float(tolerance),
         comparisons=seen.size,
         detail=f"{int(np.sum(excess > tolerance))} of {seen.size} instances {relation} the bound",
     )
@@ -254,7 +254,7 @@ def _demonstrated(
         expected=float(limit[worst]),
         standard_error=float(error[worst]),
         z=z,
-        trials=trials,
+        trials=int(trials),
         comparisons=seen.size,
         detail=f"{room[worst]:.1f} standard errors inside the bound, {z:.2f} needed",
     )

@@ -22,6 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from w2s_utils import validation
 from w2s_utils.checks import COMPARISONS, Check, Verdict
 
 MIME = "application/vnd.w2s.claim+json"
@@ -83,8 +84,7 @@ def does_not_reproduce(
     ClaimFailed
         If the check passed or was inconclusive: then the sentence is not refuted.
     """
-    if not evidence.strip():
-        raise ValueError("evidence: a claim that does not reproduce needs its evidence in words")
+    validation.text(evidence, "evidence", f"claim {id} does not reproduce")
     _register(id, statement, check, supports, "refuted", "does not reproduce", evidence)
 
 
@@ -127,6 +127,7 @@ def collect(executed: Iterable[Path]) -> list[dict[str, Any]]:
 
 def write(records: list[dict[str, Any]], path: Path) -> None:
     """Write records as JSON, atomically."""
+    path = Path(path)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n", "utf-8")
     os.replace(temporary, path)
@@ -146,10 +147,12 @@ def _register(
     outcome: str,
     evidence: str = "",
 ) -> None:
-    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", id):
+    if not isinstance(id, str) or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", id):
         raise ValueError(f"id: expected lower-case words joined by hyphens, got {id!r}")
-    if not statement.strip() or not supports.strip():
-        raise ValueError(f"claim {id}: statement and supports must not be empty")
+    validation.text(statement, "statement", f"claim {id}")
+    validation.text(supports, "supports", f"claim {id}")
+    if not isinstance(check, Check):
+        raise ValueError(f"check: claim {id} expected a w2s_utils.checks.Check, got {check!r}")
     record = _record(id, statement, check, supports, evidence)
     record["outcome"] = outcome if check.verdict == wanted else "failed"
     record["passed"] = record["outcome"] in ("holds", "control holds")

@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 import w2s_utils
+from w2s_utils import validation
 
 RECORD = "w2s_figure"
 
@@ -94,13 +95,12 @@ def show(
     ValueError
         If the name is malformed, or caption, alt or data are empty.
     """
-    if not re.fullmatch(r"fig-[a-z0-9]+(-[a-z0-9]+)*", name):
+    if not isinstance(name, str) or not re.fullmatch(r"fig-[a-z0-9]+(-[a-z0-9]+)*", name):
         raise ValueError(f"name: expected 'fig-' and lower-case words with hyphens, got {name!r}")
-    for argument, value in (("caption", caption), ("alt", alt)):
-        if not value.strip():
-            raise ValueError(f"{argument}: figure {name} needs one, got an empty text")
-    if not data:
-        raise ValueError(f"data: figure {name} needs the columns behind it, got none")
+    validation.text(caption, "caption", f"figure {name}")
+    validation.text(alt, "alt", f"figure {name}")
+    if not data or not all(np.size(values) for values in data.values()):
+        raise ValueError(f"data: figure {name} needs the columns behind it, got {dict(data)!r}")
     record = {
         "name": name,
         "caption": " ".join(caption.split()),

@@ -76,6 +76,13 @@ def at_least(value: ArrayLike, least: ArrayLike, name: str, why: str) -> NDArray
     return array
 
 
+def text(value: str, name: str, owner: str) -> str:
+    """Return ``value`` if it is a text that says something; ``owner`` is what needs it."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{name}: {owner} needs it in words, got {value!r}")
+    return value
+
+
 def positive(value: float, name: str, remedy: str = "") -> float:
     """Return ``value`` as a positive finite float; ``remedy`` is added to the error."""
     number = real(value, name)
