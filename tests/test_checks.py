@@ -90,9 +90,16 @@ def test_three_verdicts_of_a_mean():
     assert verdict(1.001, 0.01, 0.01) == "inconclusive"
     # Refuted although the resolution is not reached: what is seen is enough.
     assert verdict(1.1, 0.01, 0.01) == "refuted"
-    needed = checks.critical_value(10**6) + stats.norm.ppf(checks.POWER)
-    assert verdict(1.0, 1.0, needed * 1.0001) == "passed"
-    assert verdict(1.0, 1.0, needed * 0.9999) == "inconclusive"
+
+
+@pytest.mark.parametrize("trials", [3, 10, 10**6])
+def test_a_mean_passes_from_the_resolution_that_its_error_allows(trials):
+    needed = checks.critical_value(trials) + stats.t.ppf(checks.POWER, trials - 1)
+    for factor, verdict in ((1.0001, "passed"), (0.9999, "inconclusive")):
+        check = checks.mean_equals(
+            1.0, 1.0, standard_error=0.2, trials=trials, resolution=0.2 * needed * factor
+        )
+        assert check.verdict == verdict
 
 
 def test_of_several_means_the_nearest_to_failing_is_reported():

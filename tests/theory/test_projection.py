@@ -236,8 +236,9 @@ def test_l1_ball_of_identity_features_thresholds_softly():
     )
 
 
-def test_large_rank_deficient_features_stay_in_their_column_space(rng):
-    # The smallest case seen in which LAPACK's default cut-off leaves the column space.
+def test_large_rank_deficient_features_stay_in_their_column_space():
+    # LAPACK's default cut-off leaves the column space here, by 0.017.
+    rng = np.random.default_rng(11)
     independent = rng.standard_normal((2000, 50))
     phi = np.hstack([independent, independent @ rng.standard_normal((50, 200))])
     phi *= np.logspace(0, 3, 250)

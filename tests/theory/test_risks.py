@@ -170,6 +170,7 @@ def test_bias_can_exceed_the_sum_of_the_approximation_errors():
         (lambda s: Setting(6, np.nan, 0, 1.0), "d_s: expected at least 1"),
         (lambda s: Setting(6, 4, 4.1, 1.0), r"d_sw: expected 0 to min\(d_w, d_s\) = 4"),
         (lambda s: Setting(6, 4, np.nan, 1.0), "d_sw: .*got nan"),
+        (lambda s: Setting(6, 4, "1", 1.0), "d_sw: expected real numbers"),
         (lambda s: Setting(6, 4, 1, -1.0), "sigma2: expected a finite number, at least 0"),
         (lambda s: Setting(6, 4, 1, 1.0, rho_w=np.inf), "rho_w: expected a finite number"),
         (lambda s: Setting(6, 4, 1, 1.0, kappa="0"), "kappa: expected real numbers"),

@@ -222,6 +222,7 @@ def test_adjusted_estimate_is_symmetric_and_exact_for_nested_spaces(seed, d_w, d
         (lambda e: subspaces.intrinsic_dimension(0 * e), "features: all entries are zero"),
         (lambda e: subspaces.intrinsic_dimension(e, 0), r"fraction: expected a number in \(0, 1\]"),
         (lambda e: subspaces.intrinsic_dimension(e, np.nan), "fraction: .*got nan"),
+        (lambda e: subspaces.intrinsic_dimension(e, "1"), "fraction: expected real numbers"),
         (lambda e: subspaces.intrinsic_dimension(e[0]), r"features: .*shape \(5,\)"),
         (lambda e: subspaces.leading_directions(e[:3], 4), "dimension: expected 1 to 3"),
         (lambda e: subspaces.leading_directions(e, 0), "dimension: expected 1 to 5"),

@@ -47,7 +47,7 @@ def student_rows(degrees: float) -> DrawRows:
     ValueError
         If ``degrees <= 2``.
     """
-    if not degrees > 2:
+    if not validation.real(degrees, "degrees") > 2:
         raise ValueError(f"degrees: expected more than 2, got {degrees!r}")
 
     def rows(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float64]:

@@ -82,7 +82,7 @@ class Setting:
             validation.nonnegative(getattr(self, name), name, "a variance or squared error")
         most = min(self.d_w, self.d_s)
         # Rounding of an estimated overlap may pass the end points by a hair.
-        if not -1e-9 <= self.d_sw <= most + 1e-9:
+        if not -1e-9 <= validation.real(self.d_sw, "d_sw") <= most + 1e-9:
             raise ValueError(f"d_sw: expected 0 to min(d_w, d_s) = {most}, got {self.d_sw!r}")
 
 

@@ -39,7 +39,7 @@ def intrinsic_dimension(features: ArrayLike, fraction: float = 0.99) -> int:
         If the features are all zero, not finite, or ``fraction`` is not in (0, 1].
     """
     phi = validation.matrix(features, "features")
-    if not 0 < fraction <= 1:
+    if not 0 < validation.real(fraction, "fraction") <= 1:
         raise ValueError(f"fraction: expected a number in (0, 1], got {fraction!r}")
     energy = linalg.svdvals(phi) ** 2
     if energy[0] == 0:
