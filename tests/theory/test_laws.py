@@ -146,7 +146,7 @@ def test_draws_agree_with_the_algebra_in_canonical_coordinates(case):
         (drawn.misfit, misfit),
         (drawn.gain, teacher - student),
     ):
-        assert checks.same_distribution(first, second, resolution=0.02).verdict == "passed"
+        assert checks.same_distribution(first, second, resolution=0.03).verdict == "passed"
 
 
 @pytest.mark.parametrize("rows", [(5, 40), (40, 3), (5, 3), (5 + 7, 3 + 1)])
@@ -155,7 +155,7 @@ def test_smallest_samples_are_drawn(rows):
     canonical = Canonical.from_bases(*CASES["general angles"])
     drawn = laws.sample(canonical, *rows, 20_000, np.random.default_rng(8))
     law = laws.teacher_law(canonical.setting, rows[0])
-    assert checks.follows(drawn.teacher, law.cdf, resolution=0.03).verdict == "passed"
+    assert checks.follows(drawn.teacher, law.cdf, resolution=0.045).verdict == "passed"
     assert np.all(np.isfinite(drawn.student))
     assert np.all(drawn.misfit >= 0)
 
@@ -165,13 +165,13 @@ def test_draws_of_the_teacher_follow_the_f_law(case):
     canonical = Canonical.from_bases(*CASES[case])
     setting, n = canonical.setting, canonical.alpha.size + 4
     drawn = laws.sample(canonical, n, 20, 20_000, np.random.default_rng(9)).teacher
-    assert checks.follows(drawn, laws.teacher_law(setting, n).cdf, resolution=0.03).verdict == (
+    assert checks.follows(drawn, laws.teacher_law(setting, n).cdf, resolution=0.045).verdict == (
         "passed"
     )
     # One degree of freedom off is refuted where it matters.
     if setting.d_w > 1:
         wrong = laws.teacher_law(setting, n + 1).cdf
-        assert checks.follows(drawn, wrong, resolution=0.03).verdict == "refuted"
+        assert checks.follows(drawn, wrong, resolution=0.045).verdict == "refuted"
 
 
 @every_case

@@ -216,6 +216,8 @@ def onto_box(
     if not np.all(low < high):
         raise ValueError(f"lower, upper: expected lower < upper, got {low} and {high}")
     solution = optimize.lsq_linear(phi, u, bounds=(low, high), method="bvls", tol=1e-14)
+    if solution.status <= 0:
+        raise RuntimeError(f"bounded least squares did not converge: {solution.message}")
     return _projection(phi, solution.x)
 
 
