@@ -208,6 +208,8 @@ def onto_box(
     ------
     ValueError
         If a lower bound is not below its upper bound.
+    RuntimeError
+        If the active-set method does not converge.
     """
     u, phi = _problem(teacher, features)
     low, high = (
@@ -215,7 +217,10 @@ def onto_box(
     )
     if not np.all(low < high):
         raise ValueError(f"lower, upper: expected lower < upper, got {low} and {high}")
-    solution = optimize.lsq_linear(phi, u, bounds=(low, high), method="bvls", tol=1e-14)
+    # An active set can change more often than there are coefficients, SciPy's default limit.
+    solution = optimize.lsq_linear(
+        phi, u, bounds=(low, high), method="bvls", tol=1e-14, max_iter=100 * phi.shape[1]
+    )
     if solution.status <= 0:
         raise RuntimeError(f"bounded least squares did not converge: {solution.message}")
     return _projection(phi, solution.x)
