@@ -14,6 +14,7 @@ from w2s_utils.simulate.gaussian import (
     GaussianModel,
     authors_model,
     gaussian_rows,
+    shared_model,
     simulate,
     student_rows,
 )
@@ -269,3 +270,16 @@ def test_student_rows_without_a_second_moment_are_refused(degrees):
 def test_impossible_overlaps_are_refused(d_sw):
     with pytest.raises(ValueError, match="d_sw: expected 1 to 3, got"):
         authors_model(d_sw, 0.1, d_w=3, d_s=4, active=6)
+
+
+@pytest.mark.parametrize(("d_w", "d_s", "d_sw"), [(5, 3, 2), (3, 5, 3), (4, 4, 0)])
+def test_shared_model_has_its_overlap_and_no_approximation_error(d_w, d_s, d_sw):
+    setting = shared_model(d_w, d_s, d_sw, 0.5, ambient=12).setting
+    assert setting == risks.Setting(d_w, d_s, d_sw, 0.5)
+
+
+def test_shared_model_refuses_impossible_overlaps():
+    with pytest.raises(ValueError, match=r"d_sw: expected 0 to min\(d_w, d_s\) = 3, got 4"):
+        shared_model(5, 3, 4, 0.5)
+    with pytest.raises(ValueError, match=r"ambient: expected at least 6"):
+        shared_model(5, 3, 2, 0.5, ambient=5)

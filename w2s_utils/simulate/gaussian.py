@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from w2s_utils import protocol, validation
 from w2s_utils.heads import Head
 from w2s_utils.protocol import Inputs, Result, Trial
-from w2s_utils.theory import laws
+from w2s_utils.theory import laws, subspaces
 from w2s_utils.theory.risks import Setting
 
 DrawRows = Callable[[np.random.Generator, tuple[int, int]], NDArray[np.float64]]
@@ -132,6 +132,39 @@ class GaussianModel:
         """
         ambient = len(self.theta)
         return self.inputs(np.sqrt(ambient) * np.eye(ambient))
+
+
+def shared_model(
+    d_w: int, d_s: int, d_sw: int, sigma2: float, *, ambient: int | None = None
+) -> GaussianModel:
+    """Well-specified coordinate model: ``d_sw`` directions shared, the others orthogonal.
+
+    The target is zero: where both models can express it, no risk depends on it.
+
+    Parameters
+    ----------
+    d_w, d_s, d_sw : int
+        ``0 <= d_sw <= min(d_w, d_s)``.
+    sigma2 : float
+        Label-noise variance.
+    ambient : int, optional
+        Dimension of the inputs; default ``d_w + d_s``.
+
+    Returns
+    -------
+    GaussianModel
+
+    Raises
+    ------
+    ValueError
+        If the overlap is out of range or the ambient dimension below ``d_w + d_s - d_sw``.
+    """
+    if not 0 <= d_sw <= min(d_w, d_s):
+        raise ValueError(f"d_sw: expected 0 to min(d_w, d_s) = {min(d_w, d_s)}, got {d_sw!r}")
+    dimension = d_w + d_s if ambient is None else ambient
+    cosines = (np.arange(min(d_w, d_s)) < d_sw).astype(float)
+    weak, strong = subspaces.pair_with_cosines(dimension, d_w, d_s, cosines)
+    return GaussianModel(weak, strong, np.zeros(dimension), sigma2)
 
 
 def authors_model(
