@@ -144,7 +144,11 @@ def effective_dimension(features: ArrayLike, share: float) -> float:
 def expected_raw(m: int, d_w: int, d_s: int, cosines: ArrayLike) -> float:
     r"""Mean of the raw overlap for Gaussian features, to first order in ``1/m``.
 
-    .. math:: d + \frac{(d_w-d)(d_s-d) - \sum_j c_j^2(1-c_j^2)}{m}, \qquad d = \sum_j c_j^2
+    .. math::
+
+        d + \frac{(d_w-d)(d_s-d)}{m-d} - \frac1m\sum_j c_j^2(1-c_j^2), \qquad d = \sum_j c_j^2 ,
+
+    exact when every cosine is 0 or 1.
 
     Parameters
     ----------
@@ -168,7 +172,7 @@ def expected_raw(m: int, d_w: int, d_s: int, cosines: ArrayLike) -> float:
     if np.any((c < 0) | (c > 1)):
         raise ValueError(f"cosines: expected numbers in [0, 1], got {c}")
     d = np.sum(c**2)
-    return float(d + ((d_w - d) * (d_s - d) - np.sum(c**2 * (1 - c**2))) / m)
+    return float(d + (d_w - d) * (d_s - d) / (m - d) - np.sum(c**2 * (1 - c**2)) / m)
 
 
 def multiple_correlation_mean(m: int, d_w: int, cosine: float) -> float:
