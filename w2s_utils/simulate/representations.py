@@ -179,14 +179,17 @@ class Effort:
         Minibatch steps of each.
     refine : int
         Further steps of the one that is kept, from a large step size again.
+    extra : int
+        Units a layer that training starts with in addition, and fades out.
     """
 
     restarts: int
     steps: int
-    refine: int
+    refine: int = 0
+    extra: int = 16
 
     def __post_init__(self) -> None:
-        for name, least in (("restarts", 1), ("steps", 1), ("refine", 0)):
+        for name, least in (("restarts", 1), ("steps", 1), ("refine", 0), ("extra", 0)):
             validation.at_least(getattr(self, name), least, name, "see Effort")
 
 
@@ -240,7 +243,7 @@ def pretrain(
             for i, owner in enumerate(owners)
         ]
 
-    first = training.Schedule(effort.steps)
+    first = training.Schedule(effort.steps, extra=effort.extra)
     start = training.initial(
         effort.restarts * count, depth, width + first.extra, problems[0].inputs.shape[-1], rng
     )
@@ -334,24 +337,55 @@ class Experiment:
             student_head=student_head,
         )
 
-    def project(self, n: int, m: int, rng: np.random.Generator) -> list[NonRealizable]:
-        """Terms of the misfit theorem for teachers fitted on ``n`` labels, over ``m`` inputs.
+    def population(self, n: int, m: int, rng: np.random.Generator) -> Population:
+        """Misfit, gain and their difference over ``m`` inputs that stand for the distribution.
 
-        The ``m`` fresh inputs stand for the distribution: student and best strong head are both
-        projections over them, so the theorem's identities hold to rounding.
-
-        Returns
-        -------
-        list of NonRealizable
-            One a task.
+        The teacher is fitted on ``n`` labels of its own; the student and the best strong head are
+        projections over the ``m`` fresh inputs, so the theorem's identities hold to rounding.
         """
         labelled = self.inputs(draw_inputs(n, rng))
         points = self.inputs(draw_inputs(m, rng))
+        truth = points.labels
         teacher = HEAD.fit(labelled.weak, labelled.labels).predict(points.weak)
-        both = np.hstack([teacher, points.labels])
-        student, best = np.hsplit(HEAD.fit(points.strong, both).predict(points.strong), 2)
-        columns = (points.labels.T, teacher.T, student.T, best.T)
-        return [decompose(*values) for values in zip(*columns, strict=True)]
+        both = HEAD.fit(points.strong, np.hstack([teacher, truth])).predict(points.strong)
+        student, best = np.hsplit(both, 2)
+        leverage = _leverage(points.strong)
+        unexpressed = teacher - student
+        drift = -2 * np.mean(
+            leverage[:, None] * unexpressed * (unexpressed - student + best), axis=0
+        )
+        columns = zip(truth.T, teacher.T, student.T, best.T, strict=True)
+        return Population(tuple(decompose(*values) for values in columns), drift)
+
+
+@dataclass(frozen=True)
+class Population:
+    r"""The misfit theorem's terms for each task, and what finitely many pseudo-labels change.
+
+    Attributes
+    ----------
+    terms : tuple of NonRealizable
+        One a task; the student is the projection.
+    drift : ndarray, shape (tasks,)
+        With ``N`` pseudo-labels the mean of gain - misfit on fresh inputs changes by ``drift / N``
+        to first order,
+
+        .. math:: \mathrm{drift} = -2\,\mathbb E\, h\, r\,(r - (f_{sw} - f_s)), \qquad
+                  r = f_w - f_{sw},
+
+        with the leverage :math:`h = \phi^T (\mathbb E \phi\phi^T)^{-1} \phi`, intercept included.
+    """
+
+    terms: tuple[NonRealizable, ...]
+    drift: NDArray[np.float64]
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]:
+        """One attribute of the terms for all tasks: ``misfit``, ``gain``, ``approximation``."""
+        return np.array([getattr(term, name) for term in self.terms])
+
+    def distance(self, N: float = np.inf) -> NDArray[np.float64]:
+        """Predicted mean of gain - misfit, shape (tasks,), with ``N`` pseudo-labels."""
+        return 2 * self["cross"] + self.drift / N
 
 
 def approximation_errors(
@@ -371,6 +405,14 @@ def approximation_errors(
     phi, truth = representation(x), heads.predict(target(x))
     residual = truth - HEAD.fit(phi, truth).predict(phi)
     return np.mean(residual**2, axis=0) / truth.var(axis=0)
+
+
+def _leverage(features: NDArray) -> NDArray:
+    """Leverage of every row with an intercept, in units in which its mean is the rank."""
+    design = np.column_stack([np.ones(len(features)), features])
+    left, singular, _ = np.linalg.svd(design, full_matrices=False)
+    kept = singular > singular[0] * max(design.shape) * np.finfo(float).eps
+    return len(design) * np.sum(left[:, kept] ** 2, axis=1)
 
 
 def _uniform(shape: int | tuple[int, ...], fan_in: int, rng: np.random.Generator) -> NDArray:
