@@ -241,7 +241,7 @@ def real_ladder(
     Parameters
     ----------
     rng : numpy.random.Generator
-    problem : Problem
+    problem : w2s_utils.tasks.representations.Problem
     student : str
         Key of ``problem.students``.
     pool : int
