@@ -345,17 +345,16 @@ class Experiment:
         """
         labelled = self.inputs(draw_inputs(n, rng))
         points = self.inputs(draw_inputs(m, rng))
-        truth = points.labels
         teacher = HEAD.fit(labelled.weak, labelled.labels).predict(points.weak)
-        both = HEAD.fit(points.strong, np.hstack([teacher, truth])).predict(points.strong)
+        both = HEAD.fit(points.strong, np.hstack([teacher, points.labels])).predict(points.strong)
         student, best = np.hsplit(both, 2)
-        leverage = _leverage(points.strong)
-        unexpressed = teacher - student
+        unexpressed, leverage = teacher - student, _leverage(points.strong)
         drift = -2 * np.mean(
             leverage[:, None] * unexpressed * (unexpressed - student + best), axis=0
         )
-        columns = zip(truth.T, teacher.T, student.T, best.T, strict=True)
-        return Population(tuple(decompose(*values) for values in columns), drift)
+        columns = zip(points.labels.T, teacher.T, student.T, best.T, strict=True)
+        terms = tuple(decompose(*values) for values in columns)
+        return Population(terms, drift, round(leverage.mean()))
 
 
 @dataclass(frozen=True)
@@ -374,18 +373,31 @@ class Population:
                   r = f_w - f_{sw},
 
         with the leverage :math:`h = \phi^T (\mathbb E \phi\phi^T)^{-1} \phi`, intercept included.
+    rank : int
+        Of the strong features, intercept included.
     """
 
     terms: tuple[NonRealizable, ...]
     drift: NDArray[np.float64]
+    rank: int
 
     def __getitem__(self, name: str) -> NDArray[np.float64]:
         """One attribute of the terms for all tasks: ``misfit``, ``gain``, ``approximation``."""
         return np.array([getattr(term, name) for term in self.terms])
 
     def distance(self, N: float = np.inf) -> NDArray[np.float64]:
-        """Predicted mean of gain - misfit, shape (tasks,), with ``N`` pseudo-labels."""
-        return 2 * self["cross"] + self.drift / N
+        """Predicted mean of gain - misfit, shape (tasks,), with ``N`` pseudo-labels.
+
+        The drift is divided by ``N - rank - 1``: the same to first order, and nearer to the truth,
+        since that is the factor of Gaussian features.
+
+        Raises
+        ------
+        ValueError
+            If ``N`` is not above ``rank + 1``.
+        """
+        validation.at_least(N, self.rank + 2, "N", "two more than the rank of the features")
+        return 2 * self["cross"] + self.drift / (N - self.rank - 1)
 
 
 def approximation_errors(
