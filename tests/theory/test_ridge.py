@@ -20,7 +20,7 @@ def random_problem(seed, d_w=8, d_s=6, ambient=18):
 @given(seed=st.integers(0, 1000), n=st.integers(10, 99), N=st.integers(8, 99))
 def test_enough_rows_give_the_exact_risks_of_least_squares(seed, n, N):
     arguments = random_problem(seed)
-    problem = ridge.Problem.from_bases(*arguments)
+    problem = ridge.Principal.from_bases(*arguments)
     expected = risks.exact(gaussian.GaussianModel(*arguments).setting, n, N)
     weak, strong = ridge.minimum_norm(8, n), ridge.minimum_norm(6, N)
     assert ridge.teacher(problem, weak) == pytest.approx(float(expected.teacher), rel=1e-10)
@@ -81,7 +81,7 @@ def test_the_ridgeless_limit_on_both_sides(m):
 
 @pytest.mark.parametrize("m", [5, 8, 40])
 def test_the_best_penalty_of_isotropic_features_does_not_depend_on_the_rows(m):
-    problem = ridge.Problem.from_bases(*random_problem(1))
+    problem = ridge.Principal.from_bases(*random_problem(1))
     noise = problem.sigma2 + problem.rho_w
 
     def risk(penalty):
@@ -94,7 +94,7 @@ def test_the_best_penalty_of_isotropic_features_does_not_depend_on_the_rows(m):
 
 def test_the_equivalent_describes_a_simulation():
     model = gaussian.authors_model(9, 0.01, d_w=60, d_s=30, active=90, D=300)
-    problem = ridge.Problem.from_bases(
+    problem = ridge.Principal.from_bases(
         model.weak_basis,
         model.strong_basis,
         model.theta,
@@ -114,7 +114,7 @@ def test_the_equivalent_describes_a_simulation():
 
 
 def test_what_the_student_cannot_express():
-    problem = ridge.Problem.from_bases(*random_problem(3))
+    problem = ridge.Principal.from_bases(*random_problem(3))
     fit = ridge.minimum_norm(8, 40)
     tau = (problem.sigma2 + problem.rho_w) / 31
     outside = np.eye(8) - problem.cross.T @ problem.cross
@@ -139,4 +139,4 @@ def test_what_the_student_cannot_express():
 )
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
-        call(ridge.Problem.from_bases(*random_problem(0)))
+        call(ridge.Principal.from_bases(*random_problem(0)))

@@ -36,7 +36,7 @@ from w2s_utils import validation
 
 
 @dataclass(frozen=True)
-class Problem:
+class Principal:
     r"""Geometry, spectra and noise of a weak-to-strong problem in principal coordinates.
 
     Attributes
@@ -71,8 +71,8 @@ class Problem:
         sigma2: float,
         weak_spectrum: ArrayLike | None = None,
         strong_spectrum: ArrayLike | None = None,
-    ) -> Problem:
-        """Problem of two subspaces and a target.
+    ) -> Principal:
+        """Principal of two subspaces and a target.
 
         Parameters
         ----------
@@ -86,7 +86,7 @@ class Problem:
 
         Returns
         -------
-        Problem
+        Principal
 
         Raises
         ------
@@ -245,12 +245,12 @@ def effective_penalty(spectrum: ArrayLike, count: int, penalty: float) -> float:
     return float(np.exp(optimize.brentq(surplus, lower, upper + 1e-9, xtol=1e-13)))
 
 
-def teacher(problem: Problem, fit: Fit) -> float:
+def teacher(problem: Principal, fit: Fit) -> float:
     """Teacher's expected risk on a fresh input.
 
     Parameters
     ----------
-    problem : Problem
+    problem : Principal
     fit : Fit
         Of the weak features on the labels.
 
@@ -265,7 +265,7 @@ def teacher(problem: Problem, fit: Fit) -> float:
     return float(problem.rho_w + (1 - fit.shrinkage) ** 2 @ square + variance)
 
 
-def student(problem: Problem, teacher_fit: Fit, student_fit: Fit) -> float:
+def student(problem: Principal, teacher_fit: Fit, student_fit: Fit) -> float:
     r"""Student's expected risk on a fresh input.
 
     Given the teacher's coefficients :math:`w` the student fits the target :math:`Cw` with label
@@ -274,7 +274,7 @@ def student(problem: Problem, teacher_fit: Fit, student_fit: Fit) -> float:
 
     Parameters
     ----------
-    problem : Problem
+    problem : Principal
     teacher_fit : Fit
         Of the weak features on the labels.
     student_fit : Fit
@@ -292,7 +292,7 @@ def student(problem: Problem, teacher_fit: Fit, student_fit: Fit) -> float:
     return float(problem.rho_s + bias + moved + student_fit.rank_one * square.sum() + spread)
 
 
-def inexpressible(problem: Problem, teacher_fit: Fit) -> float:
+def inexpressible(problem: Principal, teacher_fit: Fit) -> float:
     r"""Expected :math:`v(w) = \|(I-P_s)U_w w\|^2`: what of the teacher no student can express.
 
     The misfit of a student with unlimited pseudo-labels.
@@ -328,7 +328,7 @@ def best_penalty(
     return float(np.exp(found.x)), float(found.fun)
 
 
-def _taught(problem: Problem, fit: Fit) -> tuple[NDArray, NDArray, float]:
+def _taught(problem: Principal, fit: Fit) -> tuple[NDArray, NDArray, float]:
     """Mean and second moment of the student's target C w, and the mean of its noise v(w)."""
     _same_size(fit, problem.alpha, "teacher_fit", "weak")
     cross, alpha, square = problem.cross, problem.alpha, problem.alpha**2
