@@ -32,7 +32,7 @@ from w2s_utils.parameters import PROFILES, ParameterError, front_matter, load_pr
 
 TIMEOUTS = {"smoke": 120.0, "quick": 600.0, "full": 7200.0}  # seconds for one notebook
 # They make the build and the pages around the notebooks; no number in a notebook comes from them.
-NOT_LIBRARY = ("build.py", "cli.py", "pages.py", "progress.py")
+NOT_LIBRARY = ("build.py", "cli.py", "pages.py", "progress.py", "sweep.py")
 _WARNINGS_SHOWN = 20
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -124,7 +124,7 @@ def notebook_inputs(layout: Layout, name: str) -> dict[str, str]:
     return {
         "source": _digest_files([source]),
         "parameters": _digest(json.dumps(layout.parameters[name], sort_keys=True).encode()),
-        "library": _library(layout.root),
+        "library": library_digest(layout.root),
         "dependencies": _digest_files([layout.root / "requirements.lock"]),
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         "data": f"missing {' '.join(missing)}" if missing else _digest_files(_data(source)),
@@ -134,7 +134,7 @@ def notebook_inputs(layout: Layout, name: str) -> dict[str, str]:
 def claims_inputs(layout: Layout) -> dict[str, str]:
     """Return the digests of everything the collected claims depend on."""
     executed = {name: _digest_files([layout.executed(name)]) for name in layout.parameters}
-    return {"library": _library(layout.root), **executed}
+    return {"library": library_digest(layout.root), **executed}
 
 
 def html_inputs(layout: Layout) -> dict[str, str]:
@@ -198,7 +198,8 @@ def _data(source: Path) -> list[Path]:
 
 
 @functools.cache
-def _library(root: Path) -> str:
+def library_digest(root: Path) -> str:
+    """Return the digest of the modules under ``root`` that a number in a notebook can come from."""
     return _digest_files(p for p in _modules(root) if p.name not in NOT_LIBRARY)
 
 
@@ -375,7 +376,7 @@ STEPS: dict[str, Callable[..., None]] = {
 def main(arguments: list[str]) -> int:
     """Run one step; return the exit code, with the reason of a failure on standard error."""
     profile, step, *names = arguments
-    _leave_with_parent()
+    leave_with_parent()
     try:
         STEPS[step](Layout(Path("."), profile), *names)
     except (NotebookFailed, ParameterError, BuildError, FileNotFoundError) as error:
@@ -397,8 +398,8 @@ def check_profile(profile: str) -> str:
     return profile
 
 
-def _leave_with_parent() -> None:
-    """Stop, kernel included, when told to or when the build that started this step is killed."""
+def leave_with_parent() -> None:
+    """Stop, kernel included, when told to or when the process that started this one is killed."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     parent = os.getppid()
 

@@ -1,4 +1,4 @@
-"""The command ``w2s``: run a notebook, look at the claims, handle the data sets."""
+"""The command ``w2s``: run notebooks, look at the claims, handle the data sets."""
 
 from __future__ import annotations
 
@@ -122,6 +122,106 @@ def run(
     click.echo(
         f"{target}: {done.seconds:.1f} s, {_ledger_of(target)}, {done.peak_memory_mb:.0f} MB"
     )
+
+
+@main.command(short_help="Execute a notebook over a grid of parameters.")
+@click.argument("notebook")
+@click.option(
+    "-p",
+    "--parameter",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUES",
+    help="Values of a parameter: 400,800 or [400, 800].",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The record, JSON lines; what it has is not run again [default: ./NAME.sweep.jsonl].",
+)
+@click.option("--csv", "table", type=click.Path(path_type=Path), help="A table as well.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="At a time.")
+@click.option("--scheduler", metavar="ADDRESS", help="Run on this Dask cluster, not here.")
+@click.option("--profile", default="quick", show_default=True, help="Where the rest comes from.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=3600.0,
+    show_default=True,
+    help="Time limit of a point, in seconds.",
+)
+def sweep(
+    notebook: str,
+    settings: Sequence[str],
+    out: Path | None,
+    table: Path | None,
+    jobs: int,
+    scheduler: str | None,
+    profile: str,
+    timeout: float,
+) -> None:
+    """Execute NOTEBOOK once for every combination of values, and collect the claims.
+
+    Example: w2s sweep discrepancy/scaling -p N=200,400,800 -p seed=1,2 --jobs 2
+
+    A run that was stopped goes on where it was: give the same command again. With --scheduler the
+    points are run by the workers of a Dask cluster; they need this package, and no common disk.
+    """
+    from w2s_utils import execute
+    from w2s_utils import sweep as grids
+
+    with _mistakes():
+        root = _root()
+        name, source = execute.find(notebook, root)
+        points = [
+            grids.Point(name, source.read_text("utf-8"), parameters, timeout, grids.library())
+            for parameters in _grid(name, source, root, profile, settings)
+        ]
+    target = Path(f"{Path(name).name}.sweep.jsonl") if out is None else out
+
+    def report(left: int, line: dict[str, Any]) -> None:
+        changed = {key.partition("=")[0].strip() for key in settings}
+        values = ", ".join(f"{k}={v}" for k, v in line["parameters"].items() if k in changed)
+        result = line["error"].split("\n")[-1].strip() or _plural(len(line["claims"]), "claim")
+        click.echo(f"{values}: {result}; {left} to go", err=True)
+
+    try:
+        had = sum(line["outcome"] == "executed" for line in grids.read(target))
+        there = f", {target} has {_plural(had, 'point')} already" if had else ""
+        click.echo(f"{_plural(len(points), 'point')} of {name}{there}", err=True)
+        lines = grids.run(points, target, jobs=jobs, scheduler=scheduler, report=report)
+    except grids.SweepError as error:
+        raise Refused(error) from None
+    if table is not None:
+        grids.write_csv(lines, table)
+    failed = sum(line["outcome"] == "failed" for line in lines)
+    records = [claim for line in lines for claim in line["claims"]]
+    click.echo(f"{target}: {_plural(len(lines), 'point')}, {failed} failed, "
+               f"{_plural(len(records), 'claim')}{_counts(records, ' (', ')')}")  # fmt: skip
+    if failed:
+        raise Refused(f"{_plural(failed, 'point')} failed; see {target}", 1)
+
+
+def _grid(
+    name: str, source: Path, root: Path, profile: str, settings: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return the parameters of every point, checked before the first is run."""
+    from w2s_utils import execute
+    from w2s_utils import sweep as grids
+
+    start = _start(name, source, root, profile)
+    axes = {}
+    for setting in settings:
+        key, equals, text = (part.strip() for part in setting.partition("="))
+        if not equals or not key or not text:
+            raise Refused(f"-p: expected NAME=VALUES, such as n=400,800, got {setting!r}")
+        if key in axes:
+            raise Refused(f"-p: {key} is given twice; give all its values in one")
+        axes[key] = grids.values_of(key, text, start.get(key))
+    points = [start | values for values in grids.grid(axes)]
+    for parameters in points:
+        execute.check(source, parameters, root)
+    return points
 
 
 def _start(name: str, source: Path, root: Path, profile: str) -> dict[str, Any]:
