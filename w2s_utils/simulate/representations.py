@@ -310,9 +310,10 @@ class Experiment:
             raise ValueError(f"N: expected n = {n} when the inputs are the teacher's own, got {N}")
 
         def draw(rng: np.random.Generator) -> Trial:
-            labelled = self.inputs(draw_inputs(n, rng))
+            # In this order the same generator gives both kinds of trial the same other inputs.
+            labelled, test = (self.inputs(draw_inputs(size, rng)) for size in (n, m))
             unlabelled = self.inputs(draw_inputs(N, rng)) if fresh else labelled
-            return labelled, unlabelled, self.inputs(draw_inputs(m, rng))
+            return labelled, unlabelled, test
 
         return draw
 
