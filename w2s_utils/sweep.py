@@ -84,7 +84,7 @@ def grid(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
     Raises
     ------
-    ParameterError
+    w2s_utils.parameters.ParameterError
         If a parameter has no values or one of them twice.
     """
     for name, values in axes.items():
@@ -114,7 +114,7 @@ def values_of(name: str, text: str, default: Any) -> list[Any]:
 
     Raises
     ------
-    ParameterError
+    w2s_utils.parameters.ParameterError
         If the text is not valid YAML, or a list is given where lists were expected.
     """
     try:
