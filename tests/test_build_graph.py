@@ -157,7 +157,7 @@ def record(layout, name):
 
 def changes(project):
     """Return why each notebook is stale, as a new process would see it."""
-    build._library.cache_clear()
+    build.library_digest.cache_clear()
     layout = Layout(project.root, "smoke")
     return {name: build.notebook_changes(layout, name) for name in layout.parameters}
 
