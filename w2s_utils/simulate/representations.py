@@ -254,7 +254,8 @@ def pretrain(
     layers = training.train(start, *repeated, first, rng)
     candidates = found(layers)
     losses = np.array([problems[i % count].loss(h) for i, h in enumerate(candidates)])
-    losses = losses.reshape(effort.restarts, count)
+    # A run that diverged must not be the minimum.
+    losses = np.where(np.isfinite(losses), losses, np.inf).reshape(effort.restarts, count)
     best = losses.argmin(axis=0) * count + np.arange(count)
     chosen = [candidates[i] for i in best]
     if effort.refine:
