@@ -371,10 +371,10 @@ class Population:
         With ``N`` pseudo-labels the mean of gain - misfit on fresh inputs changes by ``drift / N``
         to first order,
 
-        .. math:: \mathrm{drift} = -2\,\mathbb E\, h\, r\,(r - (f_{sw} - f_s)), \qquad
-                  r = f_w - f_{sw},
+        .. math:: \mathrm{drift} = -2\,\mathbb E\, h\, r\,(r - (f_{sw} - f_s))
 
-        with the leverage :math:`h = \phi^T (\mathbb E \phi\phi^T)^{-1} \phi`, intercept included.
+        with :math:`r = f_w - f_{sw}` and the leverage
+        :math:`h = \phi^T (\mathbb E \phi\phi^T)^{-1} \phi`, intercept included.
     rank : int
         Of the strong features, intercept included.
     """
