@@ -256,3 +256,92 @@ def test_splits_run_in_the_protocol():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call(*data())
+
+
+def generator(seed):
+    return np.random.default_rng(seed)
+
+
+def features(m=90, d_w=4, d_s=3, tasks=2, seed=5):
+    rng = np.random.default_rng(seed)
+    weak, strong = rng.standard_normal((m, d_w)), rng.standard_normal((m, d_s))
+    labels = weak[:, :1] + strong[:, :tasks] + 0.1 * rng.standard_normal((m, tasks))
+    return weak, strong, labels
+
+
+def test_sweep_runs_the_protocol_on_the_first_rows_of_every_split():
+    weak, strong, labels = features()
+    cells = [(10, 12), (20, 12), (20, 30), (3, 30)]
+    found = protocol.sweep(weak, strong, labels, cells=cells, trials=6, rng=generator(3))
+    assert list(found) == cells
+    split = protocol.random_splits(weak, strong, labels, n=20, N=30)
+
+    def first(part, count):
+        return protocol.Inputs(part.weak[:count], part.strong[:count], part.labels[:count])
+
+    for (n, N), result in found.items():
+
+        def draw(rng, n=n, N=N):
+            labelled, unlabelled, test = split(rng)
+            return first(labelled, n), first(unlabelled, N), test
+
+        expected = protocol.repeat(draw, 6, generator(3))
+        for name in ("teacher", "student", "baseline", "ceiling", "misfit"):
+            np.testing.assert_allclose(
+                getattr(result, name), getattr(expected, name), rtol=1e-8, err_msg=name
+            )
+
+
+def test_sweep_keeps_the_shape_of_one_task_and_any_number_of_workers():
+    weak, strong, labels = features()
+    arguments = {"cells": [(10, 12)], "trials": 4, "noise": 0.5}
+    one = protocol.sweep(weak, strong, labels[:, 0], rng=generator(1), **arguments)
+    two = protocol.sweep(weak, strong, labels[:, 0], rng=generator(1), n_jobs=2, **arguments)
+    assert one[10, 12].teacher.shape == (4,)
+    np.testing.assert_array_equal(one[10, 12].student, two[10, 12].student)
+
+
+def test_sweep_adds_noise_to_what_is_learnt_and_not_to_the_test():
+    rng = generator(0)
+    weak = rng.standard_normal((4000, 2))
+    labels = weak @ [1.0, -1.0]
+    clean = protocol.sweep(weak, weak, labels, cells=[(50, 50)], trials=3, rng=generator(1))
+    noisy = protocol.sweep(
+        weak, weak, labels, cells=[(50, 50)], trials=400, rng=generator(1), noise=1.0
+    )
+    assert clean[50, 50].teacher.max() < 1e-20
+    # Two directions, noise of variance 1: d / (n - d - 1), four standard errors either side.
+    assert noisy[50, 50].mean("teacher").value == pytest.approx(2 / 47, rel=0.2)
+
+
+def test_groups_stay_on_one_side_of_every_split():
+    weak, strong, labels = features(m=120)
+    groups = np.repeat(np.arange(40), 3)
+    marked = np.column_stack([weak, groups])
+    draw = protocol.random_splits(marked, strong, labels, n=20, N=40, groups=groups)
+    for rng in generator(2).spawn(20):
+        sides = [set(part.weak[:, -1]) for part in draw(rng)]
+        assert not sides[0] & sides[1]
+        assert not sides[0] & sides[2]
+        assert not sides[1] & sides[2]
+        assert len(draw(rng)[0].weak) == 20
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cells": []}, "cells: expected pairs"),
+        ({"cells": [(0, 5)]}, "cells: expected pairs"),
+        ({"cells": [(50, 40)]}, r"n \+ N < 90"),
+        ({"trials": 0}, "trials"),
+        ({"noise": -1.0}, "noise"),
+        ({"groups": np.arange(5)}, "groups: expected shape"),
+        ({"groups": np.zeros(90)}, "groups: no test inputs are left"),
+        ({"target": np.zeros(90)}, "target: expected the shape of labels"),
+    ],
+)
+def test_sweep_names_mistakes(changes, message):
+    weak, strong, labels = features()
+    arguments = {"cells": [(10, 10)], "trials": 2, "rng": generator(0)} | changes
+    with pytest.raises(ValueError, match=message):
+        protocol.sweep(weak, strong, labels, **arguments)

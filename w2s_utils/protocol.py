@@ -9,8 +9,9 @@ all inputs with their true labels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -19,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from w2s_utils import validation
 from w2s_utils.heads import Head, MinimumNorm
+from w2s_utils.moments import Moments, prefixes
 
 
 @dataclass(frozen=True)
@@ -244,23 +246,33 @@ def repeat(
     """
     validation.at_least(trials, 1, "trials", "repetitions")
 
-    def run(generators: list[np.random.Generator]) -> list[dict[str, NDArray]]:
+    def one(generator: np.random.Generator) -> dict[str, NDArray]:
+        return run_trial(*draw(generator), teacher_head=teacher_head, student_head=student_head)
+
+    return _result(_over_trials(one, trials, rng, n_jobs))
+
+
+def _over_trials(
+    one: Callable[[np.random.Generator], Any], trials: int, rng: np.random.Generator, n_jobs: int
+) -> list[Any]:
+    """Results of ``one``, each with a generator spawned from ``rng``, in order."""
+
+    def run(generators: list[np.random.Generator]) -> list[Any]:
         # One BLAS thread in every worker: sums are then formed in the same order everywhere.
         with threadpool_limits(1, "blas"):
-            return [
-                run_trial(*draw(generator), teacher_head=teacher_head, student_head=student_head)
-                for generator in generators
-            ]
+            return [one(generator) for generator in generators]
 
     generators = rng.spawn(trials)
     if n_jobs == 1:
-        rows = run(generators)
-    else:
-        chunks = np.array_split(np.arange(trials), min(trials, 32))
-        batches = Parallel(n_jobs=n_jobs)(
-            delayed(run)([generators[i] for i in chunk]) for chunk in chunks
-        )
-        rows = [row for batch in batches for row in batch]
+        return run(generators)
+    chunks = np.array_split(np.arange(trials), min(trials, 32))
+    batches = Parallel(n_jobs=n_jobs)(
+        delayed(run)([generators[i] for i in chunk]) for chunk in chunks
+    )
+    return [row for batch in batches for row in batch]
+
+
+def _result(rows: list[dict[str, NDArray]]) -> Result:
     return Result(**{name: np.array([row[name] for row in rows]) for name in rows[0]})
 
 
@@ -272,6 +284,7 @@ def random_splits(
     n: int,
     N: int,
     target: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
 ) -> Callable[[np.random.Generator], Trial]:
     """Random splits of one data set into labelled, unlabelled and test inputs.
 
@@ -284,6 +297,9 @@ def random_splits(
         Labelled and unlabelled inputs; the remaining ``m - n - N >= 1`` are the test inputs.
     target : array_like, optional
         What test risks are measured against; default ``labels``.
+    groups : array_like, shape (m,), optional
+        Group of each row. Rows of one group never fall in different parts: the parts take whole
+        groups in random order, and what is left of a group that a part does not need is not used.
 
     Returns
     -------
@@ -295,31 +311,184 @@ def random_splits(
     ValueError
         If rows or shapes differ, or too few are left for testing.
     """
+    everything, truth = _with_target(weak, strong, labels, target)
+    cut = _cutter(len(truth), n, N, groups)
+
+    def draw(rng: np.random.Generator) -> Trial:
+        seen = [everything.labels, everything.labels, truth]
+        labelled, unlabelled, test = (
+            Inputs(everything.weak[rows], everything.strong[rows], values[rows])
+            for rows, values in zip(cut(rng), seen, strict=True)
+        )
+        return labelled, unlabelled, test
+
+    return draw
+
+
+def sweep(
+    weak: ArrayLike,
+    strong: ArrayLike,
+    labels: ArrayLike,
+    *,
+    cells: Sequence[tuple[int, int]],
+    trials: int,
+    rng: np.random.Generator,
+    noise: float = 0.0,
+    target: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    n_jobs: int = 1,
+) -> dict[tuple[int, int], Result]:
+    r"""Run random splits for many numbers of labels and pseudo-labels at once.
+
+    In each trial the rows are split once, for the largest ``n`` and ``N`` of the cells; smaller
+    samples are the first rows of the larger ones, and all cells are tested on the same rows. All
+    heads are minimum-norm least squares, computed from moment matrices which grow from sample to
+    sample (`w2s_utils.moments`): a point of a sweep costs its new rows and one small solve.
+
+    Parameters
+    ----------
+    weak : array_like, shape (m, d_w)
+    strong : array_like, shape (m, d_s)
+    labels : array_like, shape (m,) or (m, tasks)
+    cells : sequence of (int, int)
+        Pairs ``(n, N)`` of labelled and unlabelled inputs; the rows that the largest leave over
+        are the test inputs.
+    trials : int
+        At least 1.
+    rng : numpy.random.Generator
+        The same generator gives the same splits for every pair of models on ``m`` rows, and the
+        same numbers whatever the number of workers.
+    noise : float
+        Standard deviation of Gaussian noise added to ``labels``, anew in every trial.
+    target : array_like, optional
+        What test risks are measured against; default ``labels``, without the noise.
+    groups : array_like, shape (m,), optional
+        As in `random_splits`.
+    n_jobs : int
+        Worker processes (joblib); -1 for all cores.
+
+    Returns
+    -------
+    dict of (int, int) to Result
+        By cell, in the order given.
+
+    Raises
+    ------
+    ValueError
+        If rows or shapes differ, there are no cells, or too few rows are left for testing.
+    """
+    everything, truth = _with_target(weak, strong, labels, target)
+    validation.at_least(trials, 1, "trials", "repetitions")
+    deviation = validation.nonnegative(noise, "noise", "a standard deviation")
+    pairs = list(dict.fromkeys((int(n), int(N)) for n, N in cells))
+    if not pairs or min(map(min, pairs)) < 1:
+        raise ValueError(f"cells: expected pairs (n, N) of positive numbers, got {list(cells)}")
+    cut = _cutter(len(truth), max(n for n, _ in pairs), max(N for _, N in pairs), groups)
+    tasks = truth.shape[1:]
+    columns = [array.reshape(len(truth), -1) for array in (everything.labels, truth)]
+
+    def one(generator: np.random.Generator) -> dict[tuple[int, int], dict[str, NDArray]]:
+        rows = cut(generator)
+        observed = [
+            columns[0][part] + deviation * generator.standard_normal(columns[0][part].shape)
+            for part in rows[:2]
+        ]
+        sides = [
+            {"weak": everything.weak[part], "strong": everything.strong[part], "labels": values}
+            for part, values in zip(rows, [*observed, columns[1][rows[2]]], strict=True)
+        ]
+        labelled = prefixes([n for n, _ in pairs], **sides[0])
+        unlabelled = prefixes([N for _, N in pairs], **sides[1])
+        found = _nested_trial(pairs, labelled, unlabelled, Moments.of(**sides[2]))
+        return {
+            pair: {name: values.reshape(tasks) for name, values in risks.items()}
+            for pair, risks in found.items()
+        }
+
+    rows = _over_trials(one, trials, rng, n_jobs)
+    return {pair: _result([row[pair] for row in rows]) for pair in pairs}
+
+
+def _nested_trial(
+    cells: Sequence[tuple[int, int]],
+    labelled: dict[int, Moments],
+    unlabelled: dict[int, Moments],
+    test: Moments,
+) -> dict[tuple[int, int], dict[str, NDArray]]:
+    teachers = {n: moments.fit("weak", "labels") for n, moments in labelled.items()}
+    baselines = {n: moments.fit("strong", "labels") for n, moments in labelled.items()}
+    students: dict[tuple[int, int], NDArray] = {}
+    for N, moments in unlabelled.items():
+        sizes = [n for n, pseudo in cells if pseudo == N]
+        # One factorisation serves the students of all teachers with this many pseudo-labels.
+        taught = moments.products("strong", "weak") @ np.hstack([teachers[n] for n in sizes])
+        learnt = np.split(moments.fit("strong", taught), len(sizes), axis=1)
+        students |= {(n, N): head for n, head in zip(sizes, learnt, strict=True)}
+    truth = -np.eye(test.products("labels", "labels").shape[0])
+
+    def risk(**head: NDArray) -> NDArray:
+        return test.mean_square(**head, labels=truth)
+
+    teacher_risk = {n: risk(weak=head) for n, head in teachers.items()}
+    baseline_risk = {n: risk(strong=head) for n, head in baselines.items()}
+    return {
+        (n, N): {
+            "teacher": teacher_risk[n],
+            "student": risk(strong=students[n, N]),
+            "baseline": baseline_risk[n],
+            "ceiling": risk(strong=(labelled[n] + unlabelled[N]).fit("strong", "labels")),
+            "misfit": test.mean_square(strong=students[n, N], weak=-teachers[n]),
+        }
+        for n, N in cells
+    }
+
+
+def _with_target(
+    weak: ArrayLike, strong: ArrayLike, labels: ArrayLike, target: ArrayLike | None
+) -> tuple[Inputs, NDArray]:
     everything = Inputs(weak, strong, labels)
     m = len(everything.weak)
-    if n < 1 or N < 1 or n + N >= m:
-        raise ValueError(
-            f"n, N: expected positive numbers with n + N < {m} (the rows given), "
-            f"got n = {n}, N = {N}; no test inputs would be left"
-        )
     truth = everything.labels if target is None else validation.targets(target, "target", rows=m)
     if truth.shape != everything.labels.shape:
         # (m,) against (m, 1) would broadcast to (m, m) in the risks.
         raise ValueError(
             f"target: expected the shape of labels, {everything.labels.shape}, got {truth.shape}"
         )
+    return everything, truth
 
-    def draw(rng: np.random.Generator) -> Trial:
-        order = rng.permutation(m)
-        parts = order[:n], order[n : n + N], order[n + N :]
-        seen = [everything.labels, everything.labels, truth]
-        labelled, unlabelled, test = (
-            Inputs(everything.weak[rows], everything.strong[rows], values[rows])
-            for rows, values in zip(parts, seen, strict=True)
+
+def _cutter(
+    m: int, n: int, N: int, groups: ArrayLike | None
+) -> Callable[[np.random.Generator], tuple[NDArray, NDArray, NDArray]]:
+    """Return what draws the rows of labelled, unlabelled and test inputs."""
+    if n < 1 or N < 1 or n + N >= m:
+        raise ValueError(
+            f"n, N: expected positive numbers with n + N < {m} (the rows given), "
+            f"got n = {n}, N = {N}; no test inputs would be left"
         )
-        return labelled, unlabelled, test
+    if groups is None:
+        return lambda rng: tuple(np.split(rng.permutation(m), [n, n + N]))
+    named = np.asarray(groups)
+    if named.shape != (m,):
+        raise ValueError(f"groups: expected shape ({m},), one for each input, got {named.shape}")
+    codes = np.unique(named, return_inverse=True)[1]
 
-    return draw
+    def whole_groups(rng: np.random.Generator) -> tuple[NDArray, NDArray, NDArray]:
+        rank = rng.permutation(codes.max() + 1)[codes]
+        order = np.argsort(rank, kind="stable")
+        labelled = order[:n]
+        rest = order[rank[order] > rank[labelled[-1]]]
+        unlabelled = rest[:N]
+        test = rest[rank[rest] > rank[unlabelled[-1]]] if len(unlabelled) == N else rest[:0]
+        if not len(test):
+            raise ValueError(
+                f"groups: no test inputs are left with n = {n} and N = {N} of {m} rows in "
+                f"{codes.max() + 1} whole groups; ask for fewer"
+            )
+        # Shuffled, so that the first rows of a part are no fewer groups than chance gives.
+        return rng.permutation(labelled), rng.permutation(unlabelled), test
+
+    return whole_groups
 
 
 def _mean_square(difference: NDArray) -> NDArray:
