@@ -174,13 +174,20 @@ def validate(report: Mapping[str, Any]) -> None:
     ValueError
         In one line, naming the place.
     """
-    import jsonschema
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
 
-    validator = jsonschema.Draft202012Validator(schema())
-    error = jsonschema.exceptions.best_match(validator.iter_errors(report))
+    error = best_match(Draft202012Validator(schema()).iter_errors(report))
     if error is not None:
         where = "/".join(map(str, error.absolute_path)) or "top"
         raise ValueError(f"report: {where}: {error.message[:300]}")
+
+
+def violations(report: Mapping[str, Any]) -> int:
+    """Count what the schema objects to."""
+    from jsonschema import Draft202012Validator
+
+    return len(list(Draft202012Validator(schema()).iter_errors(report)))
 
 
 def _plain(value: Any) -> Any:

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import rel_entr
 from sklearn.linear_model import LogisticRegression
 
 from w2s_utils.estimates import Range
 from w2s_utils.reportcard.measure import Design
 from w2s_utils.reportcard.teachers import MODELS
-from w2s_utils.theory.bregman import KL
 
 SPLITS = 5
 MOST_PSEUDO = 2000  # rows that a logistic student learns from
@@ -30,6 +29,8 @@ LEAST = 1e-6  # probabilities are kept this far from 0, so that divergences are 
 @dataclass(frozen=True)
 class Probabilities:
     """Logistic heads of one teacher and the student.
+
+    Intervals are for the mean over test rows, given the heads.
 
     Attributes
     ----------
@@ -62,7 +63,7 @@ def logistic(
     *,
     seed: int,
 ) -> Probabilities:
-    """Measure logistic heads over a few splits.
+    """Measure logistic heads over a few splits, every labelled row weighing the same.
 
     Parameters
     ----------
@@ -79,12 +80,16 @@ def logistic(
         _split(weak[:, 1:], strong[:, 1:], classes, count, labelled, design, generator)
         for generator in np.random.default_rng(seed).spawn(SPLITS)
     ]
-    n, N, tested = rows[0]["sizes"]
-    inflation = np.sqrt(1 / SPLITS + tested / n)
+    n, N = rows[0]["sizes"]
 
     def spread(name: str) -> Range:
-        values = np.array([row[name] for row in rows])
-        reach = stats.t.ppf(0.975, SPLITS - 1) * values.std(ddof=1) * inflation
+        # Rows are tested in several splits: each counts once, with its mean.
+        total, times = np.zeros(labelled), np.zeros(labelled)
+        for row in rows:
+            total[row["tested"]] += row[name]
+            times[row["tested"]] += 1
+        values = total[times > 0] / times[times > 0]
+        reach = 1.96 * values.std(ddof=1) / np.sqrt(len(values))
         mean = float(values.mean())
         return Range(mean, float(mean - reach), float(mean + reach))
 
@@ -131,12 +136,13 @@ def _split(
     if design.hidden:
         both = np.concatenate([given, hidden])
         heads["ceiling"] = (_fit(strong[both], classes[both]), strong)
-    found: dict = {"sizes": (n, len(hidden), len(tested))}
+    found: dict = {"sizes": (n, len(hidden)), "tested": tested}
     predicted = {}
     for name, (head, features) in heads.items():
         predicted[name] = _predict(head, features[tested], count)
         found |= {f"{k} {name}": v for k, v in _errors(predicted[name], classes[tested]).items()}
-    found["kl_misfit"] = KL(predicted["student"], predicted["teacher"])
+    student, teaching = predicted["student"], predicted["teacher"]
+    found["kl_misfit"] = np.sum(rel_entr(student, teaching), axis=1)
     found["log_loss_gain"] = found["log_loss teacher"] - found["log_loss student"]
     return found
 
@@ -158,12 +164,12 @@ def _predict(head: LogisticRegression, features: NDArray, count: int) -> NDArray
     return found / found.sum(axis=1, keepdims=True)
 
 
-def _errors(probabilities: NDArray, classes: NDArray) -> dict[str, float]:
+def _errors(probabilities: NDArray, classes: NDArray) -> dict[str, NDArray]:
     count = probabilities.shape[1]
     residual = probabilities - np.eye(count)[classes]
     squared = np.sum(residual**2, axis=1) if count > 2 else residual[:, 1] ** 2
     return {
-        "squared": float(squared.mean()),
-        "log_loss": float(-np.log(probabilities[np.arange(len(classes)), classes]).mean()),
-        "accuracy": float(np.mean(probabilities.argmax(axis=1) == classes)),
+        "squared": squared,
+        "log_loss": -np.log(probabilities[np.arange(len(classes)), classes]),
+        "accuracy": (probabilities.argmax(axis=1) == classes).astype(float),
     }
