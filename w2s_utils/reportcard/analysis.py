@@ -101,12 +101,24 @@ def report(
     of the class columns are added.
     """
     tell = progress or (lambda share, what: None)
-    _check_settings(share, trials, folds, jobs, noise)
-    models, tables = _open(weak, strong, unlabelled)
-    label_table = open_table(labels, "labels")
-    index_table = None if index is None else open_table(index, "index")
-    known = read_labels(label_table, index_table, models[0].tables[0].shape[0], task)
-    tables += [("labels", label_table), *([("index", index_table)] if index_table else [])]
+    if noise is not None:
+        try:
+            positive(noise, "noise")
+        except ValueError as error:
+            raise InputError(str(error)) from None
+    models, tables, known = look(
+        weak,
+        strong,
+        labels,
+        index=index,
+        unlabelled=unlabelled,
+        task=task,
+        share=share,
+        trials=trials,
+        folds=folds,
+        jobs=jobs,
+    )
+    label_table = dict(tables)["labels"]
     rng = np.random.default_rng(seed)
     known, used = _kept(known, models, rng)
     with ThreadPoolExecutor(1) as hashing:
@@ -180,9 +192,39 @@ def report(
     )
 
 
-def _check_settings(
-    share: float, trials: int, folds: int, jobs: int, noise: float | None
-) -> None:
+def look(
+    weak: Mapping[str, Source],
+    strong: Source,
+    labels: Source,
+    *,
+    index: Source | None,
+    unlabelled: Mapping[str, Source] | None,
+    task: str,
+    share: float,
+    trials: int,
+    folds: int,
+    jobs: int,
+) -> tuple[list[Features], list[tuple[str, Table]], Labels]:
+    """Open everything and check what can be checked without reading the features.
+
+    Parameters
+    ----------
+    weak, strong, labels, index, unlabelled, task, share, trials, folds, jobs
+        As for `report`.
+
+    Returns
+    -------
+    models : list of Features
+        The strong one first.
+    tables : list of (str, Table)
+        Every input by name.
+    labels : Labels
+
+    Raises
+    ------
+    InputError
+        In one line.
+    """
     if not 0 < share < 1:
         raise InputError(f"share: expected a number between 0 and 1, got {share!r}")
     for name, value, least, most in (
@@ -192,11 +234,13 @@ def _check_settings(
     ):
         if not least <= value <= most:
             raise InputError(f"{name}: expected a number from {least} to {most}, got {value!r}")
-    if noise is not None:
-        try:
-            positive(noise, "noise")
-        except ValueError as error:
-            raise InputError(str(error)) from None
+    models, tables = _open(weak, strong, unlabelled)
+    tables.append(("labels", open_table(labels, "labels")))
+    if index is not None:
+        tables.append(("index", open_table(index, "index")))
+    named = dict(tables)
+    known = read_labels(named["labels"], named.get("index"), models[0].tables[0].shape[0], task)
+    return models, tables, known
 
 
 def _open(
@@ -205,8 +249,8 @@ def _open(
     """Open all features, the strong ones first, and check that their shapes go together."""
     if not weak:
         raise InputError("weak: expected at least one teacher; give --weak name=file")
-    if STRONG in weak:
-        raise InputError(f"weak: {STRONG!r} is the student's name; call the teacher another way")
+    if STRONG in weak or {"labels", "index"} & set(weak):
+        raise InputError("weak: a teacher cannot be called strong, labels or index; rename it")
     extra = dict(unlabelled or {})
     names = [STRONG, *weak]
     if extra and sorted(extra) != sorted(names):

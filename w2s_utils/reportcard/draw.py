@@ -130,7 +130,9 @@ def ratios(card: ReportCard) -> Drawn:
 def gains(card: ReportCard) -> Drawn:
     """Draw the gain measured on labels against the gain predicted from the misfit alone."""
     figure, axis = plt.subplots(figsize=(5.2, 4.2))
-    found = [(t.name, t.misfit_only.predicted, t.misfit_only.measured) for t in card.teachers]
+    # In the order of the other figures, so that a teacher keeps its colour.
+    order = [card.teacher(name) for name in card.rankings[0].order]
+    found = [(t.name, t.misfit_only.predicted, t.misfit_only.measured) for t in order]
     for (name, x, y), colour in zip(found, _cycle(len(found)), strict=True):
         axis.errorbar(
             x.value, y.value, _reach(y), _reach(x), fmt="o", color=colour, capsize=2, label=name

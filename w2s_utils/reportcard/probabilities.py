@@ -20,10 +20,11 @@ from w2s_utils.estimates import Range
 from w2s_utils.reportcard.measure import Design
 from w2s_utils.reportcard.teachers import MODELS
 
-SPLITS = 5
-MOST_PSEUDO = 2000  # rows that a logistic student learns from
+SPLITS = 4
+MOST_PSEUDO = 1000  # rows that a logistic student learns from
 MOST_LABELS = 4000
 LEAST = 1e-6  # probabilities are kept this far from 0, so that divergences are finite
+SMALL = 0.01  # probabilities below this are not learnt from
 
 
 @dataclass(frozen=True)
@@ -148,12 +149,12 @@ def _split(
 
 
 def _fit(features: NDArray, classes: NDArray, weights: NDArray | None = None) -> LogisticRegression:
-    return LogisticRegression(max_iter=500).fit(features, classes, weights)
+    return LogisticRegression(max_iter=500, tol=1e-3).fit(features, classes, weights)
 
 
 def _fit_soft(features: NDArray, probabilities: NDArray) -> LogisticRegression:
     """Cross-entropy with soft labels: every row once a class, weighted by its probability."""
-    rows, classes = np.nonzero(probabilities > 1e-3)
+    rows, classes = np.nonzero(probabilities > SMALL)
     return _fit(features[rows], classes, probabilities[rows, classes])
 
 
