@@ -285,8 +285,8 @@ class _State:
 
 def _fingerprints(raw: NDArray, multipliers: NDArray) -> NDArray[np.uint64]:
     """One number a row, the same for equal rows; two different rows share one by rare chance."""
-    words = np.ascontiguousarray(raw, np.float32).view(np.uint32)
     with np.errstate(over="ignore"):
+        words = np.ascontiguousarray(raw, np.float32).view(np.uint32)
         return np.concatenate([
             words[i : i + _HASHED].astype(np.uint64) @ multipliers
             for i in range(0, len(words), _HASHED)
