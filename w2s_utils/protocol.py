@@ -472,6 +472,7 @@ def nested_trial(
 
     teacher_risk = {n: risk(weak=head) for n, head in teachers.items()}
     baseline_risk = {n: risk(strong=head) for n, head in baselines.items()}
+
     def ceiling(n: int, N: int) -> NDArray:
         if "labels" not in unlabelled[N].blocks:
             return np.full(len(truth), np.nan)

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from w2s_utils import execute
 from w2s_utils.cli import main
-from w2s_utils.reportcard import card, command, example
+from w2s_utils.reportcard import command, example, schema
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_a_report_is_written_and_replaced_only_if_asked(w2s, tmp_path):
     names = {"report.html", "report.json", "kept.ipynb"}
     assert {path.name for path in tmp_path.iterdir()} == names
     found = json.loads((tmp_path / "report.json").read_text())
-    card.validate(found)
+    schema.validate(found)
     assert found["verdict"]["decision"] in output
     assert found["provenance"]["parameters"]["seed"] == 3
     assert {f["name"] for f in found["provenance"]["files"]} == {"strong", "small", "labels"}

@@ -6,10 +6,9 @@ import pytest
 import w2s_utils
 from w2s_utils import protocol
 from w2s_utils.moments import Moments
-from w2s_utils.reportcard import accumulate, card, geometry, measure
+from w2s_utils.reportcard import accumulate, geometry, measure, schema
 from w2s_utils.reportcard.accumulate import Features
-from w2s_utils.reportcard.analysis import InputError
-from w2s_utils.reportcard.readers import open_table
+from w2s_utils.reportcard.readers import InputError, open_table
 from w2s_utils.theory import risks
 
 
@@ -150,11 +149,11 @@ def test_classes_and_the_schema():
     assert 0.4 < logistic.accuracy["student"].value < 1
     assert logistic.kl_misfit.value > 0
     plain = found.to_dict()
-    card.validate(plain)
-    assert card.violations(plain) == 0
+    schema.validate(plain)
+    assert schema.violations(plain) == 0
     del plain["verdict"]["decision"]
     with pytest.raises(ValueError, match="report: verdict: 'decision' is a required property"):
-        card.validate(plain)
+        schema.validate(plain)
 
 
 def test_squared_errors_of_classes_are_added_up():
@@ -200,9 +199,7 @@ def test_sums_of_the_pass_are_those_of_all_rows(dtype):
     expected = np.linalg.eigvalsh(np.cov(strong.T.astype(float), bias=True))[::-1]
     tolerance = 1e-4 if dtype == np.float32 else 1e-9
     np.testing.assert_allclose(spectrum.eigenvalues, expected / expected.sum(), rtol=tolerance)
-    both = geometry.pair(
-        sums, geometry.spectrum(models[1], sums), spectrum, {"strong": 5, "w": 4}
-    )
+    both = geometry.pair(sums, geometry.spectrum(models[1], sums), spectrum, {"strong": 5, "w": 4})
     white = both.total.products("strong", "strong") / 5000
     np.testing.assert_allclose(white, np.eye(5), atol=1e-3 if dtype == np.float32 else 1e-9)
     whole = Moments.of(weak=both.weak[:100], strong=both.strong[:100])

@@ -7,23 +7,21 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import stats
 
 from w2s_utils.estimates import Range
 from w2s_utils.reportcard import accumulate, card, geometry, probabilities, teachers, verdict
 from w2s_utils.reportcard.accumulate import Features
-from w2s_utils.reportcard.labels import Labels, read_labels
+from w2s_utils.reportcard.inputs import STRONG, Source, look
+from w2s_utils.reportcard.labels import Labels
 from w2s_utils.reportcard.measure import Design
-from w2s_utils.reportcard.readers import InputError, Table, open_table
+from w2s_utils.reportcard.readers import InputError, Table
 from w2s_utils.validation import positive
 
-Source = str | Path | ArrayLike
-STRONG = "strong"
 LABELS_KEPT = 20_000
 SAMPLE = 4000
 SPECTRUM_SHOWN = 2048
@@ -192,110 +190,6 @@ def report(
     )
 
 
-def look(
-    weak: Mapping[str, Source],
-    strong: Source,
-    labels: Source,
-    *,
-    index: Source | None,
-    unlabelled: Mapping[str, Source] | None,
-    task: str,
-    share: float,
-    trials: int,
-    folds: int,
-    jobs: int,
-) -> tuple[list[Features], list[tuple[str, Table]], Labels]:
-    """Open everything and check what can be checked without reading the features.
-
-    Parameters
-    ----------
-    weak, strong, labels, index, unlabelled, task, share, trials, folds, jobs
-        As for `report`.
-
-    Returns
-    -------
-    models : list of Features
-        The strong one first.
-    tables : list of (str, Table)
-        Every input by name.
-    labels : Labels
-
-    Raises
-    ------
-    InputError
-        In one line.
-    """
-    if not 0 < share < 1:
-        raise InputError(f"share: expected a number between 0 and 1, got {share!r}")
-    for name, value, least, most in (
-        ("trials", trials, 4, 10_000),
-        ("folds", folds, accumulate.FEWEST_FOLDS, 100),
-        ("jobs", jobs, 1, 1024),
-    ):
-        if not least <= value <= most:
-            raise InputError(f"{name}: expected a number from {least} to {most}, got {value!r}")
-    models, tables = _open(weak, strong, unlabelled)
-    tables.append(("labels", open_table(labels, "labels")))
-    if index is not None:
-        tables.append(("index", open_table(index, "index")))
-    named = dict(tables)
-    known = read_labels(named["labels"], named.get("index"), models[0].tables[0].shape[0], task)
-    return models, tables, known
-
-
-def _open(
-    weak: Mapping[str, Source], strong: Source, unlabelled: Mapping[str, Source] | None
-) -> tuple[list[Features], list[tuple[str, Table]]]:
-    """Open all features, the strong ones first, and check that their shapes go together."""
-    if not weak:
-        raise InputError("weak: expected at least one teacher; give --weak name=file")
-    if STRONG in weak or {"labels", "index"} & set(weak):
-        raise InputError("weak: a teacher cannot be called strong, labels or index; rename it")
-    extra = dict(unlabelled or {})
-    names = [STRONG, *weak]
-    if extra and sorted(extra) != sorted(names):
-        raise InputError(
-            f"unlabelled: expected features for {', '.join(names)}, got {', '.join(extra)}; give "
-            "the further rows of every model"
-        )
-    models, tables = [], []
-    for name, source in ((STRONG, strong), *weak.items()):
-        given = [open_table(source, f"{name} features")]
-        if name in extra:
-            given.append(open_table(extra[name], f"further {name} features"))
-        for table in given:
-            _check_features(table)
-        if len({table.shape[1] for table in given}) > 1:
-            raise InputError(
-                f"{given[1].name}: shape {given[1].shape}, but {given[0].name} has "
-                f"{given[0].shape[1]} columns; both must come from the same model"
-            )
-        models.append(Features(name, tuple(given)))
-        tables += [(name if i == 0 else f"{name}, unlabelled", t) for i, t in enumerate(given)]
-    for part in range(len(models[0].tables)):
-        first = models[0].tables[part]
-        for model in models[1:]:
-            other = model.tables[part]
-            if other.shape[0] != first.shape[0]:
-                raise InputError(
-                    f"{other.name}: shape {other.shape}, but {first.name} has shape {first.shape}; "
-                    "both must have one row for each input, in the same order"
-                )
-    return models, tables
-
-
-def _check_features(table: Table) -> None:
-    if table.dtype.kind not in "biuf":
-        raise InputError(
-            f"{table.name}: features are texts (shape {table.shape}); give columns of numbers"
-        )
-    if len(table.shape) != 2 or 0 in table.shape:
-        raise InputError(
-            f"{table.name}: shape {table.shape}; expected a row for each input and a column for "
-            "each feature"
-        )
-
-
 def _kept(
     known: Labels, models: Sequence[Features], rng: np.random.Generator
 ) -> tuple[Labels, Labels]:
@@ -331,7 +225,7 @@ def _dimensions(
         held = 1 + spectrum.count(share)
         if spectrum.name in asked:
             d = int(asked[spectrum.name])
-            pseudo = spectrum.name == STRONG and design.N < d + 3
+            pseudo = spectrum.name == STRONG and d + 3 > design.N
             if not 2 <= d <= spectrum.rank + 1 or design.n < d + 3 or pseudo:
                 raise InputError(
                     f"{model.files}: dimension {d} asked for; with {design.n} labels in a split "

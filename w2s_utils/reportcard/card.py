@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib import resources
 from typing import Any
 
 import numpy as np
 
 from w2s_utils.estimates import Range
 from w2s_utils.reportcard.probabilities import Probabilities
+from w2s_utils.reportcard.schema import FORMAT
 from w2s_utils.reportcard.teachers import Teacher
 from w2s_utils.reportcard.verdict import Ranking, Verdict
-
-FORMAT = 1
-MIME = "application/vnd.w2s.report+json"
 
 
 @dataclass(frozen=True)
@@ -158,36 +154,6 @@ class ReportCard:
     def to_dict(self) -> dict[str, Any]:
         """Return what ``report.json`` holds; numbers that are not finite become null."""
         return {"format": FORMAT, **_plain(asdict(self))}
-
-
-def schema() -> dict[str, Any]:
-    """Return the JSON schema of ``report.json``."""
-    text = resources.files("w2s_utils.reportcard").joinpath("report.schema.json").read_text("utf-8")
-    return json.loads(text)
-
-
-def validate(report: Mapping[str, Any]) -> None:
-    """Check a report against the schema.
-
-    Raises
-    ------
-    ValueError
-        In one line, naming the place.
-    """
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-
-    error = best_match(Draft202012Validator(schema()).iter_errors(report))
-    if error is not None:
-        where = "/".join(map(str, error.absolute_path)) or "top"
-        raise ValueError(f"report: {where}: {error.message[:300]}")
-
-
-def violations(report: Mapping[str, Any]) -> int:
-    """Count what the schema objects to."""
-    from jsonschema import Draft202012Validator
-
-    return len(list(Draft202012Validator(schema()).iter_errors(report)))
 
 
 def _plain(value: Any) -> Any:

@@ -151,7 +151,7 @@ def make(
     import nbformat
 
     from w2s_utils import execute
-    from w2s_utils.reportcard import card, page, progress
+    from w2s_utils.reportcard import page, progress, schema
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -162,8 +162,8 @@ def make(
         except execute.NotebookFailed as error:
             raise _refusal(error) from None
         nb = nbformat.read(executed, as_version=4)
-        found = _attached(nb, card.MIME)
-        card.validate(found)
+        found = _attached(nb, schema.MIME)
+        schema.validate(found)
         texts = {
             "html": page.render(nb, "Report card"),
             "json": json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
@@ -225,11 +225,11 @@ def _whole_numbers(given: Mapping[str, str]) -> dict[str, int]:
 
 def _look(parameters: Mapping[str, Any]) -> None:
     """Refuse what can be seen without reading the features, before a kernel is started."""
-    from w2s_utils.reportcard import analysis
+    from w2s_utils.reportcard import inputs
     from w2s_utils.reportcard.readers import InputError
 
     try:
-        analysis.look(
+        inputs.look(
             parameters["weak"],
             parameters["strong"],
             parameters["labels"],

@@ -67,7 +67,7 @@ def canonical(card: ReportCard) -> Drawn:
 
 
 def errors(card: ReportCard, against: str) -> Drawn:
-    """Draw predicted and measured errors against the labels (``"n"``) or pseudo-labels (``"N"``)."""
+    """Draw predicted and measured errors against the labels or pseudo-labels (``"n"``, ``"N"``)."""
     chosen = best_teachers(card)
     figure, axes = _panels(len(chosen))
     data: dict[str, list] = {"teacher's name": [], against: [], "source": []}

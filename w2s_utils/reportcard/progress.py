@@ -56,7 +56,9 @@ def bar(folder: Path, shown: bool) -> Iterator[None]:
 def _follow(path: Path, done: threading.Event) -> None:
     from tqdm import tqdm
 
-    with tqdm(total=100, leave=False, bar_format="{desc} |{bar}| {n:.0f} %", desc="starting") as bar:
+    with tqdm(
+        total=100, leave=False, bar_format="{desc} |{bar}| {n:.0f} %", desc="starting"
+    ) as bar:
         while not done.wait(_EVERY):
             try:
                 share, _, what = path.read_text("utf-8").partition(" ")

@@ -338,5 +338,3 @@ def _digest_file(path: Path) -> str:
 def _words(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return (text or type(error).__name__)[:160]
-
-

@@ -8,7 +8,8 @@ from html import escape
 import numpy as np
 
 from w2s_utils.estimates import Range
-from w2s_utils.reportcard.card import MIME, ReportCard, validate
+from w2s_utils.reportcard.card import ReportCard
+from w2s_utils.reportcard.schema import MIME, validate
 from w2s_utils.reportcard.teachers import MODELS, Teacher
 
 DECISIONS = {
@@ -79,11 +80,14 @@ def data(card: ReportCard) -> str:
         f"{kind}, {said}."
     ]
     if d.label_mean is not None:
-        lines.append(f"Their mean is {_f(d.label_mean)}, their standard deviation {_f(d.label_sd)}.")
+        lines.append(
+            f"Their mean is {_f(d.label_mean)}, their standard deviation {_f(d.label_sd)}."
+        )
     else:
         shown = list(d.classes.items())[:20]
-        lines.append("Labels of each class: " + ", ".join(f"{escape(k)} {v}" for k, v in shown))
-        lines.append("." if len(shown) == len(d.classes) else ", and more.")
+        listed = ", ".join(f"{escape(k)} {v}" for k, v in shown)
+        more = "" if len(shown) == len(d.classes) else ", and more"
+        lines.append(f"Labels of each class: {listed}{more}.")
     if d.labelled_used < d.labelled:
         lines.append(
             f"{d.labelled_used} labelled inputs, drawn at random, are used as such; the others "

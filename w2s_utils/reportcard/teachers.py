@@ -231,9 +231,7 @@ def analyse(question: Question) -> Teacher:
         enough=_enough(estimates.setting, drawn, labels),
         break_even=_break_even(estimates.setting, rest),
         excess=_excess(estimates, question.noise, labels, rest, rng),
-        student_by_split=tuple(
-            measured.results[design.n, design.N].student.mean(axis=1).tolist()
-        ),
+        student_by_split=tuple(measured.results[design.n, design.N].student.mean(axis=1).tolist()),
         inflation=measured.inflation(design.n, question.trials),
         audit={
             "teacher": _audit(weak, targets, design.n),
@@ -288,8 +286,9 @@ def _overlap(pair: Pair, groups: list[Moments], rng: np.random.Generator) -> Ove
     chosen = rng.permutation(len(pair.weak))[:rows]
     test = dimensions.null_test(pair.weak[chosen], pair.strong[chosen], PERMUTATIONS, rng)
     limit = min(pair.d_w, pair.d_s)
+    clipped = np.clip([found.estimate, found.low, found.high], 0, limit).tolist()
     return Overlap(
-        d_sw=Range(*(float(min(max(x, 0), limit)) for x in (found.estimate, found.low, found.high))),
+        d_sw=Range(*clipped),
         raw=float(canonical.sum()),
         canonical=tuple(canonical.tolist()),
         null_raw=test.raw,

@@ -107,9 +107,7 @@ def decide(teachers: Sequence[Teacher], unit: str) -> Verdict:
     predicted = _widened(chosen.all_rows.predicted["advantage"], len(teachers))
     at_reference = chosen.reference.predicted["advantage"]
     decision, why = _decision(chosen, measured, predicted, at_reference)
-    as_good = tuple(
-        t.name for t in teachers if t is not chosen and not _distinguishable(t, chosen)
-    )
+    as_good = tuple(t.name for t in teachers if t is not chosen and not _distinguishable(t, chosen))
     reasons = [why, *_reasons(chosen, as_good, len(teachers), unit)]
     return Verdict(
         decision=decision,
@@ -281,7 +279,7 @@ def _range(given: Range, sign: int = 1) -> str:
 
 
 def _compared(given: Range) -> str:
-    """"above, by 1 (0.5 to 1.5)": always by a positive number, the interval may cross zero."""
+    """Say "1 (0.5 to 1.5) above": a positive number, whose interval may cross zero."""
     sign = 1 if given.value >= 0 else -1
     return f"{_range(given, sign)} {'above' if sign > 0 else 'below'}"
 
