@@ -18,12 +18,12 @@ from threadpoolctl import threadpool_limits
 
 from w2s_utils.reportcard.readers import InputError, Table
 
-CHUNK_BYTES = 160_000_000
+CHUNK_BYTES = 400_000_000
 FOLD_BYTES = 500_000_000
 KEPT_BYTES = 200_000_000
 FEWEST_FOLDS = 8
 PILOT = 2048  # rows whose mean is taken off before products are formed
-_HASHED = 4096
+_PIECE = 4096  # rows read at a time
 
 Progress = Callable[[float, str], None]
 
@@ -157,17 +157,19 @@ def one_pass(
     with Parallel(n_jobs=jobs, backend="threading") as pool, _one_blas_thread(jobs):
         for start in range(0, strong.rows, step):
             stop = min(start + step, strong.rows)
-            order = np.argsort(fold[start:stop], kind="stable")
-            blocks = {}
-            for model in models:
-                raw = model.read(start, stop)
-                if model is strong:
-                    duplicates[start:stop] = _fingerprints(raw, multipliers)
-                blocks[model.name] = state.block(model, raw, order)
-            chosen = np.flatnonzero(slot[start:stop][order] >= 0)
-            state.keep(blocks, chosen, slot[start:stop][order][chosen])
-            state.add(blocks, fold[start:stop][order], pool)
-            state.check(blocks, order, start)
+            blocks = {model.name: state.empty(model, stop - start) for model in models}
+            for begin in range(start, stop, _PIECE):
+                end = min(begin + _PIECE, stop)
+                for model in models:
+                    raw = model.read(begin, end)
+                    if model is strong:
+                        duplicates[begin:end] = _fingerprints(raw, multipliers)
+                    state.fill(blocks[model.name][begin - start : end - start], model, raw)
+            chosen = np.flatnonzero(slot[start:stop] >= 0)
+            state.keep(blocks, chosen, slot[start:stop][chosen])
+            state.add(blocks, fold[start:stop], pool)
+            state.check(blocks, start)
+            del blocks  # before the next ones are made
             if progress:
                 progress(stop / strong.rows, "reading the rows")
     pooled = int(np.sum(fold >= 0))
@@ -231,15 +233,16 @@ class _State:
             size = float(np.sqrt(np.mean((finite - finite.mean(axis=0)) ** 2)))
             self.scale[model.name] = size if np.isfinite(size) and size > 0 else 1.0
 
-    def block(self, model: Features, raw: NDArray, order: NDArray) -> NDArray:
-        """``[1 | features]`` in the order of the folds."""
-        dtype = np.float64 if model.precise else np.float32
-        block = np.empty((len(raw), model.columns + 1), dtype)
+    def empty(self, model: Features, rows: int) -> NDArray:
+        """Room for ``[1 | features]``, in the precision of the file."""
+        return np.empty((rows, model.columns + 1), np.float64 if model.precise else np.float32)
+
+    def fill(self, block: NDArray, model: Features, raw: NDArray) -> None:
+        """Write ``[1 | features]``, shifted and scaled."""
         block[:, 0] = 1
-        block[:, 1:] = raw[order]
-        block[:, 1:] -= self.shift[model.name].astype(dtype)
-        block[:, 1:] *= dtype(1 / self.scale[model.name])
-        return block
+        block[:, 1:] = raw
+        block[:, 1:] -= self.shift[model.name].astype(block.dtype)
+        block[:, 1:] *= block.dtype.type(1 / self.scale[model.name])
 
     def keep(self, blocks: Mapping[str, NDArray], rows: NDArray, slots: NDArray) -> None:
         """Copy the rows that stay in memory."""
@@ -248,22 +251,20 @@ class _State:
 
     def add(self, blocks: Mapping[str, NDArray], fold: NDArray, pool: Parallel) -> None:
         """Add the products of each fold's rows."""
-        numbers, starts = np.unique(fold, return_index=True)
-        stops = [*starts[1:], len(fold)]
         pool(
-            delayed(self._add_fold)({name: b[i:j] for name, b in blocks.items()}, number)
-            for number, i, j in zip(numbers, starts, stops, strict=True)
-            if number >= 0
+            delayed(self._add_fold)(blocks, np.flatnonzero(fold == number), number)
+            for number in np.unique(fold[fold >= 0])
         )
 
-    def _add_fold(self, blocks: Mapping[str, NDArray], fold: int) -> None:
+    def _add_fold(self, blocks: Mapping[str, NDArray], rows: NDArray, fold: int) -> None:
+        chosen = {name: block[rows] for name, block in blocks.items()}
         with np.errstate(over="ignore", invalid="ignore"):
-            for name, block in blocks.items():
+            for name, block in chosen.items():
                 self.own[name][fold] += block.T @ block
                 if name in self.cross:
-                    self.cross[name][fold] += block.T @ blocks[self.strong]
+                    self.cross[name][fold] += block.T @ chosen[self.strong]
 
-    def check(self, blocks: Mapping[str, NDArray], order: NDArray, start: int) -> None:
+    def check(self, blocks: Mapping[str, NDArray], start: int) -> None:
         """Find what is not finite; the sums tell whether there is anything to find."""
         for name, block in blocks.items():
             diagonal = np.einsum("kii->ki", self.own[name])
@@ -276,7 +277,7 @@ class _State:
                     f"{model.files}: shape ({model.rows}, {model.columns}), values too large to be "
                     "squared; divide the features by their standard deviation"
                 )
-            row, column = int(start + order[bad[0][0]]), int(bad[0][1]) - 1
+            row, column = int(start + bad[0][0]), int(bad[0][1]) - 1
             raise InputError(
                 f"{model.files}: shape ({model.rows}, {model.columns}), {len(bad)} values near row "
                 f"{row}, column {column} are NaN or infinite; remove these rows or impute them"
@@ -287,10 +288,7 @@ def _fingerprints(raw: NDArray, multipliers: NDArray) -> NDArray[np.uint64]:
     """One number a row, the same for equal rows; two different rows share one by rare chance."""
     with np.errstate(over="ignore"):
         words = np.ascontiguousarray(raw, np.float32).view(np.uint32)
-        return np.concatenate([
-            words[i : i + _HASHED].astype(np.uint64) @ multipliers
-            for i in range(0, len(words), _HASHED)
-        ])  # fmt: skip
+        return words.astype(np.uint64) @ multipliers
 
 
 def _one_blas_thread(jobs: int) -> threadpool_limits:

@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib import metadata
 from typing import Any
 
@@ -148,6 +149,8 @@ def report(
             )
             for spectrum in spectra[1:]
         ]
+        # The sums of uncut features are large, and no longer needed.
+        sums = replace(sums, own={STRONG: np.empty((sums.folds + 1, 0, 0))}, cross={}, kept={})
         found = _spread(teachers.analyse, questions, jobs, scheduler, tell)
         logistic = _logistic(questions, used, design, seed, tell)
         files = [

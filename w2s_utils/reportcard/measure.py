@@ -135,9 +135,7 @@ class Measured:
 
 
 def splits(
-    weak: NDArray,
-    strong: NDArray,
-    targets: NDArray,
+    groups: list[Moments],
     folds: tuple[Moments, ...],
     design: Design,
     cells: list[tuple[int, int]],
@@ -149,9 +147,8 @@ def splits(
 
     Parameters
     ----------
-    weak, strong : ndarray, shape (L, d)
-        Of the labelled rows.
-    targets : ndarray, shape (L, tasks)
+    groups : list of Moments
+        Of the labelled rows, from `grouped`.
     folds : tuple of Moments
         Blocks ``weak`` and ``strong`` of rows without label.
     design : Design
@@ -161,24 +158,22 @@ def splits(
     rng : numpy.random.Generator
         The same generator gives every teacher the same splits.
     """
-    groups = grouped(weak, strong, targets, design.size, rng)
-    # The ceiling is a property of the result even where it cannot be measured.
     largest = (design.n, design.N)
     rows, in_sample = [], []
     for generator in rng.spawn(trials):
         order = generator.permutation(len(groups))
-        given = _sums([groups[i] for i in order[: design.train]])
+        given = [groups[i] for i in order[: design.train]]
         hidden = order[design.train : design.train + design.hidden]
         parts = (
             [groups[i] for i in hidden]
             if design.hidden
             else [folds[i] for i in generator.permutation(len(folds))]
         )
-        tested = _sums([groups[i] for i in order[design.train + design.hidden :]])
-        labelled = {n: given[n] for n, _ in cells}
-        running = _sums(parts)
-        unlabelled = {N: running[N] for _, N in cells}
-        rows.append(protocol.nested_trial(cells, labelled, unlabelled, tested[max(tested)]))
+        left = [groups[i] for i in order[design.train + design.hidden :]]
+        tested = sum(left[1:], left[0])
+        labelled = _sums(given, {n for n, _ in cells})
+        unlabelled = _sums(parts, {N for _, N in cells})
+        rows.append(protocol.nested_trial(cells, labelled, unlabelled, tested))
         in_sample.append(_misfit_in_sample(labelled[largest[0]], unlabelled[largest[1]]))
     results = {
         cell: protocol.Result(
@@ -222,12 +217,13 @@ def _misfit_in_sample(labelled: Moments, unlabelled: Moments) -> float:
     return float(unlabelled.mean_square(strong=student, weak=-teacher).mean())
 
 
-def _sums(parts: list[Moments]) -> dict[int, Moments]:
-    """Running sums, by number of rows."""
+def _sums(parts: list[Moments], wanted: set[int]) -> dict[int, Moments]:
+    """Running sums at the numbers of rows wanted."""
     found, total = {}, None
     for part in parts:
         total = part if total is None else total + part
-        found[total.count] = total
+        if total.count in wanted:
+            found[total.count] = total
     return found
 
 

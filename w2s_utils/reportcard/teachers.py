@@ -191,10 +191,8 @@ def analyse(question: Question) -> Teacher:
     ns, Ns = design.sizes(max(pair.d_w, pair.d_s) + 3, pair.d_s + 3)
     cells = list(dict.fromkeys([*((n, design.N) for n in ns), *((design.n, N) for N in Ns)]))
     weak, strong = pair.weak[: pair.labelled], pair.strong[: pair.labelled]
-    measured = measure.splits(
-        weak, strong, targets, pair.folds, design, cells, trials=question.trials, rng=rng
-    )
     groups = measure.grouped(weak, strong, targets, design.size, rng)
+    measured = measure.splits(groups, pair.folds, design, cells, trials=question.trials, rng=rng)
     estimates = from_labels(weak, strong, targets, features=pair.total)
     labels = pair.labelled
     rest = max(pair.total.count - labels, design.N)
