@@ -26,6 +26,7 @@ from w2s_utils.validation import positive
 LABELS_KEPT = 20_000
 SAMPLE = 4000
 SPECTRUM_SHOWN = 2048
+MOST_DIRECTIONS = 300  # kept unless more are asked for; costs grow with the cube
 REPEATS = 10  # degrees of freedom for an estimate of the noise
 _PACKAGES = ("w2s_utils", "numpy", "scipy", "scikit-learn")
 
@@ -68,7 +69,7 @@ def report(
         reported.
     dimensions : mapping of str to int, optional
         Directions kept, by model, the constant among them. By default those that hold ``share``
-        of the variance, but no more than half the labels of a split.
+        of the variance, but no more than half the labels of a split, and 300.
     share : float
         In (0, 1).
     trials : int
@@ -237,6 +238,8 @@ def _dimensions(
                     "fewer, or label more rows"
                 )
             chosen[spectrum.name], limits[spectrum.name] = d, "given"
+        elif held > MOST_DIRECTIONS < half:
+            chosen[spectrum.name], limits[spectrum.name] = MOST_DIRECTIONS, "most by default"
         elif held <= half:
             chosen[spectrum.name], limits[spectrum.name] = held, f"{share:.4g} of the variance"
         else:

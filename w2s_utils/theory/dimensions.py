@@ -514,9 +514,9 @@ def _weighted_overlap(both: NDArray, d_w: int, counts: NDArray) -> float:
 
 def _overlap_of(gram: NDArray, d_w: int) -> float:
     """Raw overlap from the products of ``[weak | strong]``."""
-    cross = gram[d_w:, :d_w]
-    explained = cross @ linalg.solve(gram[:d_w, :d_w], cross.T, assume_a="pos")
-    return float(np.trace(linalg.solve(gram[d_w:, d_w:], explained, assume_a="pos")))
+    roots = [linalg.cholesky(part, lower=True) for part in (gram[:d_w, :d_w], gram[d_w:, d_w:])]
+    half = linalg.solve_triangular(roots[0], gram[:d_w, d_w:], lower=True)
+    return float(np.sum(linalg.solve_triangular(roots[1], half.T, lower=True) ** 2))
 
 
 def _half_smoother(phi: NDArray, name: str, share: float) -> NDArray:
