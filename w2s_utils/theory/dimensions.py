@@ -301,8 +301,8 @@ def interval(
         _weighted_overlap(both, d_w, rng.multinomial(m, np.full(m, 1 / m)))
         for _ in range(int(resamples))
     ])  # fmt: skip
-    estimates = _adjust(raws, m, d_w, d_s)
-    estimate = float(_adjust(_overlap(weak, strong), m, d_w, d_s))
+    estimates = subspaces.adjusted_overlap(raws, m, d_w, d_s)
+    estimate = float(subspaces.adjusted_overlap(_overlap(weak, strong), m, d_w, d_s))
     error = float(estimates.std(ddof=1))
     reach = stats.norm.ppf((1 + level) / 2) * error
     low, high = np.quantile(estimates, [(1 - level) / 2, (1 + level) / 2])
@@ -357,7 +357,7 @@ def regularised(weak_features: ArrayLike, strong_features: ArrayLike, share: flo
         weak=d_w,
         strong=d_s,
         null=d_w * d_s / m,
-        estimate=float(_adjust(raw, m, d_w, d_s)),
+        estimate=float(subspaces.adjusted_overlap(raw, m, d_w, d_s)),
     )
 
 
@@ -457,10 +457,6 @@ def _weighted_overlap(both: NDArray, d_w: int, counts: NDArray) -> float:
     cross = gram[d_w:, :d_w]
     explained = cross @ linalg.solve(gram[:d_w, :d_w], cross.T, assume_a="pos")
     return float(np.trace(linalg.solve(gram[d_w:, d_w:], explained, assume_a="pos")))
-
-
-def _adjust(raw: ArrayLike, m: int, d_w: float, d_s: float) -> NDArray:
-    return (m * np.asarray(raw) - d_w * d_s) / (m - d_w - d_s + raw)
 
 
 def _half_smoother(phi: NDArray, name: str, share: float) -> NDArray:

@@ -246,7 +246,29 @@ def correlation_dimension_of_features(
     d_s = np.shape(strong_features)[1]
     why = "d_w + d_s + 1 to adjust; use adjusted=False"
     validation.at_least(m, d_w + d_s + 1, "rows of weak_features", why)
-    return float((m * raw - d_w * d_s) / (m - d_w - d_s + raw))
+    return float(adjusted_overlap(raw, m, d_w, d_s))
+
+
+def adjusted_overlap(raw: ArrayLike, m: int, d_w: float, d_s: float) -> NDArray[np.float64]:
+    r"""Sum of squared sample canonical correlations with its bias removed.
+
+    The formula of `correlation_dimension_of_features`, for a sum that is known already.
+
+    Parameters
+    ----------
+    raw : array_like
+        Sums of squared canonical correlations.
+    m : int
+        Inputs, more than ``d_w + d_s``.
+    d_w, d_s : float
+        Dimensions.
+
+    Returns
+    -------
+    ndarray
+        Same shape as `raw`; may be negative.
+    """
+    return (m * np.asarray(raw) - d_w * d_s) / (m - d_w - d_s + np.asarray(raw))
 
 
 def pair_with_cosines(
