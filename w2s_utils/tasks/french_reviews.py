@@ -141,7 +141,9 @@ def problem(
 def _draw(chosen: NDArray, count: int, name: str, rng: np.random.Generator) -> NDArray[np.intp]:
     rows = np.flatnonzero(chosen)
     if not 1 <= count <= len(rows):
-        raise ValueError(f"{name}: expected at most {len(rows)}, the reviews there are, got {count}")
+        raise ValueError(
+            f"{name}: expected at most {len(rows)}, the reviews there are, got {count}"
+        )
     return rng.permutation(rows)[:count]
 
 

@@ -2,22 +2,25 @@ r"""One strong model and a ladder of weak ones over random splits of one data se
 
 In each split every weak model is fitted on the same labels, every student on the same unlabelled
 inputs. Inputs are drawn without replacement from one pool, so splits share inputs: their spread is
-the error of the split, not that of the pool. `over_inputs` gives the latter by a jackknife that
-leaves out groups of inputs.
+the error of the split, not that of the pool. `leave_out` and `jackknife` give the latter: the
+splits are repeated without each of some groups of inputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from w2s_utils import validation
+from w2s_utils import estimates, validation
 from w2s_utils.heads import MinimumNorm
+from w2s_utils.moments import Moments
 from w2s_utils.simulate.ladders import LEAST_LABELS, Ladder, Part, climb
 from w2s_utils.tasks.representations import Problem
+from w2s_utils.theory import risks
+from w2s_utils.theory.subspaces import column_space
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +114,9 @@ def run(
     validation.at_least(trials, 2, "trials", "for a standard error")
     left_out = np.zeros(m, bool) if without is None else np.asarray(without, bool)
     if left_out.shape != (m,):
-        raise ValueError(f"without: expected shape ({m},), one for each input, got {left_out.shape}")
+        raise ValueError(
+            f"without: expected shape ({m},), one for each input, got {left_out.shape}"
+        )
     widest = max(features.shape[1] for features in problem.teachers.values())
     validation.at_least(n, int(np.ceil(LEAST_LABELS * widest)), "n", f"labels, {widest} features")
     validation.at_least(N, strong.shape[1] + 2, "N", "pseudo-labels, strong features and two")
@@ -119,7 +124,9 @@ def run(
     validation.at_least(
         m - left_out.sum(), n + N + known + 1, "inputs", "n + N + known and one to test on"
     )
-    weak = list(problem.teachers.values())
+    # Heads predict the same on any basis; normal equations are accurate on an orthonormal one.
+    weak = [column_space(phi, f"teacher {name}") for name, phi in problem.teachers.items()]
+    strong = column_space(strong, f"student {student}")
     ends = np.cumsum([n, N, known])
 
     def one(generator: np.random.Generator) -> tuple:
@@ -170,41 +177,92 @@ def _one_split(
     )
 
 
-def over_inputs(
-    statistic: Callable[[Splits], ArrayLike],
-    sample: Callable[[NDArray[np.bool_]], Splits],
-    inputs: int,
-    groups: int,
+def leave_out(
+    sample: Callable[[NDArray[np.bool_]], Splits], inputs: int, groups: int
+) -> list[Splits]:
+    """Repeat splits without every ``groups``-th input, for each of the groups.
+
+    Parameters
+    ----------
+    sample : callable
+        From the inputs to leave out (an array of bool) to `Splits`; the same generator seed in
+        every call keeps the randomness of the splits out of the differences.
+    inputs : int
+        Size of the pool.
+    groups : int
+        At least 2.
+
+    Returns
+    -------
+    list of Splits
+    """
+    validation.at_least(groups, 2, "groups", "to leave one out")
+    member = np.arange(inputs) % groups
+    return [sample(member == group) for group in range(groups)]
+
+
+def jackknife(
+    statistic: Callable[[Splits], ArrayLike], reduced: Sequence[Splits]
 ) -> NDArray[np.float64]:
-    r"""Jackknife standard error of statistics over the inputs of the pool.
+    r"""Standard error of a statistic over the inputs of the pool.
 
     .. math:: \sqrt{\frac{G-1}{G}\sum_g (s_{(g)} - \bar s)^2}
 
-    with :math:`s_{(g)}` the statistic on splits of the pool without the inputs of group `g`
-    (every ``G``-th input). What remains of the randomness of the splits is in it, so that it errs
-    on the large side.
+    with :math:`s_{(g)}` the statistic without group `g`. What differs between the splits of the
+    reduced pools is in it too, so that it errs on the large side.
 
     Parameters
     ----------
     statistic : callable
         From `Splits` to a number or an array.
-    sample : callable
-        From the inputs to leave out (an array of bool) to `Splits`, with the same generator seed
-        in every call.
-    inputs : int
-        Size of the pool.
-    groups : int
-        `G`, at least 2.
+    reduced : sequence of Splits
+        From `leave_out`.
 
     Returns
     -------
     ndarray
         In the shape of the statistic.
     """
-    validation.at_least(groups, 2, "groups", "to leave one out")
-    member = np.arange(inputs) % groups
-    values = np.array([statistic(sample(member == group)) for group in range(groups)], float)
-    return np.sqrt((groups - 1) * values.var(axis=0))
+    values = np.array([statistic(splits) for splits in reduced], float)
+    return np.sqrt((len(values) - 1) * values.var(axis=0))
+
+
+def gains_from_labels(
+    problem: Problem, student: str, *, n: int, N: int, trials: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Expected gain of every weak model, as whoever has `n` labels can compute it.
+
+    The geometry is estimated from the labels of `n` inputs and the features of all
+    (`w2s_utils.estimates.from_labels`), for one draw of labels a row.
+
+    Parameters
+    ----------
+    problem, student, n, N, rng
+        As in `run`; ``n`` at least two more than the weak and strong features together. The
+        same generator draws the same labelled inputs.
+    trials : int
+        Draws of labelled inputs.
+
+    Returns
+    -------
+    ndarray, shape (trials, t)
+    """
+    target = np.ravel(problem.targets)
+    strong = problem.students[student]
+    moments = [Moments.of(weak=phi, strong=strong) for phi in problem.teachers.values()]
+    found = []
+    for generator in rng.spawn(trials):
+        rows = generator.permutation(len(target))[:n]
+        labels = (target + problem.noise * generator.standard_normal(len(target)))[rows]
+        row = []
+        for phi, features in zip(problem.teachers.values(), moments, strict=True):
+            setting = estimates.from_labels(
+                phi[rows], strong[rows], labels, features=features
+            ).setting
+            expected = risks.exact(setting, n, N)
+            row.append(float(expected.teacher - expected.student))
+        found.append(row)
+    return np.array(found)
 
 
 def _mean_square(values: NDArray) -> NDArray:
