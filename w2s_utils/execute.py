@@ -392,8 +392,9 @@ def _scrub(nb: Any, root: Path) -> None:
 
 
 def _without_paths(text: str, root: Path) -> str:
-    text = re.sub(r"\S*/ipykernel_\d+/\d+\.py", "<cell>", text)
-    text = re.sub(r"\S*/site-packages/", "", text)
+    # Tried at the start of a word only: figures hold words of a hundred thousand letters.
+    text = re.sub(r"(?<!\S)\S*/ipykernel_\d+/\d+\.py", "<cell>", text)
+    text = re.sub(r"(?<!\S)\S*/site-packages/", "", text)
     for path, short in ((f"{root.resolve()}/", ""), (str(root.resolve()), "."), (_HOME, "~/")):
         text = text.replace(path, short)
     return text
