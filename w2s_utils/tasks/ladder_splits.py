@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from w2s_utils import estimates, validation
 from w2s_utils.heads import MinimumNorm
-from w2s_utils.moments import Moments
 from w2s_utils.ladder import LEAST_LABELS, Ladder, Part, climb
+from w2s_utils.moments import Moments
 from w2s_utils.tasks.representations import Problem
 from w2s_utils.theory import risks
 from w2s_utils.theory.subspaces import column_space

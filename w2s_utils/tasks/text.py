@@ -9,14 +9,14 @@ which anything is measured, nor the other way round.
 Teachers see the leading directions of TF-IDF counts of words, of words and pairs of words, or of
 sequences of four characters. Students see the hidden units of a network that was taught sentiment
 on the encoders' phrases, from words or from characters, and beside them the first directions of
-what the network reads. A sentence-transformer can be added by name.
+what the network reads. A sentence-transformer can be added by name (`with_transformer`).
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,9 @@ class Encoded:
     ----------
     pool : Problem
         Target: sentiment, standardised. Teachers ``"words"``, ``"pairs"`` and ``"characters"``,
-        students ``"words"`` and ``"characters"`` (and a sentence-transformer by its name).
+        students ``"words"`` and ``"characters"``.
+    texts : ndarray of str, shape (m,)
+        The phrases of the pool; not for printing.
     groups : ndarray of int, shape (m,)
         Sentence of each phrase of the pool.
     dev : Problem
@@ -66,6 +68,7 @@ class Encoded:
     """
 
     pool: Problem
+    texts: NDArray
     groups: NDArray[np.int_]
     dev: Problem
     encoder_phrases: int
@@ -105,7 +108,6 @@ def encode(
     d_w: int,
     d_s: int,
     noise: float,
-    transformer: str | None = None,
     sentences: phrases.Sentences | None = None,
 ) -> Encoded:
     """Divide sentences, make encoders from one part and encode phrases of the other.
@@ -122,8 +124,6 @@ def encode(
         same view sees too: ``32 <= d_s <= d_w``.
     noise : float
         Standard deviation of the label noise that the problem asks for.
-    transformer : str, optional
-        Name or folder of a sentence-transformer on this machine, for one more student.
     sentences : Sentences, optional
         Of the training phrases, where they have been found before: `training_sentences`.
 
@@ -135,8 +135,6 @@ def encode(
     ------
     DataError
         If the data set is not at hand or damaged.
-    ImportError
-        If a sentence-transformer is asked for and its package is not installed.
     ValueError
         If a dimension is out of range, or there are fewer phrases than dimensions.
     """
@@ -164,18 +162,20 @@ def encode(
             for part, phi in directions.items():
                 both = np.hstack([hidden[part], phi[:, : d_s - 1 - KEPT]])
                 students[part][view] = with_constant(both)
-    if transformer is not None:
-        kept = {part: data.inputs[texts[part]] for part in ("pool", "dev")}
-        for part, phi in _transformed(transformer, kept, d_s - 1).items():
-            students[part][transformer] = phi
     problems = {
         part: Problem(
             "SST-2", standardise(labels[part].astype(float)), noise, teachers[part], students[part]
         )
         for part in ("pool", "dev")
     }
-    groups = found.groups(pool)
-    return Encoded(problems["pool"], groups, problems["dev"], len(apart), accuracy)
+    return Encoded(
+        pool=problems["pool"],
+        texts=data.inputs[texts["pool"]],
+        groups=found.groups(pool),
+        dev=problems["dev"],
+        encoder_phrases=len(apart),
+        accuracy=accuracy,
+    )
 
 
 def training_sentences() -> phrases.Sentences:
@@ -184,21 +184,41 @@ def training_sentences() -> phrases.Sentences:
     return phrases.find_sentences(data.inputs[data.splits["glue"]["train"]])
 
 
-def transformer_missing(name: str) -> str | None:
-    """Why a sentence-transformer cannot be used here, in words; None if it can.
+def with_transformer(problem: Problem, texts: Sequence[str], name: str, d_s: int) -> Problem:
+    """Problem with one student more: the leading directions of a sentence-transformer.
 
-    Nothing is downloaded: the model has to be a folder or in the package's cache.
+    Nothing is downloaded: the model has to be a folder or in the cache of its package.
 
     Parameters
     ----------
+    problem : Problem
+    texts : sequence of str
+        Its inputs.
     name : str
-        Name or folder of the model.
+        Name or folder of the model, and name of the student.
+    d_s : int
+        Dimensions, a constant included. The directions are found on these inputs, without labels.
+
+    Returns
+    -------
+    Problem
+
+    Raises
+    ------
+    ImportError
+        If the package sentence-transformers is not installed.
+    OSError
+        If it has no such model on this machine.
+    ValueError
+        If there are not as many texts as inputs.
     """
-    try:
-        _load_transformer(name)
-    except (ImportError, OSError, ValueError) as error:
-        return str(error).splitlines()[0]
-    return None
+    if len(texts) != len(problem.targets):
+        raise ValueError(
+            f"texts: expected {len(problem.targets)}, one for each input, got {len(texts)}"
+        )
+    vectors = _load_transformer(name).encode(list(texts), show_progress_bar=False)
+    features = with_constant(cut(np.asarray(vectors, dtype=float), d_s - 1))
+    return replace(problem, students={**problem.students, name: features})
 
 
 def _divide(
@@ -256,21 +276,6 @@ def _network(
     return {
         part: cut(hidden[part], KEPT, fitted_on=hidden["apart"]) for part in ("pool", "dev")
     }, reached
-
-
-def _transformed(
-    name: str, texts: Mapping[str, Sequence[str]], count: int
-) -> dict[str, NDArray[np.float64]]:
-    model = _load_transformer(name)
-    vectors = {
-        part: np.asarray(model.encode(list(values), show_progress_bar=False), dtype=float)
-        for part, values in texts.items()
-    }
-    # Unlike the others, these directions are found on the pool, without its labels.
-    return {
-        part: with_constant(cut(values, count, fitted_on=vectors["pool"]))
-        for part, values in vectors.items()
-    }
 
 
 def _load_transformer(name: str):
