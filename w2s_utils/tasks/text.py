@@ -74,9 +74,12 @@ class Encoded:
     encoder_phrases: int
     accuracy: Mapping[str, tuple[float, float]]
 
-    def one_a_sentence(self) -> NDArray[np.intp]:
-        """Rows of the pool, one for each sentence, in random order of the sentences."""
-        return np.unique(self.groups, return_index=True)[1]
+    def one_a_sentence(self, most: int | None = None) -> NDArray[np.intp]:
+        """Rows of the pool: one phrase of each sentence, or of the first `most` sentences.
+
+        The numbers of the groups are random, and so is the phrase of each.
+        """
+        return np.unique(self.groups, return_index=True)[1][:most]
 
 
 def restrict(problem: Problem, rows: NDArray[np.intp]) -> Problem:
@@ -168,10 +171,11 @@ def encode(
         )
         for part in ("pool", "dev")
     }
+    groups = found.groups(pool)
     return Encoded(
         pool=problems["pool"],
         texts=data.inputs[texts["pool"]],
-        groups=found.groups(pool),
+        groups=rng.permutation(groups.max() + 1)[groups],
         dev=problems["dev"],
         encoder_phrases=len(apart),
         accuracy=accuracy,
