@@ -244,18 +244,42 @@ def repeat(
     ValueError
         If ``trials < 1``.
     """
-    validation.at_least(trials, 1, "trials", "repetitions")
 
     def one(generator: np.random.Generator) -> dict[str, NDArray]:
         return run_trial(*draw(generator), teacher_head=teacher_head, student_head=student_head)
 
-    return _result(_over_trials(one, trials, rng, n_jobs))
+    return _result(over_trials(one, trials, rng, n_jobs))
 
 
-def _over_trials(
-    one: Callable[[np.random.Generator], Any], trials: int, rng: np.random.Generator, n_jobs: int
+def over_trials(
+    one: Callable[[np.random.Generator], Any],
+    trials: int,
+    rng: np.random.Generator,
+    n_jobs: int = 1,
 ) -> list[Any]:
-    """Results of ``one``, each with a generator spawned from ``rng``, in order."""
+    """Run independent trials, each with a generator spawned from ``rng``.
+
+    Parameters
+    ----------
+    one : callable
+        Takes a generator.
+    trials : int
+        At least 1.
+    rng : numpy.random.Generator
+    n_jobs : int
+        Worker processes (joblib); -1 for all cores.
+
+    Returns
+    -------
+    list
+        What ``one`` returned, in order: the same whatever the number of workers.
+
+    Raises
+    ------
+    ValueError
+        If ``trials < 1``.
+    """
+    validation.at_least(trials, 1, "trials", "repetitions")
 
     def run(generators: list[np.random.Generator]) -> list[Any]:
         # One BLAS thread in every worker: sums are then formed in the same order everywhere.
@@ -312,7 +336,7 @@ def random_splits(
         If rows or shapes differ, or too few are left for testing.
     """
     everything, truth = _with_target(weak, strong, labels, target)
-    cut = _cutter(len(truth), n, N, groups)
+    cut = splitter(len(truth), n, N, groups)
 
     def draw(rng: np.random.Generator) -> Trial:
         seen = [everything.labels, everything.labels, truth]
@@ -378,12 +402,11 @@ def sweep(
         If rows or shapes differ, there are no cells, or too few rows are left for testing.
     """
     everything, truth = _with_target(weak, strong, labels, target)
-    validation.at_least(trials, 1, "trials", "repetitions")
     deviation = validation.nonnegative(noise, "noise", "a standard deviation")
     pairs = list(dict.fromkeys((int(n), int(N)) for n, N in cells))
     if not pairs or min(map(min, pairs)) < 1:
         raise ValueError(f"cells: expected pairs (n, N) of positive numbers, got {list(cells)}")
-    cut = _cutter(len(truth), max(n for n, _ in pairs), max(N for _, N in pairs), groups)
+    cut = splitter(len(truth), max(n for n, _ in pairs), max(N for _, N in pairs), groups)
     tasks = truth.shape[1:]
     columns = [array.reshape(len(truth), -1) for array in (everything.labels, truth)]
 
@@ -405,7 +428,7 @@ def sweep(
             for pair, risks in found.items()
         }
 
-    rows = _over_trials(one, trials, rng, n_jobs)
+    rows = over_trials(one, trials, rng, n_jobs)
     return {pair: _result([row[pair] for row in rows]) for pair in pairs}
 
 
@@ -457,10 +480,30 @@ def _with_target(
     return everything, truth
 
 
-def _cutter(
-    m: int, n: int, N: int, groups: ArrayLike | None
+def splitter(
+    m: int, n: int, N: int, groups: ArrayLike | None = None
 ) -> Callable[[np.random.Generator], tuple[NDArray, NDArray, NDArray]]:
-    """Return what draws the rows of labelled, unlabelled and test inputs."""
+    """Return what draws the rows of labelled, unlabelled and test inputs.
+
+    Parameters
+    ----------
+    m : int
+        Rows.
+    n, N : int
+        Labelled and unlabelled inputs; the rest are the test inputs.
+    groups : array_like, shape (m,), optional
+        As in `random_splits`.
+
+    Returns
+    -------
+    callable
+        Takes a generator, returns three arrays of row numbers.
+
+    Raises
+    ------
+    ValueError
+        If too few rows are left for testing (with groups: when the callable is called).
+    """
     if n < 1 or N < 1 or n + N >= m:
         raise ValueError(
             f"n, N: expected positive numbers with n + N < {m} (the rows given), "
