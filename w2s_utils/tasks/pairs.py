@@ -14,9 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from w2s_utils import estimates, protocol, validation
 from w2s_utils.moments import Moments
+from w2s_utils.tasks import probes
 from w2s_utils.tasks.measure import MODELS, Cell, estimate_setting
 from w2s_utils.tasks.representations import Problem
 from w2s_utils.theory import risks
+from w2s_utils.theory.subspaces import column_space
 
 # Teacher and student; teacher, student, labels and pseudo-labels.
 Pair = tuple[str, str]
@@ -89,6 +91,65 @@ def run(
         noisy = replace(setting, sigma2=noise**2)
         for (n, N), result in results.items():
             found[teacher, student, n, N] = Cell(noisy, n, N, result, risks.exact(noisy, n, N))
+    return found
+
+
+def run_flipped(
+    problem: Problem,
+    chosen: Sequence[Pair],
+    *,
+    n: int,
+    N: int,
+    flips: float,
+    trials: int,
+    seed: Sequence[int],
+) -> dict[Pair, dict[str, protocol.Result]]:
+    """Measure pairs with logistic heads on flipped labels.
+
+    Parameters
+    ----------
+    problem : Problem
+        With one target of two values; the larger is class 1.
+    chosen : sequence of (str, str)
+        Teacher and student.
+    n, N : int
+    flips : float
+        Probability that a training label is flipped.
+    trials : int
+    seed : sequence of int
+        Of the splits, the same for every pair.
+
+    Returns
+    -------
+    dict of (str, str) to dict of str to Result
+        By pair, and by what errors are measured against (`w2s_utils.tasks.probes.MEASURES`).
+
+    Raises
+    ------
+    ValueError
+        If the target does not have two values.
+    """
+    values = np.unique(problem.targets)
+    if len(values) != 2:
+        raise ValueError(f"problem: expected a target of two values, got {len(values)}")
+    labels = (np.ravel(problem.targets) == values[1]).astype(float)
+
+    def white(features: NDArray) -> NDArray:
+        return column_space(features) * np.sqrt(len(features))
+
+    found = {}
+    for student in dict.fromkeys(student for _, student in chosen):
+        teachers = [teacher for teacher, other in chosen if other == student]
+        results = probes.run(
+            {teacher: white(problem.teachers[teacher]) for teacher in teachers},
+            white(problem.students[student]),
+            labels,
+            cells=[(n, N)],
+            flips=flips,
+            trials=trials,
+            rng=np.random.default_rng(seed),
+        )
+        found |= {(teacher, student): results[teacher][n, N] for teacher in teachers}
     return found
 
 
