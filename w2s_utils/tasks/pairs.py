@@ -122,7 +122,7 @@ def run_flipped(
     Returns
     -------
     dict of (str, str) to dict of str to Result
-        By pair, and by what errors are measured against (`w2s_utils.tasks.probes.MEASURES`).
+        By pair, and by what errors are measured against, see `w2s_utils.tasks.probes`.
 
     Raises
     ------
