@@ -86,7 +86,8 @@ def test_workflows_pin_actions_and_ask_for_little(path):
 
 
 def test_there_is_a_workflow_for_each_purpose():
-    assert {path.stem for path in workflows()} == {"notebook", "nightly", "publish", "test"}
+    purposes = {"notebook", "nightly", "publish", "report", "test"}
+    assert {path.stem for path in workflows()} == purposes
     on_request = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())
     assert any("make test" in str(step) for step in on_request["jobs"]["test"]["steps"])
 

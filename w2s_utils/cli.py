@@ -14,6 +14,7 @@ import click
 import yaml
 
 from w2s_utils import __version__
+from w2s_utils.reportcard.command import report
 
 MISTAKE = 2  # exit code for what the user can put right; a failing notebook is 1
 
@@ -30,6 +31,9 @@ class Refused(click.ClickException):
 @click.version_option(__version__, prog_name="w2s")
 def main() -> None:
     """Work with the book The Virtue of Misfit, and with what its notebooks produce."""
+
+
+main.add_command(report)
 
 
 # Running a notebook

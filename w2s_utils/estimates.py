@@ -110,7 +110,8 @@ class Estimates:
         -------
         dict of str to Range
             ``"teacher"``, ``"student"``, ``"baseline"``, ``"ceiling"``, ``"misfit"``, ``"gain"``
-            (teacher less student), ``"gap"`` (teacher less ceiling), ``"pgr"``, ``"opr"``:
+            (teacher less student), ``"gap"`` (teacher less ceiling), ``"advantage"`` (baseline
+            less student), ``"pgr"``, ``"opr"``:
             expectations over samples, not the outcome of one. PGR means nothing where the
             interval of the gap contains zero.
 
@@ -122,26 +123,33 @@ class Estimates:
         if not 0 < level < 1:
             raise ValueError(f"level: expected a number in (0, 1), got {level!r}")
         validation.at_least(draws, 20, "draws", "quantiles need a sample")
-        drawn = self._draws(int(draws), rng)
-        sigma2 = self.setting.sigma2
-        table = [
-            _expectations(_setting(self.setting, values, sigma2), n, N)
-            for values in [self.values, *drawn]
-        ]
+        settings = [self.setting, *self.settings(int(draws), rng)]
+        table = [expectations(setting, n, N) for setting in settings]
         at = (1 - level) / 2
         found = {}
         for name in table[0]:
-            column = np.array([row[name] for row in table])
+            column = np.array([float(row[name]) for row in table])
             low, high = np.nanquantile(column[1:], [at, 1 - at])
             found[name] = Range(float(column[0]), float(low), float(high))
         return found
 
-    def _draws(self, count: int, rng: np.random.Generator) -> NDArray:
-        """Draw the five quantities; the approximation errors, which are positive, as log-normal."""
+    def settings(self, count: int, rng: np.random.Generator) -> list[risks.Setting]:
+        """Problems drawn from the normal approximation, which `predict` averages over.
+
+        Parameters
+        ----------
+        count : int
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        list of Setting
+            Approximation errors, which are positive, are drawn as log-normal.
+        """
         noise = rng.multivariate_normal(np.zeros(5), self.covariance, size=count)
         drawn = self.values + noise
         drawn[:, :2] = self.values[:2] * np.exp(noise[:, :2] / self.values[:2])
-        return drawn
+        return [_setting(self.setting, values, self.setting.sigma2) for values in drawn]
 
 
 def from_labels(
@@ -346,9 +354,22 @@ def _setting(base: risks.Setting, values: NDArray, sigma2: float) -> risks.Setti
     )
 
 
-def _expectations(setting: risks.Setting, n: int, N: int) -> dict[str, float]:
+def expectations(setting: risks.Setting, n: ArrayLike, N: ArrayLike) -> dict[str, NDArray]:
+    """Expected risks of a problem and what follows from them, broadcast over ``n`` and ``N``.
+
+    Parameters
+    ----------
+    setting : Setting
+    n, N : array_like of int
+        As for `w2s_utils.theory.risks.exact`.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The entries that `Estimates.predict` lists, and ``"advantage"``, baseline less student.
+    """
     expected = risks.exact(setting, n, N)
-    numbers = {
+    return {
         "teacher": expected.teacher,
         "student": expected.student,
         "baseline": expected.baseline,
@@ -356,7 +377,7 @@ def _expectations(setting: risks.Setting, n: int, N: int) -> dict[str, float]:
         "misfit": bridge.misfit(setting, n, N),
         "gain": expected.teacher - expected.student,
         "gap": expected.teacher - expected.ceiling,
+        "advantage": expected.baseline - expected.student,
         "pgr": expected.pgr,
         "opr": expected.opr,
     }
-    return {name: float(value) for name, value in numbers.items()}

@@ -69,6 +69,13 @@ class Moments:
             raise ValueError(f"other: expected at most {self.count} rows, got {other.count}")
         return Moments(self.count - other.count, self.matrix - other.matrix, self.blocks)
 
+    def only(self, *names: str) -> Moments:
+        """Moments of some of the blocks."""
+        rows = np.concatenate([np.r_[self._slice(name)] for name in names])
+        ends = np.cumsum([0, *(self._width(name) for name in names)]).tolist()
+        blocks = {name: slice(*pair) for name, pair in zip(names, pairwise(ends), strict=True)}
+        return Moments(self.count, self.matrix[np.ix_(rows, rows)], blocks)
+
     def products(self, first: str, second: str) -> NDArray[np.float64]:
         """Sums of products of two blocks, shape ``(D_first, D_second)``."""
         return self.matrix[self._slice(first), self._slice(second)]

@@ -9,7 +9,7 @@ all inputs with their true labels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -422,7 +422,7 @@ def sweep(
         ]
         labelled = prefixes([n for n, _ in pairs], **sides[0])
         unlabelled = prefixes([N for _, N in pairs], **sides[1])
-        found = _nested_trial(pairs, labelled, unlabelled, Moments.of(**sides[2]))
+        found = nested_trial(pairs, labelled, unlabelled, Moments.of(**sides[2]))
         return {
             pair: {name: values.reshape(tasks) for name, values in risks.items()}
             for pair, risks in found.items()
@@ -432,12 +432,30 @@ def sweep(
     return {pair: _result([row[pair] for row in rows]) for pair in pairs}
 
 
-def _nested_trial(
+def nested_trial(
     cells: Sequence[tuple[int, int]],
-    labelled: dict[int, Moments],
-    unlabelled: dict[int, Moments],
+    labelled: Mapping[int, Moments],
+    unlabelled: Mapping[int, Moments],
     test: Moments,
 ) -> dict[tuple[int, int], dict[str, NDArray]]:
+    """Run one trial for several numbers of labels and pseudo-labels, from moments alone.
+
+    Parameters
+    ----------
+    cells : sequence of (int, int)
+        Pairs ``(n, N)``.
+    labelled : mapping of int to Moments
+        By ``n``: blocks ``weak``, ``strong`` and ``labels``.
+    unlabelled : mapping of int to Moments
+        By ``N``: the same blocks. Without ``labels`` the ceiling is not known, and is NaN.
+    test : Moments
+        The same three blocks.
+
+    Returns
+    -------
+    dict of (int, int) to dict
+        By cell the fields of `Result`, each of shape ``(tasks,)``.
+    """
     teachers = {n: moments.fit("weak", "labels") for n, moments in labelled.items()}
     baselines = {n: moments.fit("strong", "labels") for n, moments in labelled.items()}
     students: dict[tuple[int, int], NDArray] = {}
@@ -454,12 +472,18 @@ def _nested_trial(
 
     teacher_risk = {n: risk(weak=head) for n, head in teachers.items()}
     baseline_risk = {n: risk(strong=head) for n, head in baselines.items()}
+
+    def ceiling(n: int, N: int) -> NDArray:
+        if "labels" not in unlabelled[N].blocks:
+            return np.full(len(truth), np.nan)
+        return risk(strong=(labelled[n] + unlabelled[N]).fit("strong", "labels"))
+
     return {
         (n, N): {
             "teacher": teacher_risk[n],
             "student": risk(strong=students[n, N]),
             "baseline": baseline_risk[n],
-            "ceiling": risk(strong=(labelled[n] + unlabelled[N]).fit("strong", "labels")),
+            "ceiling": ceiling(n, N),
             "misfit": test.mean_square(strong=students[n, N], weak=-teachers[n]),
         }
         for n, N in cells

@@ -19,6 +19,12 @@ INTERNAL = {
     "tasks.first_look",
     "tasks.parsers",
     "tasks.readers",
+    "reportcard.command",
+    "reportcard.draw",
+    "reportcard.example",
+    "reportcard.page",
+    "reportcard.progress",
+    "reportcard.sections",
     "validation",
 }
 

@@ -47,21 +47,23 @@ class NullTest:
 
 @dataclass(frozen=True)
 class Interval:
-    """Estimate of the correlation dimension with its bootstrap error.
+    """Estimate of the correlation dimension with its bootstrap or jackknife error.
 
     Attributes
     ----------
     estimate : float
         Adjusted estimate.
     standard_error : float
-        Standard deviation of the adjusted estimate over bootstrap samples.
+        Standard deviation of the adjusted estimate over bootstrap samples, or from leaving out
+        groups of inputs.
     low, high : float
-        ``estimate`` less and plus the normal quantile times the standard error.
+        ``estimate`` less and plus the normal quantile (Student's, for groups) times the standard
+        error.
     level : float
         Nominal coverage.
-    percentiles : tuple of float
-        The percentile interval, for comparison only: repeated rows raise canonical correlations,
-        so it lies too high.
+    percentiles : tuple of float, optional
+        The bootstrap's percentile interval, for comparison only: repeated rows raise canonical
+        correlations, so it lies too high.
     """
 
     estimate: float
@@ -69,7 +71,7 @@ class Interval:
     low: float
     high: float
     level: float
-    percentiles: tuple[float, float]
+    percentiles: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -311,6 +313,60 @@ def interval(
     )
 
 
+def interval_from_groups(
+    counts: ArrayLike, moments: ArrayLike, d_w: int, *, level: float = 0.95
+) -> Interval:
+    r"""Interval for the correlation dimension from the moments of groups of inputs.
+
+    Leaves out one group at a time (jackknife), so the cost does not depend on the inputs:
+
+    .. math::
+
+        \mathrm{SE}^2 = \frac{K-1}{K}\sum_{k=1}^K (\hat d_{(k)} - \bar d_{(\cdot)})^2 .
+
+    Parameters
+    ----------
+    counts : array_like of int, shape (K,)
+        Inputs of each group; groups are random, of about the same size, and at least 4.
+    moments : array_like, shape (K, d_w + d_s, d_w + d_s)
+        Sums of products of ``[weak | strong]`` over each group.
+    d_w : int
+        Weak columns.
+    level : float
+        Nominal coverage, in (0, 1).
+
+    Returns
+    -------
+    Interval
+
+    Raises
+    ------
+    ValueError
+        If there are too few groups or inputs, or the level is not in (0, 1).
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level: expected a number in (0, 1), got {level!r}")
+    sizes = validation.vector(counts, "counts")
+    grams = validation.real(moments, "moments")
+    groups = int(validation.at_least(len(sizes), 4, "groups", "an error from leaving one out"))
+    width = grams.shape[-1]
+    if grams.shape != (groups, width, width) or not 1 <= d_w < width:
+        raise ValueError(
+            f"moments: expected shape ({groups}, d, d) with d > d_w = {d_w}, got {grams.shape}"
+        )
+    total, m = grams.sum(axis=0), sizes.sum()
+    validation.at_least(m - sizes.max(), width + 1, "inputs", "d_w + d_s + 1 without a group")
+
+    def estimate(gram: NDArray, rows: float) -> float:
+        return float(subspaces.adjusted_overlap(_overlap_of(gram, d_w), rows, d_w, width - d_w))
+
+    value = estimate(total, m)
+    left = np.array([estimate(total - g, m - k) for g, k in zip(grams, sizes, strict=True)])
+    error = float(np.sqrt((groups - 1) / groups * np.sum((left - left.mean()) ** 2)))
+    reach = stats.t.ppf((1 + level) / 2, groups - 1) * error
+    return Interval(value, error, value - reach, value + reach, level)
+
+
 def regularised(weak_features: ArrayLike, strong_features: ArrayLike, share: float) -> Regularised:
     r"""Overlap with regularised whitening, for features without a sharp rank.
 
@@ -453,10 +509,14 @@ def _overlap(weak: NDArray, strong: NDArray) -> float:
 
 def _weighted_overlap(both: NDArray, d_w: int, counts: NDArray) -> float:
     """Raw overlap of the sample in which row i occurs ``counts[i]`` times."""
-    gram = (both.T * counts) @ both
-    cross = gram[d_w:, :d_w]
-    explained = cross @ linalg.solve(gram[:d_w, :d_w], cross.T, assume_a="pos")
-    return float(np.trace(linalg.solve(gram[d_w:, d_w:], explained, assume_a="pos")))
+    return _overlap_of((both.T * counts) @ both, d_w)
+
+
+def _overlap_of(gram: NDArray, d_w: int) -> float:
+    """Raw overlap from the products of ``[weak | strong]``."""
+    roots = [linalg.cholesky(part, lower=True) for part in (gram[:d_w, :d_w], gram[d_w:, d_w:])]
+    half = linalg.solve_triangular(roots[0], gram[:d_w, d_w:], lower=True)
+    return float(np.sum(linalg.solve_triangular(roots[1], half.T, lower=True) ** 2))
 
 
 def _half_smoother(phi: NDArray, name: str, share: float) -> NDArray:

@@ -1,0 +1,68 @@
+"""The page of ``w2s report``, opened from disk as a user opens it."""
+
+import pytest
+
+from w2s_utils.execute import parameters_of
+from w2s_utils.reportcard import command, example
+
+WIDTHS = (1280, 390)
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    paths = {k: str(v) for k, v in example.write_digits(folder, labelled=120, seed=0).items()}
+    parameters = parameters_of(command.find_notebook())
+    parameters |= {"strong": paths.pop("strong"), "labels": paths.pop("labels"), "weak": paths}
+    outputs = {"html": folder / "report.html", "json": folder / "report.json"}
+    command.make(parameters | {"trials": 4}, outputs, timeout=300)
+    return outputs["html"]
+
+
+@pytest.fixture
+def opened(browser, page_file):
+    contexts, requests, complaints = [], [], []
+
+    def visit(mode="light", width=1280):
+        context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=mode)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(page_file.as_uri(), wait_until="load")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert not [url for url in requests if not url.startswith((page_file.as_uri(), "data:"))]
+    assert not complaints
+
+
+def test_figures_are_drawn_and_described(opened):
+    page = opened()
+    images = page.locator("figure img").all()
+    assert len(images) >= 6
+    for image in images:
+        assert image.evaluate("i => i.complete && i.naturalWidth > 0")
+        assert len(image.get_attribute("alt")) > 20
+    assert page.locator("figcaption").count() == len(images)
+    assert page.locator(".w2s-verdict strong").first.inner_text().endswith(".")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_scrolls_sideways(opened, width):
+    page = opened(width=width)
+    spill = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(spill) <= 0
+
+
+def test_light_and_dark(opened):
+    colour = "() => getComputedStyle(document.body).backgroundColor"
+    light, dark = opened("light"), opened("dark")
+    assert light.evaluate(colour) == "rgb(253, 252, 250)"
+    assert dark.evaluate(colour) == "rgb(25, 24, 23)"
+    shown = "() => getComputedStyle(document.querySelector('figure img')).filter"
+    assert light.evaluate(shown) == "none"
+    assert "invert" in dark.evaluate(shown)
