@@ -89,7 +89,7 @@ def recipes(size: str) -> list[Recipe]:
     ]
     if size == "large":
         strong = [
-            Recipe(f"strong-{s}", 192, 3, 6, s, 250000, 30, 256, 1e-3, True) for s in range(2)
+            Recipe(f"strong-{s}", 192, 3, 6, s, 250000, 20, 256, 1e-3, True) for s in range(2)
         ]
     else:
         strong = [Recipe("strong-0", 192, 2, 6, 0, 36000, 3, 64, 1e-3, True)]
@@ -292,6 +292,7 @@ def train(recipe: Recipe, pool: Pool, out: Path, device: str, threads: int = 1) 
     if target.exists() and card.exists():
         return json.loads(card.read_text())
     torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("high")
     torch.manual_seed(recipe.seed)
     rows = pool.rows[VALIDATION : VALIDATION + recipe.molecules]
     outputs = pool.described.shape[1] if recipe.describe else 0
