@@ -99,6 +99,8 @@ def test_interrupted_build_leaves_no_half_page_and_resumes(project, signal_numbe
         env=project.environment,
         stdout=subprocess.PIPE,
         text=True,
+        # Started in the background of a shell, the tests inherit an ignored SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     reached = (project.layout.executed("p/a"), project.root / "kernel")
     _until(lambda: all(path.exists() for path in reached))

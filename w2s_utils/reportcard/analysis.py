@@ -1,4 +1,4 @@
-"""From arrays to the report: the one function behind `w2s_utils.report` and ``w2s report``."""
+"""From arrays to the report: the one function behind ``w2s_utils.report`` and ``w2s report``."""
 
 from __future__ import annotations
 
