@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import ModuleType
 
 import numpy as np
@@ -54,29 +55,51 @@ def canonical(smiles: Iterable[str]) -> list[str]:
     MoleculeError
         If there are none, or one does not parse; the message has its row.
     """
-    chem = require("rdkit.Chem")
-    return [chem.MolToSmiles(molecule) for molecule in parse(smiles)]
+    found = []
+    with require("rdkit.rdBase").BlockLogs():
+        for row, text in enumerate(_listed(smiles)):
+            form = _canonical(text.strip())
+            if form is None:
+                raise _unreadable(row, text)
+            found.append(form)
+    return found
 
 
 def parse(smiles: Iterable[str]) -> list:
     """RDKit molecules, under the conditions of `canonical`."""
-    chem, rdkit = require("rdkit.Chem"), require("rdkit.rdBase")
+    read = require("rdkit.Chem").MolFromSmiles
+    found = []
+    with require("rdkit.rdBase").BlockLogs():
+        for row, text in enumerate(_listed(smiles)):
+            molecule = read(text.strip())
+            if molecule is None:
+                raise _unreadable(row, text)
+            found.append(molecule)
+    return found
+
+
+# The same molecules are asked for once for every encoder.
+@functools.lru_cache(maxsize=1 << 17)
+def _canonical(text: str) -> str | None:
+    chem = require("rdkit.Chem")
+    molecule = chem.MolFromSmiles(text)
+    return None if molecule is None else chem.MolToSmiles(molecule)
+
+
+def _listed(smiles: Iterable[str]) -> Iterator[str]:
     texts = [smiles] if isinstance(smiles, str) else list(smiles)
     if not texts:
         raise MoleculeError("smiles: expected at least one molecule, got none")
-    found = []
-    with rdkit.BlockLogs():
-        for row, text in enumerate(texts):
-            if not isinstance(text, str) or not text.strip():
-                raise MoleculeError(f"smiles: row {row}: expected a SMILES, got {text!r}")
-            molecule = chem.MolFromSmiles(text.strip())
-            if molecule is None:
-                raise MoleculeError(
-                    f"smiles: row {row}: {text!r} is no molecule that RDKit can read; "
-                    "correct or remove it"
-                )
-            found.append(molecule)
-    return found
+    for row, text in enumerate(texts):
+        if not isinstance(text, str) or not text.strip():
+            raise MoleculeError(f"smiles: row {row}: expected a SMILES, got {text!r}")
+        yield text
+
+
+def _unreadable(row: int, text: str) -> MoleculeError:
+    return MoleculeError(
+        f"smiles: row {row}: {text!r} is no molecule that RDKit can read; correct or remove it"
+    )
 
 
 def tokens(smiles: str) -> list[str]:
