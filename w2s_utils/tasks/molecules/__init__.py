@@ -1,0 +1,1 @@
+"""Molecules: SMILES, descriptors, pretrained encoders, and the experiments on them."""

@@ -1,0 +1,180 @@
+"""Figures of the molecule chapters, each with the data behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from w2s_utils import figures
+from w2s_utils.tasks.molecules.tables import Means
+
+Drawn = tuple[Figure, dict[str, NDArray | list]]
+TITLES = {"esol": "ESOL", "freesolv": "FreeSolv", "lipophilicity": "Lipophilicity"}
+SHADES = "viridis"
+
+
+def gain_against_misfit(
+    found: Mapping[tuple[str, str], Means],
+    widths: Sequence[int],
+    lines: Mapping[tuple[str, str], float] | None = None,
+) -> Drawn:
+    """Draw gain against misfit: a row for each data set, a column for each protocol.
+
+    Parameters
+    ----------
+    found : mapping of (str, str) to Means
+        By data set and protocol. Columns of the means are ladder after ladder of `widths`; a
+        point is one split and width, averaged over the ladders.
+    widths : sequence of int
+        One colour each.
+    lines : mapping of (str, str) to float, optional
+        Slopes of predicted lines through the origin.
+
+    Returns
+    -------
+    figure : Figure
+    data : dict
+    """
+    sets, protocols = (list(dict.fromkeys(keys)) for keys in zip(*found, strict=True))
+    figure, axes = plt.subplots(
+        len(sets),
+        len(protocols),
+        figsize=(2.6 * len(protocols) + 0.4, 2.5 * len(sets) + 0.6),
+        squeeze=False,
+    )
+    colours = plt.get_cmap(SHADES)(np.linspace(0, 0.92, len(widths)))
+    data: dict[str, list] = {
+        name: [] for name in ("data", "protocol", "width", "split", "misfit", "gain")
+    }
+    for (name, protocol), means in found.items():
+        axis = axes[sets.index(name), protocols.index(protocol)]
+        misfit, gain = (_by_width(values, len(widths)) for values in (means.misfit, means.gain))
+        for index, width in enumerate(widths):
+            x, y = misfit[:, index], gain[:, index]
+            axis.plot(x, y, "o", ms=3, color=colours[index], alpha=0.8, mew=0)
+            _add(data, data=name, protocol=protocol, width=width, misfit=x, gain=y)
+        far = np.quantile(misfit, 0.98) * 1.1
+        axis.plot([0, far], [0, far], "--", color=figures.BOUND, lw=1, zorder=0)
+        axis.axhline(0, color=figures.BOUND, lw=0.6, zorder=0)
+        if lines and (name, protocol) in lines:
+            axis.plot([0, far], [0, lines[name, protocol] * far], color=figures.TEACHER, lw=1.2)
+        low = min(np.quantile(gain, 0.02), -0.05 * far)
+        axis.set(xlim=(-0.03 * far, far), ylim=(1.15 * low, far))
+        axis.tick_params(labelsize=8)
+    for axis, protocol in zip(axes[0], protocols, strict=True):
+        axis.set_title(protocol, fontsize=10)
+    for axis, name in zip(axes[:, 0], sets, strict=True):
+        axis.set_ylabel(f"{TITLES[name]}\ngain")
+    for axis in axes[-1]:
+        axis.set_xlabel("misfit")
+    handles = [
+        Line2D([], [], marker="o", ls="", color=colour, label=str(width))
+        for colour, width in zip(colours, widths, strict=True)
+    ]
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=len(widths), fontsize=8,
+        title="width of the weak encoder", title_fontsize=8, handletextpad=0.1, columnspacing=1.0,
+    )  # fmt: skip
+    return figure, data
+
+
+def cross_terms(found: Mapping[str, Means], widths: Sequence[int]) -> Drawn:
+    """Draw misfit, gain and cross term against the width of the weak encoder.
+
+    Parameters
+    ----------
+    found : mapping of str to Means
+        By data set.
+    widths : sequence of int
+
+    Returns
+    -------
+    figure : Figure
+        Bars are the range over the splits.
+    data : dict
+    """
+    figure, axes = plt.subplots(1, len(found), figsize=(2.9 * len(found) + 0.4, 3.3), squeeze=False)
+    data: dict[str, list] = {name: [] for name in ("data", "width", "misfit", "gain", "cross term")}
+    styles = {
+        "misfit": (figures.TEACHER, "s"),
+        "gain": (figures.STUDENT, "o"),
+        "cross term": (figures.CEILING, "^"),
+    }
+    for axis, (name, means) in zip(axes[0], found.items(), strict=True):
+        rows = {"misfit": means.misfit, "gain": means.gain, "cross term": means.cross}
+        data["data"] += [name] * len(widths)
+        data["width"] += list(widths)
+        for label, values in rows.items():
+            table = _by_width(values, len(widths))
+            middle = table.mean(axis=0)
+            reach = np.abs(np.quantile(table, [0.1, 0.9], axis=0) - middle)
+            colour, marker = styles[label]
+            axis.errorbar(widths, middle, reach, fmt=marker + "-", color=colour, lw=1, label=label)
+            data[label] += middle.tolist()
+        axis.axhline(0, color=figures.BOUND, lw=0.8)
+        axis.set(xscale="log", xlabel="width of the weak encoder", title=TITLES[name])
+        axis.set_xticks([8, 16, 32, 64], ["8", "16", "32", "64"])
+        axis.minorticks_off()
+    axes[0, 0].set_ylabel("share of the variance")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    return figure, data
+
+
+def regrets(found: Mapping[tuple[str, str], Mapping[str, tuple[float, float]]]) -> Drawn:
+    """Draw the mean regret of each rule, a panel for each data set.
+
+    Parameters
+    ----------
+    found : mapping of (str, str) to mapping of str to (float, float)
+        By data set and setting; mean and standard error by rule.
+
+    Returns
+    -------
+    figure : Figure
+    data : dict
+    """
+    sets, settings = (list(dict.fromkeys(keys)) for keys in zip(*found, strict=True))
+    figure, axes = plt.subplots(
+        1, len(sets), figsize=(2.7 * len(sets) + 1.4, 3.2), squeeze=False, sharey=True
+    )
+    data: dict[str, list] = {name: [] for name in ("data", "setting", "rule", "regret", "error")}
+    for axis, name in zip(axes[0], sets, strict=True):
+        for index, setting in enumerate(settings):
+            rules = found[name, setting]
+            places = np.arange(len(rules)) + 0.22 * (index - (len(settings) - 1) / 2)
+            values, errors = np.array(list(rules.values())).T
+            axis.errorbar(
+                values, places, xerr=2 * errors, fmt="osD^"[index], label=setting,
+                color=figures.PALETTE[index], capsize=2, lw=1,
+            )  # fmt: skip
+            data["data"] += [name] * len(rules)
+            data["setting"] += [setting] * len(rules)
+            data["rule"] += list(rules)
+            data["regret"] += values.tolist()
+            data["error"] += errors.tolist()
+        axis.set(title=TITLES[name], xlabel="mean regret")
+        axis.set_yticks(range(len(rules)), list(rules))
+        axis.axvline(0, color=figures.BOUND, lw=0.8)
+    axes[0, 0].invert_yaxis()
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(settings))
+    return figure, data
+
+
+def _by_width(values: NDArray, widths: int) -> NDArray:
+    """Average over the ladders, shape (splits, widths)."""
+    return values.reshape(len(values), -1, widths).mean(axis=1)
+
+
+def _add(data: dict[str, list], *, misfit: NDArray, gain: NDArray, **labels: object) -> None:
+    for name, value in labels.items():
+        data[name] += [value] * len(misfit)
+    data["split"] += list(range(len(misfit)))
+    data["misfit"] += misfit.tolist()
+    data["gain"] += gain.tolist()

@@ -1,0 +1,181 @@
+"""The encoders that are shipped: features of SMILES without PyTorch, computed once.
+
+Their weights lie beside this module, each file with a card: data, sizes, seed, losses, time, hash.
+`w2s_utils.tasks.molecules.pretrain` made them. Features are kept in the user's cache under the hash
+of what they were computed from, so a second call reads a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from w2s_utils.tasks import datasets
+from w2s_utils.tasks.molecules import descriptors as _descriptors
+from w2s_utils.tasks.molecules import smiles as _smiles
+from w2s_utils.tasks.molecules.smiles import MoleculeError
+
+WEIGHTS = Path(__file__).parent / "weights"
+DESCRIPTORS = "descriptors"
+BATCH = 128
+
+
+def names(folder: Path | None = None) -> list[str]:
+    """Names of the encoders that are there.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Of weights and cards; default the shipped ones.
+
+    Returns
+    -------
+    list of str
+        ``masked-W-S`` and ``untrained-W`` for width W and seed S, ``strong-S``.
+    """
+    return sorted(file.stem for file in (folder or WEIGHTS).glob("*.onnx"))
+
+
+def card(name: str, folder: Path | None = None) -> dict[str, Any]:
+    """What is known of an encoder: its sizes, data, seed, losses, training time and hash.
+
+    Parameters
+    ----------
+    name : str
+    folder : Path, optional
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    MoleculeError
+        If there is no such encoder, or its card cannot be read.
+    """
+    folder = folder or WEIGHTS
+    if name not in names(folder):
+        raise MoleculeError(
+            f"encoder: expected {DESCRIPTORS} or one of {', '.join(names(folder))}, got {name!r}"
+        )
+    file = folder / f"{name}.json"
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise MoleculeError(f"{file}: the card cannot be read ({error})") from None
+
+
+def embed(
+    smiles: Iterable[str],
+    encoder: str = "strong-0",
+    *,
+    folder: Path | None = None,
+    progress: bool = False,
+) -> NDArray[np.float32]:
+    """Features of molecules.
+
+    Parameters
+    ----------
+    smiles : iterable of str
+        Brought to RDKit's canonical form first, the form of the pretraining.
+    encoder : str
+        One of `names`, or ``"descriptors"`` for RDKit's.
+    folder : Path, optional
+        Weights of your own; default the shipped ones.
+    progress : bool
+        Whether to show a bar.
+
+    Returns
+    -------
+    ndarray of float32, shape (m, width)
+        A row for each SMILES, in the order given; equal molecules have equal rows.
+
+    Raises
+    ------
+    MoleculeError
+        If a SMILES does not parse (with its row), the encoder is unknown, its file does not have
+        the hash of its card, or a package of the extra ``molecules`` is missing.
+    """
+    canonical = _smiles.canonical(smiles)
+    distinct = sorted(set(canonical))
+    place = {text: row for row, text in enumerate(distinct)}
+    if encoder == DESCRIPTORS:
+        version = _smiles.require("rdkit").__version__
+        found = kept(
+            ["descriptors", version, *_descriptors.names(), *distinct],
+            lambda: _descriptors.descriptors(
+                tqdm(distinct, DESCRIPTORS, disable=not progress, leave=False)
+            ).astype(np.float32),
+        )
+    else:
+        about = card(encoder, folder)
+        found = kept(
+            [about["sha256"], *distinct], lambda: _run(encoder, about, distinct, folder, progress)
+        )
+    return found[[place[text] for text in canonical]]
+
+
+def kept(content: Sequence[str], make: Callable[[], NDArray]) -> NDArray:
+    """An array from the cache, or made and put there.
+
+    Parameters
+    ----------
+    content : sequence of str
+        What the array is a function of; its hash is the name of the file.
+    make : callable
+        Without arguments, to the array.
+
+    Returns
+    -------
+    ndarray
+    """
+    digest = hashlib.sha256("\n".join(content).encode()).hexdigest()
+    file = datasets.cache_folder() / "features" / f"{digest}.npy"
+    try:
+        return np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        pass
+    values = make()
+    # A cache that cannot be written costs time, not the result.
+    temporary = file.with_name(f"{digest}.{os.getpid()}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as stream:
+            np.save(stream, values, allow_pickle=False)
+        temporary.replace(file)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+    return values
+
+
+def _run(
+    name: str, about: dict[str, Any], smiles: list[str], folder: Path | None, progress: bool
+) -> NDArray[np.float32]:
+    """Run the network over molecules of similar length at a time."""
+    runtime = _smiles.require("onnxruntime")
+    file = (folder or WEIGHTS) / f"{name}.onnx"
+    weights = file.read_bytes()
+    digest = hashlib.sha256(weights).hexdigest()
+    if digest != about["sha256"]:
+        raise MoleculeError(
+            f"{file}: its hash {digest[:12]} is not the {about['sha256'][:12]} of its card; "
+            "install the package again, or export the encoder again"
+        )
+    session = runtime.InferenceSession(weights, providers=["CPUExecutionProvider"])
+    rows = _smiles.encode(smiles, about["vocabulary"])
+    order = np.argsort([len(row) for row in rows], kind="stable")
+    features = np.empty((len(rows), about["width"]), dtype=np.float32)
+    starts = range(0, len(rows), BATCH)
+    for start in tqdm(starts, name, disable=not progress, leave=False):
+        chosen = order[start : start + BATCH]
+        tokens = _smiles.padded([rows[i] for i in chosen])
+        features[chosen] = session.run(None, {"tokens": tokens})[0]
+    return features

@@ -1,0 +1,233 @@
+r"""Teacher, student and their errors, molecule by molecule, over the splits of a data set.
+
+Each evaluation molecule contributes to four means: the teacher's and the student's squared error,
+their squared distance (misfit) and the cross term. With :math:`f_w, f_{sw}` the predictions and `y`
+the target,
+
+.. math:: (f_w - y)^2 - (f_{sw} - y)^2 = (f_w - f_{sw})^2 + 2 (f_w - f_{sw})(f_{sw} - y),
+
+so gain = misfit + cross for any student, fitted in any way. The contributions are kept, because
+resampling the molecules is the honest error of a small test set, and splits share molecules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from w2s_utils import validation
+from w2s_utils.heads import Head, MinimumNorm, Ridge
+from w2s_utils.tasks.molecules import design
+
+PROTOCOLS = ("paper", "fresh", "projection")
+Rows = Mapping[str, NDArray[np.int_]]
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Contributions of evaluation molecules (rows) under weak models (columns).
+
+    Attributes
+    ----------
+    rows : ndarray of int, shape (k,)
+        The molecules.
+    teacher, student, misfit, cross : ndarray, shape (k, models)
+        In units of the variance of the training targets; teacher - student = misfit + cross.
+    """
+
+    rows: NDArray[np.int_]
+    teacher: NDArray[np.float64]
+    student: NDArray[np.float64]
+    misfit: NDArray[np.float64]
+    cross: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """What one split gave.
+
+    Attributes
+    ----------
+    test, known : Scores
+        On the evaluation molecules, and on the validation molecules.
+    inputs : int
+        Molecules the student was fitted on.
+    degrees : int
+        Rank of the student's features.
+    unreachable : float
+        Error on the student's own molecules of the best strong head for the truth.
+    """
+
+    test: Scores
+    known: Scores
+    inputs: int
+    degrees: int
+    unreachable: float
+
+
+def new_splits(keys: Sequence[str], count: int, rng: np.random.Generator) -> list[Rows]:
+    """Random splits that keep equal molecules on one side.
+
+    Parameters
+    ----------
+    keys : sequence of str
+        Canonical form of each molecule.
+    count : int
+        Splits.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    list of dict
+        Row numbers of ``"train"``, ``"valid"`` and ``"test"``, about 80, 10 and 10 % of the rows.
+    """
+    codes = np.unique(np.asarray(keys), return_inverse=True)[1]
+    size = int(codes.max()) + 1
+    ends = np.round(np.cumsum(design.PARTS[:2]) * size).astype(int)
+    found = []
+    for generator in rng.spawn(count):
+        parts = np.split(generator.permutation(size), ends)
+        found.append(
+            {
+                name: np.flatnonzero(np.isin(codes, part))
+                for name, part in zip(("train", "valid", "test"), parts, strict=True)
+            }
+        )
+    return found  # fmt: skip
+
+
+def run(
+    weak: Sequence[ArrayLike],
+    strong: ArrayLike,
+    targets: ArrayLike,
+    rows: Rows,
+    *,
+    protocol: str,
+    labels: int | None = None,
+    rng: np.random.Generator | None = None,
+    inputs: tuple[Sequence[ArrayLike], ArrayLike] | None = None,
+    ridge: float = design.STUDENT_RIDGE,
+) -> Split:
+    """Teach every weak model of a ladder, train every student, score all molecules.
+
+    Parameters
+    ----------
+    weak : sequence of array_like, shape (m, d_w)
+        Features by weak model.
+    strong : array_like, shape (m, d_s)
+    targets : array_like, shape (m,)
+    rows : mapping of str to ndarray
+        Row numbers of ``"train"``, ``"valid"`` and ``"test"``.
+    protocol : {"paper", "fresh", "projection"}
+        The paper's: the student learns on the training molecules, where its teacher learnt. Fresh:
+        on those training molecules that the teacher has not seen. Projection: by least squares on
+        all molecules that the teacher has not seen, and it is evaluated on the same, so that it is
+        the theorem's projection for the empirical measure.
+    labels : int, optional
+        Training molecules whose labels the teacher gets, drawn with ``rng``; default all.
+    rng : numpy.random.Generator, optional
+        Needed where ``labels`` is given.
+    inputs : tuple, optional
+        Weak and strong features of other molecules for the student to learn on.
+    ridge : float
+        Student's penalty per row on standardised features; the projection has none.
+
+    Returns
+    -------
+    Split
+
+    Raises
+    ------
+    ValueError
+        If the protocol is unknown, shapes differ, or no molecules are left for the student.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {protocol!r}")
+    y = validation.vector(targets, "targets")
+    y = (y - y[rows["train"]].mean()) / y[rows["train"]].std()
+    taught_on = _labelled(rows["train"], labels, rng)
+    seen = np.concatenate([rows["train"], rows["valid"]])
+    student_on = {
+        "paper": taught_on,
+        "fresh": np.setdiff1d(rows["train"], taught_on),
+        "projection": np.setdiff1d(np.arange(len(y)), taught_on),
+    }[protocol]
+    if not len(student_on):
+        raise ValueError("labels: all training molecules are labelled, none is left to the student")
+    test = student_on if protocol == "projection" else rows["test"]
+
+    phi, elsewhere = standardised(strong, seen, None if inputs is None else inputs[1])
+    head: Head = MinimumNorm(cutoff=design.CUTOFF, intercept=True)
+    predicted, pseudo = [], []
+    for index, features in enumerate(weak):
+        other = None if inputs is None else inputs[0][index]
+        view, other = standardised(features, seen, other)
+        teacher = head.fit(view[taught_on], y[taught_on])
+        predicted.append(teacher.predict(view))
+        pseudo.append(predicted[-1][student_on] if other is None else teacher.predict(other))
+    taught = np.column_stack(predicted)
+    own = phi[student_on] if elsewhere is None else elsewhere
+    learner = head if protocol == "projection" else Ridge(ridge * len(own), intercept=True)
+    learnt = learner.fit(own, np.column_stack(pseudo)).predict(phi)
+    rank = int(np.linalg.matrix_rank(own - own.mean(axis=0), rtol=design.CUTOFF)) + 1
+    best = head.fit(phi[student_on], y[student_on]).predict(phi[student_on])
+    return Split(
+        test=_scores(taught, learnt, y, test),
+        known=_scores(taught, learnt, y, rows["valid"]),
+        inputs=len(own),
+        degrees=rank,
+        unreachable=float(np.mean((best - y[student_on]) ** 2)),
+    )
+
+
+def standardised(
+    features: ArrayLike, seen: NDArray[np.int_], other: ArrayLike | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Columns with mean 0 and variance 1 over the molecules seen, clipped; constant ones dropped.
+
+    Parameters
+    ----------
+    features : array_like, shape (m, d)
+    seen : ndarray of int
+        Rows whose mean and spread are used.
+    other : array_like, shape (m', d), optional
+        Further rows to bring to the same scale.
+
+    Returns
+    -------
+    ndarray, shape (m, d')
+    ndarray, shape (m', d'), or None
+    """
+    phi = validation.matrix(features, "features")
+    mean, spread = phi[seen].mean(axis=0), phi[seen].std(axis=0)
+    kept = spread > 1e-9 * max(1.0, float(np.abs(mean).max()))
+
+    def scaled(values: NDArray) -> NDArray:
+        return np.clip((values[:, kept] - mean[kept]) / spread[kept], -design.CLIP, design.CLIP)
+
+    return scaled(phi), None if other is None else scaled(validation.matrix(other, "other"))
+
+
+def _labelled(train: NDArray, labels: int | None, rng: np.random.Generator | None) -> NDArray:
+    if labels is None:
+        return train
+    if rng is None:
+        raise ValueError("rng: needed to draw the labelled molecules")
+    if not 1 <= labels <= len(train):
+        raise ValueError(f"labels: expected 1 to {len(train)} (the training part), got {labels}")
+    return rng.permutation(train)[:labels]
+
+
+def _scores(taught: NDArray, learnt: NDArray, y: NDArray, rows: NDArray) -> Scores:
+    teacher, student = taught[rows], learnt[rows]
+    truth, apart = y[rows, None], taught[rows] - learnt[rows]
+    return Scores(
+        rows=rows,
+        teacher=(teacher - truth) ** 2,
+        student=(student - truth) ** 2,
+        misfit=apart**2,
+        cross=2 * apart * (student - truth),
+    )
