@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from w2s_utils.tasks.molecules.pretrain import Encoder
 
 SMALL = 64  # constants with fewer numbers stay in single precision
+COMPUTED = "rates"  # of the positions: no weights, and their angles need the precision
 
 
 def export(folder: Path, name: str) -> Path:
@@ -63,7 +64,8 @@ def _halve(graph: onnx.GraphProto) -> None:
     casts = []
     for constant in graph.initializer:
         values = numpy_helper.to_array(constant)
-        if constant.data_type != TensorProto.FLOAT or values.size < SMALL:
+        kept = values.size < SMALL or constant.name.endswith(COMPUTED)
+        if constant.data_type != TensorProto.FLOAT or kept:
             continue
         name = constant.name
         constant.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))

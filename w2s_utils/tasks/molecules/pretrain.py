@@ -138,7 +138,7 @@ class Encoder(nn.Module):
 
     def hidden(self, tokens: torch.Tensor) -> torch.Tensor:
         """Hidden states of all tokens, shape (m, length, width)."""
-        place = torch.cumsum(torch.ones_like(tokens), 1).unsqueeze(-1).to(self.rates.dtype)
+        place = torch.cumsum(torch.ones_like(tokens[:1]), 1).unsqueeze(-1).to(self.rates.dtype)
         angle = place * self.rates
         position = torch.cat([torch.sin(angle), torch.cos(angle)], -1)
         x = self.embedding(tokens) + position
