@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from w2s_utils import validation
-from w2s_utils.heads import Head, MinimumNorm, Ridge
+from w2s_utils.heads import Head, LinearModel, MinimumNorm, Ridge
 from w2s_utils.tasks.molecules import design
 
 PROTOCOLS = ("paper", "fresh", "projection")
@@ -99,25 +99,71 @@ def new_splits(keys: Sequence[str], count: int, rng: np.random.Generator) -> lis
     return found  # fmt: skip
 
 
-def run(
+@dataclass(frozen=True, eq=False)
+class Views:
+    """Features of one split on one scale.
+
+    Attributes
+    ----------
+    weak : list of ndarray, shape (m, d_w)
+    strong : ndarray, shape (m, d_s)
+    weak_inputs, strong_inputs : list of ndarray and ndarray, or None
+        Of other molecules for the student to learn on.
+    """
+
+    weak: list[NDArray[np.float64]]
+    strong: NDArray[np.float64]
+    weak_inputs: list[NDArray[np.float64]] | None = None
+    strong_inputs: NDArray[np.float64] | None = None
+
+
+def views(
     weak: Sequence[ArrayLike],
     strong: ArrayLike,
-    targets: ArrayLike,
     rows: Rows,
-    *,
-    protocol: str,
-    labels: int | None = None,
-    rng: np.random.Generator | None = None,
     inputs: tuple[Sequence[ArrayLike], ArrayLike] | None = None,
-    ridge: float = design.STUDENT_RIDGE,
-) -> Split:
-    """Teach every weak model of a ladder, train every student, score all molecules.
+) -> Views:
+    """Standardise the features of all models over the training and validation molecules.
 
     Parameters
     ----------
     weak : sequence of array_like, shape (m, d_w)
         Features by weak model.
     strong : array_like, shape (m, d_s)
+    rows : mapping of str to ndarray
+        Row numbers of ``"train"``, ``"valid"`` and ``"test"``.
+    inputs : tuple, optional
+        Weak and strong features of other molecules for the student to learn on.
+
+    Returns
+    -------
+    Views
+    """
+    seen = np.concatenate([rows["train"], rows["valid"]])
+    if inputs is None:
+        scaled = [standardised(features, seen)[0] for features in weak]
+        return Views(scaled, standardised(strong, seen)[0])
+    pairs = [standardised(one, seen, other) for one, other in zip(weak, inputs[0], strict=True)]
+    phi, elsewhere = standardised(strong, seen, inputs[1])
+    return Views([one for one, _ in pairs], phi, [other for _, other in pairs], elsewhere)
+
+
+def run(
+    seen: Views,
+    targets: ArrayLike,
+    rows: Rows,
+    *,
+    protocol: str,
+    labels: int | None = None,
+    rng: np.random.Generator | None = None,
+    ridge: float = design.STUDENT_RIDGE,
+) -> Split:
+    """Teach every weak model of a ladder, train every student, score all molecules.
+
+    Parameters
+    ----------
+    seen : Views
+        The molecules under the models.
     targets : array_like, shape (m,)
     rows : mapping of str to ndarray
         Row numbers of ``"train"``, ``"valid"`` and ``"test"``.
@@ -130,8 +176,6 @@ def run(
         Training molecules whose labels the teacher gets, drawn with ``rng``; default all.
     rng : numpy.random.Generator, optional
         Needed where ``labels`` is given.
-    inputs : tuple, optional
-        Weak and strong features of other molecules for the student to learn on.
     ridge : float
         Student's penalty per row on standardised features; the projection has none.
 
@@ -149,7 +193,6 @@ def run(
     y = validation.vector(targets, "targets")
     y = (y - y[rows["train"]].mean()) / y[rows["train"]].std()
     taught_on = _labelled(rows["train"], labels, rng)
-    seen = np.concatenate([rows["train"], rows["valid"]])
     student_on = {
         "paper": taught_on,
         "fresh": np.setdiff1d(rows["train"], taught_on),
@@ -159,26 +202,21 @@ def run(
         raise ValueError("labels: all training molecules are labelled, none is left to the student")
     test = student_on if protocol == "projection" else rows["test"]
 
-    phi, elsewhere = standardised(strong, seen, None if inputs is None else inputs[1])
     head: Head = MinimumNorm(cutoff=design.CUTOFF, intercept=True)
-    predicted, pseudo = [], []
-    for index, features in enumerate(weak):
-        other = None if inputs is None else inputs[0][index]
-        view, other = standardised(features, seen, other)
-        teacher = head.fit(view[taught_on], y[taught_on])
-        predicted.append(teacher.predict(view))
-        pseudo.append(predicted[-1][student_on] if other is None else teacher.predict(other))
-    taught = np.column_stack(predicted)
-    own = phi[student_on] if elsewhere is None else elsewhere
+    teachers = [head.fit(view[taught_on], y[taught_on]) for view in seen.weak]
+    taught = _predictions(teachers, seen.weak)
+    if seen.strong_inputs is None:
+        own, pseudo = seen.strong[student_on], taught[student_on]
+    else:
+        own, pseudo = seen.strong_inputs, _predictions(teachers, seen.weak_inputs)
     learner = head if protocol == "projection" else Ridge(ridge * len(own), intercept=True)
-    learnt = learner.fit(own, np.column_stack(pseudo)).predict(phi)
-    rank = int(np.linalg.matrix_rank(own - own.mean(axis=0), rtol=design.CUTOFF)) + 1
-    best = head.fit(phi[student_on], y[student_on]).predict(phi[student_on])
+    learnt = learner.fit(own, pseudo).predict(seen.strong)
+    best = head.fit(seen.strong[student_on], y[student_on]).predict(seen.strong[student_on])
     return Split(
         test=_scores(taught, learnt, y, test),
         known=_scores(taught, learnt, y, rows["valid"]),
         inputs=len(own),
-        degrees=rank,
+        degrees=_rank(own) + 1,
         unreachable=float(np.mean((best - y[student_on]) ** 2)),
     )
 
@@ -209,6 +247,17 @@ def standardised(
         return np.clip((values[:, kept] - mean[kept]) / spread[kept], -design.CLIP, design.CLIP)
 
     return scaled(phi), None if other is None else scaled(validation.matrix(other, "other"))
+
+
+def _predictions(models: Sequence[LinearModel], inputs: Sequence[NDArray]) -> NDArray:
+    return np.column_stack([m.predict(x) for m, x in zip(models, inputs, strict=True)])
+
+
+def _rank(features: NDArray) -> int:
+    """Directions of centred features above the cut-off, from the squares: they keep 1e-4."""
+    centred = features - features.mean(axis=0)
+    squares = np.linalg.eigvalsh(centred.T @ centred)
+    return int(np.sum(squares > design.CUTOFF**2 * squares[-1]))
 
 
 def _labelled(train: NDArray, labels: int | None, rng: np.random.Generator | None) -> NDArray:
