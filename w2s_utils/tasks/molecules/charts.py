@@ -29,7 +29,7 @@ def gain_against_misfit(
     ----------
     found : mapping of (str, str) to Means
         By data set and protocol. Columns of the means are ladder after ladder of `widths`; a
-        point is one split and width, averaged over the ladders.
+        point is one run and width, averaged over the ladders.
     widths : sequence of int
         One colour each.
     lines : mapping of (str, str) to float, optional
@@ -44,7 +44,7 @@ def gain_against_misfit(
     figure, axes = plt.subplots(
         len(sets),
         len(protocols),
-        figsize=(2.6 * len(protocols) + 0.4, 2.5 * len(sets) + 0.6),
+        figsize=(2.0 * len(protocols) + 0.4, 1.9 * len(sets) + 0.7),
         squeeze=False,
     )
     colours = plt.get_cmap(SHADES)(np.linspace(0, 0.92, len(widths)))
@@ -65,7 +65,8 @@ def gain_against_misfit(
             axis.plot([0, far], [0, lines[name, protocol] * far], color=figures.TEACHER, lw=1.2)
         low = min(np.quantile(gain, 0.02), -0.05 * far)
         axis.set(xlim=(-0.03 * far, far), ylim=(1.15 * low, far))
-        axis.tick_params(labelsize=8)
+        axis.tick_params(labelsize=7)
+        axis.locator_params(nbins=4)
     for axis, protocol in zip(axes[0], protocols, strict=True):
         axis.set_title(protocol, fontsize=10)
     for axis, name in zip(axes[:, 0], sets, strict=True):
@@ -172,9 +173,9 @@ def _by_width(values: NDArray, widths: int) -> NDArray:
     return values.reshape(len(values), -1, widths).mean(axis=1)
 
 
-def _add(data: dict[str, list], *, misfit: NDArray, gain: NDArray, **labels: object) -> None:
+def _add(columns: dict[str, list], *, misfit: NDArray, gain: NDArray, **labels: object) -> None:
     for name, value in labels.items():
-        data[name] += [value] * len(misfit)
-    data["split"] += list(range(len(misfit)))
-    data["misfit"] += misfit.tolist()
-    data["gain"] += gain.tolist()
+        columns[name] += [value] * len(misfit)
+    columns["split"] += list(range(len(misfit)))
+    columns["misfit"] += misfit.tolist()
+    columns["gain"] += gain.tolist()

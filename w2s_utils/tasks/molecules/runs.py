@@ -23,6 +23,7 @@ from w2s_utils.heads import Head, LinearModel, MinimumNorm, Ridge
 from w2s_utils.tasks.molecules import design
 
 PROTOCOLS = ("paper", "fresh", "projection")
+TEACHER = MinimumNorm(cutoff=design.CUTOFF, intercept=True)
 Rows = Mapping[str, NDArray[np.int_]]
 
 
@@ -202,7 +203,7 @@ def run(
         raise ValueError("labels: all training molecules are labelled, none is left to the student")
     test = student_on if protocol == "projection" else rows["test"]
 
-    head: Head = MinimumNorm(cutoff=design.CUTOFF, intercept=True)
+    head: Head = TEACHER
     teachers = [head.fit(view[taught_on], y[taught_on]) for view in seen.weak]
     taught = _predictions(teachers, seen.weak)
     if seen.strong_inputs is None:

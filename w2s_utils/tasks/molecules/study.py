@@ -8,15 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from w2s_utils import validation
+from w2s_utils.heads import Ridge
 from w2s_utils.tasks import datasets
 from w2s_utils.tasks.molecules import descriptors, design, encoders, runs, smiles
 from w2s_utils.tasks.molecules.runs import Rows, Split
-
-CHEMBENCH = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +36,8 @@ class Study:
         Features of the weak models by ladder: pretraining seed after seed, width after width.
     strong : dict of str to ndarray
         Features of the strong models by name.
+    ready_made : ndarray, shape (m,), or None
+        Predictions that the data set comes with.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Study:
     splits: list[Rows]
     ladders: dict[str, list[NDArray]] = field(repr=False)
     strong: dict[str, NDArray] = field(repr=False)
+    ready_made: NDArray[np.float64] | None = field(default=None, repr=False)
 
     def run(
         self,
@@ -88,9 +90,43 @@ class Study:
             found = list(executor.map(one, self.splits, seeds))
         return [split for draws_of in found for split in draws_of]
 
+    def head_errors(
+        self, features: ArrayLike, *, ridge: float = design.STUDENT_RIDGE
+    ) -> NDArray[np.float64]:
+        """Test error of a head on all training labels, by split, in units of their variance.
+
+        Parameters
+        ----------
+        features : array_like, shape (m, d)
+        ridge : float
+            Penalty per row on standardised features; 0 is least squares.
+
+        Returns
+        -------
+        ndarray, shape (splits,)
+        """
+        return np.array([self._head_error(features, rows, ridge) for rows in self.splits])
+
+    def _head_error(self, features: ArrayLike, rows: Rows, ridge: float) -> float:
+        phi, _ = runs.standardised(features, np.concatenate([rows["train"], rows["valid"]]))
+        y = self.scaled(self.targets, rows)
+        train, test = rows["train"], rows["test"]
+        head = Ridge(ridge * len(train), intercept=True) if ridge else runs.TEACHER
+        return float(np.mean((head.fit(phi[train], y[train]).predict(phi[test]) - y[test]) ** 2))
+
+    def scaled(self, values: NDArray, rows: Rows) -> NDArray[np.float64]:
+        """Values in the units of a split: training targets have mean 0 and variance 1."""
+        known = self.targets[rows["train"]]
+        return (values - known.mean()) / known.std()
+
 
 def load(
-    name: str, *, seeds: int = design.SEEDS, strong_seeds: int = 1, most: int | None = None
+    name: str,
+    *,
+    seeds: int = design.SEEDS,
+    strong_seeds: int = 1,
+    new_splits: int = design.NEW_SPLITS,
+    most: int | None = None,
 ) -> Study:
     """Read a data set, embed it, split it.
 
@@ -101,6 +137,8 @@ def load(
         Pretraining seeds of the masked ladder.
     strong_seeds : int
         Strong encoders beyond the first are ``"transformer 1"`` and so on.
+    new_splits : int
+        Splits beside ChemBench's.
     most : int, optional
         Use a random subset of so many molecules.
 
@@ -117,6 +155,8 @@ def load(
     """
     data = datasets.load(name)
     rows = np.arange(len(data.targets))
+    if data.splits is None:
+        raise datasets.DataError(f"{name}: ChemBench's splits are not there: w2s data list")
     if most is not None and most < len(rows):
         validation.at_least(most, 40, "most", "molecules")
         rows = np.sort(np.random.default_rng(0).permutation(rows)[:most])
@@ -133,14 +173,20 @@ def load(
         name=name,
         keys=keys,
         targets=np.asarray(data.targets[rows], dtype=float),
-        splits=[*_chembench(data.splits, rows), *_new(keys)],
+        splits=[*_chembench(data.splits, rows), *_new(keys, new_splits)],
         ladders={
             "masked": [found[encoder] for encoder in masked],
             "untrained": [found[encoder] for encoder in untrained],
             "fragments": [descriptors.morgan_counts(keys, width) for width in design.WIDTHS],
         },
         strong=strong,
+        ready_made=_ready_made(data, rows),
     )
+
+
+def _ready_made(data: datasets.Dataset, rows: NDArray[np.int_]) -> NDArray[np.float64] | None:
+    columns = list(data.extras.values())
+    return np.asarray(columns[0][rows], dtype=float) if columns else None
 
 
 def _chembench(splits: Mapping[str, Rows], rows: NDArray[np.int_]) -> list[Rows]:
@@ -151,6 +197,6 @@ def _chembench(splits: Mapping[str, Rows], rows: NDArray[np.int_]) -> list[Rows]
     ]
 
 
-def _new(keys: Sequence[str]) -> list[Rows]:
+def _new(keys: Sequence[str], count: int) -> list[Rows]:
     rng = np.random.default_rng(design.SPLIT_SEED)
-    return runs.new_splits(keys, design.NEW_SPLITS, rng)
+    return runs.new_splits(keys, count, rng)

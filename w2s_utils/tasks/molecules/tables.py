@@ -1,8 +1,8 @@
-"""From the molecules' contributions to the numbers of the chapters, with bootstrap errors."""
+"""From the molecules' contributions to the numbers of the chapters, and to their errors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ RULES = ("teacher's error", "error − misfit", "student's error")
 
 @dataclass(frozen=True, eq=False)
 class Means:
-    """Means over the evaluation molecules, shape (splits, models) each.
+    """Means over the evaluation molecules, shape (..., splits, models) each.
 
     Attributes
     ----------
@@ -49,36 +49,31 @@ def means(scores: Sequence[Scores], weights: NDArray[np.float64] | None = None) 
     ----------
     scores : sequence of Scores
         One a split.
-    weights : ndarray, shape (m,), optional
+    weights : ndarray, shape (m,) or (resamples, m), optional
         Of the molecules of the data set; default equal.
 
     Returns
     -------
     Means
+        With the resamples, if there are any, as leading axis.
     """
-    table = {name: [] for name in QUANTITIES}
+    table: dict[str, list[NDArray]] = {name: [] for name in QUANTITIES}
     for one in scores:
-        share = np.ones(len(one.rows)) if weights is None else weights[one.rows]
+        share = np.ones(len(one.rows)) if weights is None else weights[..., one.rows]
+        total = share.sum(axis=-1)[..., None]
         for name in QUANTITIES:
-            table[name].append(share @ getattr(one, name) / share.sum())
-    return Means(**{name: np.array(rows) for name, rows in table.items()})
+            table[name].append(share @ getattr(one, name) / total)
+    return Means(**{name: np.stack(rows, axis=-2) for name, rows in table.items()})
 
 
-def bootstrap(
-    statistic: Callable[[NDArray[np.float64] | None], NDArray[np.float64] | float],
-    molecules: int,
-    resamples: int,
-    rng: np.random.Generator,
-) -> NDArray[np.float64]:
-    """Standard error of a statistic over the molecules that it is evaluated on.
+def resampled(molecules: int, resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Bootstrap weights of the molecules that are evaluated.
 
     The same resampled molecules count in every split, as splits share them. Training molecules
-    are not resampled: the fitted heads stay, so this is the error of evaluation alone.
+    are not resampled: the fitted heads stay, so what varies is the evaluation alone.
 
     Parameters
     ----------
-    statistic : callable
-        From weights of the molecules, shape (m,), to a number or an array.
     molecules : int
         Rows of the data set.
     resamples : int
@@ -87,27 +82,62 @@ def bootstrap(
 
     Returns
     -------
-    ndarray
-        In the shape of the statistic.
+    ndarray, shape (resamples, molecules)
     """
     validation.at_least(resamples, 2, "resamples", "a standard deviation")
-    drawn = rng.multinomial(molecules, np.full(molecules, 1 / molecules), size=int(resamples))
-    return np.std([statistic(weights) for weights in drawn.astype(float)], axis=0, ddof=1)
+    return rng.multinomial(
+        molecules, np.full(molecules, 1 / molecules), size=int(resamples)
+    ).astype(float)
 
 
-def slope(found: Means) -> float:
+def slope(found: Means) -> NDArray[np.float64] | float:
     """Slope through the origin of gain on misfit, over splits and models."""
-    return float(np.sum(found.gain * found.misfit) / np.sum(found.misfit**2))
+    return np.sum(found.gain * found.misfit, axis=(-2, -1)) / np.sum(found.misfit**2, axis=(-2, -1))
 
 
-def share(found: Means) -> float:
+def share(found: Means) -> NDArray[np.float64] | float:
     """Sum of gains over sum of misfits."""
-    return float(found.gain.sum() / found.misfit.sum())
+    return found.gain.sum(axis=(-2, -1)) / found.misfit.sum(axis=(-2, -1))
 
 
 def correlation(found: Means) -> float:
     """Correlation of gain and misfit over the models, after averaging over the splits."""
     return float(np.corrcoef(found.misfit.mean(axis=0), found.gain.mean(axis=0))[0, 1])
+
+
+def ladder(found: Means, index: int, models: int) -> Means:
+    """The columns of one ladder, `models` of them."""
+    kept = slice(index * models, (index + 1) * models)
+    return Means(**{name: getattr(found, name)[..., kept] for name in QUANTITIES})
+
+
+def share_error(
+    scores: Sequence[Scores], models: int, weights: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Sum of gains over sum of misfits, and its standard error.
+
+    Parameters
+    ----------
+    scores : sequence of Scores
+        One a split; columns are ladder after ladder, each from another pretraining seed.
+    models : int
+        Size of a ladder.
+    weights : ndarray, shape (resamples, m)
+        From `resampled`.
+
+    Returns
+    -------
+    value, error : float
+        The error adds the variance over evaluated molecules and, where there are several ladders,
+        that of the mean over pretraining seeds.
+    """
+    found = means(scores)
+    variance = float(np.var(share(means(scores, weights)), ddof=1))
+    seeds = found.misfit.shape[-1] // models
+    if seeds > 1:
+        by_seed = [share(ladder(found, seed, models)) for seed in range(seeds)]
+        variance += float(np.var(by_seed, ddof=1)) / seeds
+    return float(share(found)), float(np.sqrt(variance))
 
 
 def regrets(known: Means, test: Means, models: int) -> dict[str, NDArray[np.float64]]:
@@ -124,22 +154,22 @@ def regrets(known: Means, test: Means, models: int) -> dict[str, NDArray[np.floa
 
     Returns
     -------
-    dict of str to ndarray, shape (splits, ladders)
+    dict of str to ndarray, shape (..., splits, ladders)
         By rule; ``"at random"`` is the average over the ladder.
     """
-    splits = len(test.student)
 
     def ladders(values: NDArray) -> NDArray:
-        return values.reshape(splits, -1, models)
+        return values.reshape(*values.shape[:-1], -1, models)
 
     student = ladders(test.student)
-    best = student.min(axis=2)
+    best = student.min(axis=-1)
     scores = dict(zip(RULES, (known.teacher, known.difference, known.student), strict=True))
     found = {}
     for rule, values in scores.items():
-        chosen = np.argmin(ladders(values), axis=2)[..., None]
-        found[rule] = np.take_along_axis(student, chosen, axis=2)[..., 0] - best
-    return {**found, "at random": student.mean(axis=2) - best}
+        chosen = np.argmin(ladders(values), axis=-1)[..., None]
+        chosen = np.broadcast_to(chosen, (*student.shape[:-1], 1))
+        found[rule] = np.take_along_axis(student, chosen, axis=-1)[..., 0] - best
+    return {**found, "at random": student.mean(axis=-1) - best}
 
 
 def expected_share(splits: Sequence[Split]) -> float:
@@ -151,11 +181,12 @@ def expected_share(splits: Sequence[Split]) -> float:
     Parameters
     ----------
     splits : sequence of Split
-        Of fresh molecules, more than ``d_s + 1`` each.
 
     Returns
     -------
     float
+        Not a number where a student had fewer than ``d_s + 2`` molecules.
     """
-    factors = [gain_per_misfit(split.degrees, split.inputs) for split in splits]
-    return float(np.mean(factors))
+    if any(split.inputs < split.degrees + 2 for split in splits):
+        return float("nan")
+    return float(np.mean([gain_per_misfit(split.degrees, split.inputs) for split in splits]))
