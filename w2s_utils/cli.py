@@ -1,4 +1,4 @@
-"""The command ``w2s``: run notebooks, look at the claims, handle the data sets."""
+"""The command ``w2s``: run notebooks, look at the claims, handle data sets, report, embed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import yaml
 
 from w2s_utils import __version__
 from w2s_utils.reportcard.command import report
+from w2s_utils.tasks.molecules.command import embed
 
 MISTAKE = 2  # exit code for what the user can put right; a failing notebook is 1
 
@@ -34,6 +35,7 @@ def main() -> None:
 
 
 main.add_command(report)
+main.add_command(embed)
 
 
 # Running a notebook

@@ -25,6 +25,10 @@ INTERNAL = {
     "reportcard.page",
     "reportcard.progress",
     "reportcard.sections",
+    "tasks.molecules.charts",
+    "tasks.molecules.command",
+    "tasks.molecules.export",
+    "tasks.molecules.pretrain",
     "validation",
 }
 

@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,8 @@ def card(name: str, folder: Path | None = None) -> dict[str, Any]:
     folder = folder or WEIGHTS
     if name not in names(folder):
         raise MoleculeError(
-            f"encoder: expected {DESCRIPTORS} or one of {', '.join(names(folder))}, got {name!r}"
+            f"encoder: expected {DESCRIPTORS}, strong-SEED, masked-WIDTH-SEED or untrained-WIDTH "
+            f"with the widths and seeds that w2s embed --list shows, got {name!r}"
         )
     file = folder / f"{name}.json"
     try:
@@ -185,7 +187,8 @@ def kept(content: Sequence[str], make: Callable[[], NDArray]) -> NDArray:
             np.save(stream, values, allow_pickle=False)
         temporary.replace(file)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
     return values
 
 

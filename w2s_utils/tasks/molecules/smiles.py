@@ -92,13 +92,14 @@ def _listed(smiles: Iterable[str]) -> Iterator[str]:
         raise MoleculeError("smiles: expected at least one molecule, got none")
     for row, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():
-            raise MoleculeError(f"smiles: row {row}: expected a SMILES, got {text!r}")
+            raise MoleculeError(f"smiles: row {row} (from 0): expected a SMILES, got {text!r}")
         yield text
 
 
 def _unreadable(row: int, text: str) -> MoleculeError:
     return MoleculeError(
-        f"smiles: row {row}: {text!r} is no molecule that RDKit can read; correct or remove it"
+        f"smiles: row {row} (from 0): {text!r} is no molecule that RDKit can read; "
+        "correct or remove it"
     )
 
 
