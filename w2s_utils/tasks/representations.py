@@ -49,8 +49,8 @@ class Problem:
         Each column with mean 0 and variance 1 over the pool.
     noise : float
         Standard deviation of the label noise to be added, in units of the target's.
-    teachers : dict of int to ndarray, shape (m, d_w)
-        Weak features by their number of columns ``d_w``.
+    teachers : dict of int or str to ndarray, shape (m, d_w)
+        Weak features by their number of columns ``d_w``, or by name.
     students : dict of str to ndarray, shape (m, d_s)
         Strong features by name.
     """
@@ -58,7 +58,7 @@ class Problem:
     name: str
     targets: NDArray[np.float64]
     noise: float
-    teachers: Mapping[int, NDArray[np.float64]]
+    teachers: Mapping[int | str, NDArray[np.float64]]
     students: Mapping[str, NDArray[np.float64]]
 
 
