@@ -25,6 +25,7 @@ from w2s_utils.tasks.representations import (
 ENVIRONMENTS = (0.1, 0.2, 0.9)
 LABEL_NOISE = 0.25
 BINS, CELLS = 9, 4
+PART = 1000
 BELOW = 5
 
 
@@ -49,9 +50,15 @@ def oriented_gradients(images: ArrayLike) -> NDArray[np.float64]:
         If the sizes are no multiples of 4.
     """
     grey = _images(images)
-    m, height, width = grey.shape
-    if height % CELLS or width % CELLS:
+    if grey.shape[1] % CELLS or grey.shape[2] % CELLS:
         raise ValueError(f"images: expected sizes that are multiples of {CELLS}, got {grey.shape}")
+    # A part at a time: the intermediate arrays are many times as large as the images.
+    parts = [_oriented_gradients(grey[i : i + PART]) for i in range(0, len(grey), PART)]
+    return np.vstack(parts)
+
+
+def _oriented_gradients(grey: NDArray) -> NDArray:
+    m, height, width = grey.shape
     down, right = np.gradient(grey, axis=1), np.gradient(grey, axis=2)
     size = np.hypot(down, right)
     place = (np.arctan2(down, right) % np.pi) * (BINS / np.pi)
