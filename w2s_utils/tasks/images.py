@@ -116,6 +116,28 @@ def gradients(images: ArrayLike) -> NDArray[np.float64]:
     return np.hstack([step.reshape(len(grey), -1) for step in steps])
 
 
+def slant(images: ArrayLike) -> NDArray[np.float64]:
+    """Slant of what is drawn: covariance of column and row over the variance of the row.
+
+    Parameters
+    ----------
+    images : array_like, shape (m, h, w)
+        Grey values, not negative, each image with ink on more than one row.
+
+    Returns
+    -------
+    ndarray, shape (m,)
+        Positive if lower rows are further to the right.
+    """
+    grey = _images(images)
+    rows, columns = np.arange(grey.shape[1]), np.arange(grey.shape[2])
+    ink = grey.sum(axis=(1, 2))
+    by_row = grey.sum(axis=2)
+    row, column = by_row @ rows / ink, grey.sum(axis=1) @ columns / ink
+    crossed = np.einsum("mij,i,j->m", grey, rows, columns, optimize=True) / ink - row * column
+    return crossed / (by_row @ rows**2 / ink - row**2)
+
+
 def random_relu(features: ArrayLike, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
     r"""Random rectified features, :math:`\max(0, \phi^T g + c)`.
 
@@ -269,6 +291,8 @@ class Vision:
         Of the student's network in telling ten digits apart, on the pool.
     digits : ndarray of int, shape (m,)
         Of the pool.
+    slants : ndarray, shape (m,)
+        Of the pool, see `slant`.
     correlation : float
         Of label and colour.
     """
@@ -277,6 +301,7 @@ class Vision:
     spectra: dict[str, NDArray[np.float64]]
     accuracy: float
     digits: NDArray[np.int_]
+    slants: NDArray[np.float64]
     correlation: float
 
 
@@ -340,7 +365,14 @@ def vision(
         students=students,
     )
     colour = float(np.corrcoef(labels, drawn.colours)[0, 1])
-    return Vision(problem, spectra, right[0], drawn.digits[encoder_images:], colour)
+    return Vision(
+        problem=problem,
+        spectra=spectra,
+        accuracy=right[0],
+        digits=drawn.digits[encoder_images:],
+        slants=slant(grey[encoder_images:]),
+        correlation=colour,
+    )
 
 
 def _hidden_units(
