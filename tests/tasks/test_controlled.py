@@ -71,13 +71,16 @@ def test_a_target_that_the_weak_features_know_nothing_of():
 
 def test_a_ladder_orders_pgr_by_overlap():
     rng = np.random.default_rng(4)
-    blocks, strong, target = pool(rng, m=1500)
+    strong = rng.standard_normal((1500, 4))
+    blocks = [rng.standard_normal((1500, 10)) + strong @ rng.standard_normal((4, 10)) / 2]
+    blocks.append(rng.standard_normal((1500, 12)))
+    target = strong @ rng.standard_normal(4)
     teachers = controlled.ladder(blocks, strong, target, dimension=9, shared=[0, 4])
     problem = Problem("toy", standardise(target), 1.0, teachers, {"strong": strong})
     settings = pairs.geometry(problem)
     known = [s.rho_w for s in settings.values()]
     assert known == pytest.approx([known[0]] * 2)
-    run = pairs.run(problem, settings, cells=[(30, 600)], trials=60, seed=[5], noise=1.0)
+    run = pairs.run(problem, settings, cells=[(30, 600)], trials=150, seed=[5], noise=2.0)
     low, high = (run[name, "strong", 30, 600] for name in teachers)
     gap = pairs.difference(low.result, high.result)
     assert gap.value > 3 * gap.standard_error
