@@ -25,6 +25,8 @@ INTERNAL = {
     "reportcard.page",
     "reportcard.progress",
     "reportcard.sections",
+    "tasks.convolution",
+    "tasks.panels",
     "tasks.molecules.charts",
     "tasks.molecules.command",
     "tasks.molecules.export",

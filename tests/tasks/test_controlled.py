@@ -163,8 +163,8 @@ def test_coloured_mnist_is_coloured_as_described():
         # The colour is the label flipped twice.
         expected = 0.75 * (1 - flip) + 0.25 * flip
         assert agree == pytest.approx(expected, abs=5 * np.sqrt(0.25 / 10000))
-    with pytest.raises(ValueError, match="expected 1 to 70000"):
-        images.coloured_mnist(np.random.default_rng(0), 70001)
+    with pytest.raises(ValueError, match="expected 1 to 60000"):
+        images.coloured_mnist(np.random.default_rng(0), 60001)
 
 
 @pytest.mark.skipif(not datasets.available("mnist"), reason="the data are not here")
@@ -175,3 +175,23 @@ def test_vision_has_pools_of_the_sizes_asked_for():
     assert found.accuracy > 0.8
     assert found.slants.shape == found.digits.shape == (900,)
     assert all(np.all(np.diff(s) <= 1e-9) for s in found.spectra.values())
+
+
+@pytest.mark.skipif(not datasets.available("mnist"), reason="the data are not here")
+def test_the_convolutional_network_knows_digits_in_either_colour():
+    data = datasets.load("mnist")
+    grey, digits = data.inputs[:3000], data.targets[:3000]
+    pictures = np.zeros((3000, 2, 28, 28), dtype=np.uint8)
+    pictures[:, 0] = grey
+    units = images.convolution(pictures)
+    assert units.shape == (3000, 64)
+    other = images.convolution(np.ascontiguousarray(pictures[:, ::-1]))
+    assert not np.allclose(units, other)
+    basis, target = np.column_stack([units, np.ones(3000)]), np.eye(10)[digits]
+    head = np.linalg.lstsq(basis[:2000], target[:2000], rcond=None)[0]
+    assert np.mean(np.argmax(basis[2000:] @ head, axis=1) == digits[2000:]) > 0.95
+
+
+def test_convolution_refuses_other_images():
+    with pytest.raises(ValueError, match="uint8 values"):
+        images.convolution(np.zeros((3, 28, 28)))

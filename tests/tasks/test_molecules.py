@@ -24,6 +24,7 @@ from w2s_utils.tasks.molecules import (
     tables,
 )
 from w2s_utils.tasks.molecules.smiles import MoleculeError
+from w2s_utils.tasks.weights import WeightsError
 
 MOLECULES = ["CCO", "c1ccccc1", "CC(=O)Oc1ccccc1C(=O)O", "C[C@@H](N)C(=O)O", "[Na+].[Cl-]"]
 
@@ -69,7 +70,7 @@ def test_tokens_lose_nothing(texts):
 
 def test_a_missing_extra_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
-    with pytest.raises(MoleculeError, match=r'pip install "w2s_utils\[molecules\]"'):
+    with pytest.raises(WeightsError, match=r'pip install "w2s_utils\[molecules\]"'):
         encoders.embed(["CCO"], "masked-8-0")
 
 
@@ -134,10 +135,10 @@ def test_wrong_weights_and_unknown_encoders_are_refused(tmp_path):
         shutil.copy(encoders.WEIGHTS / f"masked-8-0.{suffix}", tmp_path)
     weights = tmp_path / "masked-8-0.onnx"
     weights.write_bytes(weights.read_bytes()[:-1])
-    with pytest.raises(MoleculeError, match=r"hash .* is not the .* of its card"):
+    with pytest.raises(WeightsError, match=r"hash .* is not the .* of its card"):
         encoders.embed(["CCO"], "masked-8-0", folder=tmp_path)
     (tmp_path / "masked-8-0.json").write_text("{")
-    with pytest.raises(MoleculeError, match="card cannot be read"):
+    with pytest.raises(WeightsError, match="card cannot be read"):
         encoders.embed(["CCO"], "masked-8-0", folder=tmp_path)
     with pytest.raises(MoleculeError, match="got 'bert'"):
         encoders.embed(["CCO"], "bert")

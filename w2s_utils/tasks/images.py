@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 from w2s_utils import validation
-from w2s_utils.tasks import datasets
+from w2s_utils.tasks import datasets, weights
 from w2s_utils.tasks.representations import (
     ENCODER_IMAGES,
     GREY_LEVELS,
@@ -153,8 +154,8 @@ def random_relu(features: ArrayLike, count: int, rng: np.random.Generator) -> ND
     ndarray, shape (m, count)
     """
     phi = validation.matrix(features, "features")
-    weights = rng.standard_normal((phi.shape[1], int(count))) / np.sqrt(phi.shape[1]) / phi.std()
-    return np.maximum(phi @ weights + rng.normal(0, 0.5, int(count)), 0)
+    directions = rng.standard_normal((phi.shape[1], int(count))) / np.sqrt(phi.shape[1])
+    return np.maximum(phi @ directions / phi.std() + rng.normal(0, 0.5, int(count)), 0)
 
 
 def _images(images: ArrayLike) -> NDArray[np.float64]:
@@ -241,7 +242,7 @@ class Coloured:
 
 
 def coloured_mnist(rng: np.random.Generator, count: int) -> Coloured:
-    """Draw images of MNIST and colour them as DomainBed does.
+    """Draw images of MNIST's training part and colour them as DomainBed does.
 
     The colour is a noisy copy of a noisy label: the label, digit below five, is flipped with
     probability 0.25, and the colour is the flipped label, flipped once more with the probability of
@@ -266,10 +267,12 @@ def coloured_mnist(rng: np.random.Generator, count: int) -> Coloured:
         If more images are asked for than there are.
     """
     data = datasets.load("mnist")
-    total = len(data.inputs)
+    # The test part has taught the convolutional network.
+    part = data.splits["standard"]["train"]
+    total = len(part)
     if not 1 <= count <= total:
-        raise ValueError(f"count: expected 1 to {total} (the images of MNIST), got {count}")
-    rows = rng.permutation(total)[:count]
+        raise ValueError(f"count: expected 1 to {total} (MNIST's training part), got {count}")
+    rows = rng.permutation(part)[:count]
     numbers = data.targets[rows].astype(int)
     flip = np.asarray(ENVIRONMENTS)[np.arange(count) % len(ENVIRONMENTS)]
     colours = (numbers < BELOW) ^ (rng.random(count) < LABEL_NOISE) ^ (rng.random(count) < flip)
@@ -308,7 +311,7 @@ class Vision:
 def vision(
     rng: np.random.Generator, *, encoder_images: int, pool: int, d_w: int = 100, d_s: int = 26
 ) -> Vision:
-    """Six teachers and two students on ColoredMNIST.
+    """Six teachers and three students on ColoredMNIST.
 
     Parameters
     ----------
@@ -325,12 +328,15 @@ def vision(
     Vision
         Teachers ``"gradients"`` (oriented), ``"spectrum"``, ``"pixels"``, ``"top"``, ``"bottom"``,
         ``"ReLU"``. Students: hidden units of a network taught ten digits on oriented gradients
-        (``"network on gradients"``) or on pixels (``"network on pixels"``).
+        (``"network on gradients"``) or on pixels (``"network on pixels"``), and of the shipped
+        convolutional network (``"convolution"``, see `convolution`).
 
     Raises
     ------
     DataError
         If MNIST is not at hand.
+    WeightsError
+        If ONNX Runtime is missing, or the weights are damaged.
     """
     drawn = coloured_mnist(rng, encoder_images + pool)
     grey = drawn.images.max(axis=1) / 255.0
@@ -352,6 +358,8 @@ def vision(
             phi[encoder_images:], d_s, fitted_on=phi[:encoder_images]
         )
         right.append(accuracy)
+    units = with_constant(convolution(drawn.images))
+    students["convolution"] = cut(units[encoder_images:], d_s, fitted_on=units[:encoder_images])
     labels = (drawn.digits < BELOW).astype(float)
     spectra = {
         name: np.linalg.svd(with_constant(f)[:encoder_images], compute_uv=False)
@@ -373,6 +381,40 @@ def vision(
         slants=slant(grey[encoder_images:]),
         correlation=colour,
     )
+
+
+def convolution(images: ArrayLike) -> NDArray[np.float64]:
+    """Hidden units of the shipped convolutional network.
+
+    ``w2s_utils.tasks.convolution`` trained it to tell ten digits apart, on MNIST's test part.
+
+    Parameters
+    ----------
+    images : array_like of uint8, shape (m, 2, 28, 28)
+
+    Returns
+    -------
+    ndarray, shape (m, 64)
+
+    Raises
+    ------
+    WeightsError
+        If ONNX Runtime is missing, or the weights are damaged.
+    """
+    pixels = np.asarray(images)
+    if pixels.ndim != 4 or pixels.shape[1:] != (2, 28, 28) or pixels.dtype != np.uint8:
+        raise ValueError(
+            "images: expected uint8 values of shape (m, 2, 28, 28), got "
+            f"{pixels.dtype} of shape {pixels.shape}"
+        )
+    folder = Path(__file__).parent
+    card = weights.read_card(folder / "convolution.json")
+    network = weights.session(folder / "convolution.onnx", card["sha256"], extra="vision")
+    parts = [
+        network.run(None, {"images": pixels[i : i + PART].astype(np.float32) / 255})[0]
+        for i in range(0, len(pixels), PART)
+    ]
+    return np.vstack(parts).astype(float)
 
 
 def _hidden_units(

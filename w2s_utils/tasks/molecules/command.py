@@ -37,6 +37,7 @@ def embed(
     from w2s_utils.tasks.molecules import encoders
     from w2s_utils.tasks.molecules.smiles import MoleculeError
     from w2s_utils.tasks.registry import DataError
+    from w2s_utils.tasks.weights import WeightsError
 
     if listed:
         for name in [encoders.DESCRIPTORS, *encoders.names()]:
@@ -51,7 +52,7 @@ def embed(
         raise Refusal(f"{target} exists: give another --out, or --force to replace it")
     try:
         features = encoders.embed(read(file, column), encoder, progress=True)
-    except (MoleculeError, DataError) as error:
+    except (MoleculeError, DataError, WeightsError) as error:
         raise Refusal(" ".join(f"{file}: {error}".split())) from None
     part = target.with_name(f"{target.name}.part")
     try:

@@ -1,14 +1,13 @@
 """The encoders that are shipped: features of SMILES without PyTorch, computed once.
 
 Their weights lie beside this module, each file with a card: data, sizes, seed, losses, time, hash.
-`w2s_utils.tasks.molecules.pretrain` made them. Features are kept in the user's cache under the hash
+``w2s_utils.tasks.molecules.pretrain`` made them. Features are kept in the user's cache under the hash
 of what they were computed from, so a second call reads a file.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from w2s_utils.tasks import datasets
+from w2s_utils.tasks import weights as _weights
 from w2s_utils.tasks.molecules import descriptors as _descriptors
 from w2s_utils.tasks.molecules import smiles as _smiles
 from w2s_utils.tasks.molecules.smiles import MoleculeError
@@ -63,7 +63,9 @@ def card(name: str, folder: Path | None = None) -> dict[str, Any]:
     Raises
     ------
     MoleculeError
-        If there is no such encoder, or its card cannot be read.
+        If there is no such encoder.
+    WeightsError
+        If its card cannot be read.
     """
     folder = folder or WEIGHTS
     if name not in names(folder):
@@ -71,11 +73,7 @@ def card(name: str, folder: Path | None = None) -> dict[str, Any]:
             f"encoder: expected {DESCRIPTORS}, strong-SEED, masked-WIDTH-SEED or untrained-WIDTH "
             f"with the widths and seeds that w2s embed --list shows, got {name!r}"
         )
-    file = folder / f"{name}.json"
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise MoleculeError(f"{file}: the card cannot be read ({error})") from None
+    return _weights.read_card(folder / f"{name}.json")
 
 
 def embed(
@@ -109,8 +107,9 @@ def embed(
     Raises
     ------
     MoleculeError
-        If a SMILES does not parse (with its row), the encoder is unknown, its file does not have
-        the hash of its card, or a package of the extra ``molecules`` is missing.
+        If a SMILES does not parse (with its row), the encoder is unknown, or RDKit is missing.
+    WeightsError
+        If the weights do not have the hash of their card, or ONNX Runtime is missing.
     """
     canonical = _smiles.canonical(smiles)
     distinct = sorted(set(canonical))
@@ -149,7 +148,7 @@ def embed_all(
 
     Raises
     ------
-    MoleculeError
+    MoleculeError, WeightsError
         As `embed`.
     """
     texts = _smiles.canonical(smiles)
@@ -211,18 +210,8 @@ def _run(
     threads: int,
 ) -> NDArray[np.float32]:
     """Run the network over molecules of similar length at a time."""
-    runtime = _smiles.require("onnxruntime")
     file = (folder or WEIGHTS) / f"{name}.onnx"
-    weights = file.read_bytes()
-    digest = hashlib.sha256(weights).hexdigest()
-    if digest != about["sha256"]:
-        raise MoleculeError(
-            f"{file}: its hash {digest[:12]} is not the {about['sha256'][:12]} of its card; "
-            "install the package again, or export the encoder again"
-        )
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = int(threads)
-    session = runtime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+    session = _weights.session(file, about["sha256"], threads=threads, extra="molecules")
     rows = _smiles.encode(smiles, about["vocabulary"])
     order = np.argsort([len(row) for row in rows], kind="stable")
     features = np.empty((len(rows), about["width"]), dtype=np.float32)

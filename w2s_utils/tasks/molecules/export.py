@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
 
 from w2s_utils.tasks.molecules.pretrain import Encoder
+from w2s_utils.tasks.weights import halve
 
-SMALL = 64  # constants with fewer numbers stay in single precision
 COMPUTED = "rates"  # of the positions: no weights, and their angles need the precision
 
 
@@ -51,24 +50,9 @@ def export(folder: Path, name: str) -> Path:
         dynamo=False,
     )
     model = onnx.load(target)
-    _halve(model.graph)
+    halve(model.graph, computed=COMPUTED)
     onnx.checker.check_model(model)
     onnx.save(model, target)
     card["sha256"] = hashlib.sha256(target.read_bytes()).hexdigest()
     card_file.write_text(json.dumps(card, indent=1) + "\n")
     return target
-
-
-def _halve(graph: onnx.GraphProto) -> None:
-    """Store large constants as half precision, with a cast in front of their use."""
-    casts = []
-    for constant in graph.initializer:
-        values = numpy_helper.to_array(constant)
-        kept = values.size < SMALL or constant.name.endswith(COMPUTED)
-        if constant.data_type != TensorProto.FLOAT or kept:
-            continue
-        name = constant.name
-        constant.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
-        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
-    for cast in reversed(casts):
-        graph.node.insert(0, cast)
