@@ -7,15 +7,18 @@ formulas and is nothing that a user could compute from the labels of one experim
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 from w2s_utils import protocol, validation
 from w2s_utils.heads import MinimumNorm
 from w2s_utils.tasks.representations import Problem
 from w2s_utils.theory import risks
+from w2s_utils.theory.subspaces import adjusted_overlap, column_space
 
 GROUPS = 10
 MODELS = ("teacher", "student", "baseline", "ceiling")
@@ -208,6 +211,20 @@ class Cell:
             for name, mean in means.items()
         }
 
+    def log_ratio(self, model: str) -> protocol.Estimate:
+        """Mean over splits of the logarithm of measured over predicted risk.
+
+        Where single splits dominate the arithmetic mean this one still exists.
+
+        Parameters
+        ----------
+        model : {"teacher", "student", "baseline", "ceiling"}
+        """
+        risks_of = getattr(self.result, model).reshape(self.result.trials, -1).mean(axis=1)
+        values = np.log(risks_of / float(getattr(self.predicted, model)))
+        error = values.std(ddof=1) / np.sqrt(len(values))
+        return protocol.Estimate(float(values.mean()), float(error), len(values))
+
     def gap_is_resolved(self, standard_errors: float = 3.0) -> bool:
         """Whether teacher and ceiling differ by enough standard errors for PGR to mean something.
 
@@ -220,6 +237,86 @@ class Cell:
         per_split = gap.reshape(len(gap), -1).mean(axis=1)
         error = per_split.std(ddof=1) / np.sqrt(len(per_split))
         return bool(per_split.mean() > standard_errors * error)
+
+
+def median_deviations(cells: Sequence[Cell]) -> dict[str, float]:
+    """Median over cells of the size of the logarithm of measured over predicted risk.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+
+    Returns
+    -------
+    dict of str to float
+        By model.
+    """
+    return {
+        model: float(np.median([abs(np.log(cell.ratios()[model].value)) for cell in cells]))
+        for model in MODELS
+    }
+
+
+def rank_correlations(cells: Sequence[Cell]) -> tuple[float, float]:
+    """Kendall's rank correlation of measured PGR with minus the overlap, and with the formula.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+        One for each teacher.
+
+    Returns
+    -------
+    overlap, formula : float
+    """
+    measured = [cell.result.pgr().value for cell in cells]
+    overlap = [-cell.setting.d_sw for cell in cells]
+    formula = [float(cell.predicted.pgr) for cell in cells]
+    return tuple(float(stats.kendalltau(measured, values).statistic)
+                 for values in (overlap, formula))  # fmt: skip
+
+
+def overlap_estimates(
+    weak: ArrayLike,
+    strong: ArrayLike,
+    sizes: Sequence[int],
+    *,
+    draws: int,
+    rng: np.random.Generator,
+) -> dict[str, NDArray[np.float64]]:
+    """Estimates of the correlation dimension from random subsets of a pool.
+
+    Parameters
+    ----------
+    weak : array_like, shape (m, d_w)
+    strong : array_like, shape (m, d_s)
+    sizes : sequence of int
+        Inputs of a subset, more than ``d_w + d_s`` each.
+    draws : int
+        Subsets of each size.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    dict of str to ndarray, shape (sizes, draws)
+        ``"raw"``: sum of squared canonical correlations; ``"less null"``: that less its value
+        ``d_w d_s / m`` for unrelated features; ``"adjusted"``:
+        `w2s_utils.theory.subspaces.adjusted_overlap`.
+    """
+    w, s = validation.matrix(weak, "weak"), validation.matrix(strong, "strong")
+    d_w, d_s = w.shape[1], s.shape[1]
+    raw = np.empty((len(sizes), int(draws)))
+    for j, generator in enumerate(rng.spawn(int(draws))):
+        order = generator.permutation(len(w))
+        for i, m in enumerate(sizes):
+            rows = order[:m]
+            raw[i, j] = np.sum((column_space(w[rows]).T @ column_space(s[rows])) ** 2)
+    m = np.asarray(sizes, dtype=float)[:, None]
+    return {
+        "raw": raw,
+        "less null": raw - d_w * d_s / m,
+        "adjusted": adjusted_overlap(raw, m, d_w, d_s),
+    }
 
 
 def run_cell(

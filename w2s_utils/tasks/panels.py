@@ -144,6 +144,35 @@ def noise(
     return figure, data
 
 
+def logistic(results: Mapping[int, Mapping[str, Result]]) -> Drawn:
+    """Draw PGR and OPR of logistic heads against the labels, by what errors are measured against.
+
+    Parameters
+    ----------
+    results : mapping of int to mapping of str to Result
+        By number of labels and measure, see `w2s_utils.tasks.probes`.
+
+    Returns
+    -------
+    figure : Figure
+    data : dict
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.4))
+    sizes_n = list(results)
+    data: dict[str, list | NDArray] = {"n": sizes_n}
+    for measure, colour, marker in zip(MEASURES, figures.PALETTE[3:], "s^o", strict=False):
+        for axis, name in zip(axes, QUANTITIES, strict=True):
+            points = [getattr(results[size][measure], name)() for size in sizes_n]
+            data[f"{name}, {measure}"] = _bars(
+                axis, sizes_n, points, fmt=marker + "-", color=colour, label=measure
+            )
+    for axis, title in zip(axes, QUANTITIES.values(), strict=True):
+        axis.set(xscale="log", xlabel="labels $n$", ylabel=title)
+        _ticks(axis, sizes_n)
+    axes[0].legend(title="measured against", fontsize=8)
+    return figure, data
+
+
 def ladder(rungs: Mapping[str, Sequence[Cell]]) -> Drawn:
     """Draw PGR and OPR of a controlled ladder against the correlation dimension.
 

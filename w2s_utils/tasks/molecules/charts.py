@@ -11,11 +11,71 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from w2s_utils import figures
+from w2s_utils.tasks.molecules.study import Study
 from w2s_utils.tasks.molecules.tables import Means
 
 Drawn = tuple[Figure, dict[str, NDArray | list]]
 TITLES = {"esol": "ESOL", "freesolv": "FreeSolv", "lipophilicity": "Lipophilicity"}
 SHADES = "viridis"
+
+
+def encoder_errors(
+    studies: Mapping[str, Study], widths: Sequence[int]
+) -> tuple[Figure, dict[str, NDArray | list], dict[str, dict[str, float]]]:
+    """Draw the error of a head on all training labels against the width of the encoder.
+
+    Parameters
+    ----------
+    studies : mapping of str to Study
+        By data set.
+    widths : sequence of int
+
+    Returns
+    -------
+    figure : Figure
+    data : dict
+    table : dict of str to dict of str to float
+        Errors of some representations, by data set and name.
+    """
+    figure, axes = plt.subplots(1, len(studies), figsize=(2.5 * len(studies), 3.4), squeeze=False)
+    data: dict[str, NDArray | list] = {"width": list(widths)}
+    table = {}
+    for axis, (name, one) in zip(axes[0], studies.items(), strict=True):
+        errors = {
+            ladder: np.array([one.head_errors(phi, ridge=0).mean() for phi in features])
+            for ladder, features in one.ladders.items()
+        }
+        masked = errors["masked"].reshape(-1, len(widths))
+        strong = {key: one.head_errors(phi).mean() for key, phi in one.strong.items()}
+        table[name] = {
+            "ready-made model": one.ready_made_error(),
+            "untrained, widest": errors["untrained"][-1],
+            "masked, widest": masked[:, -1].mean(),
+            "strong": strong["transformer"],
+            "descriptors": strong["descriptors"],
+            "both": strong["both"],
+        }
+        for row in masked:
+            axis.plot(widths, row, ".", color=figures.TEACHER, ms=4, alpha=0.6)
+        lines = {
+            "masked": (masked.mean(axis=0), figures.TEACHER, "-"),
+            "untrained": (errors["untrained"], figures.BOUND, "--"),
+            "folded fragments": (errors["fragments"], figures.CEILING, ":"),
+        }
+        for label, (values, colour, style) in lines.items():
+            axis.plot(widths, values, style, color=colour, label=label)
+            data[f"{label}, {name}"] = values
+        axis.axhline(strong["transformer"], color=figures.STUDENT, lw=1, label="strong")
+        axis.axhline(
+            strong["descriptors"], color=figures.STUDENT, lw=1, ls=":", label="descriptors"
+        )
+        axis.set(xscale="log", xlabel="width", title=TITLES[name], ylim=(0, 1.05))
+        axis.set_xticks([8, 16, 32, 64], ["8", "16", "32", "64"])
+        axis.minorticks_off()
+    axes[0, 0].set_ylabel("test error / variance")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8)
+    return figure, data, table
 
 
 def gain_against_misfit(

@@ -1,8 +1,8 @@
 """The encoders that are shipped: features of SMILES without PyTorch, computed once.
 
 Their weights lie beside this module, each file with a card: data, sizes, seed, losses, time, hash.
-``w2s_utils.tasks.molecules.pretrain`` made them. Features are kept in the user's cache under the hash
-of what they were computed from, so a second call reads a file.
+``w2s_utils.tasks.molecules.pretrain`` made them. Features are kept in the user's cache under the
+hash of what they were computed from, so a second call reads a file.
 """
 
 from __future__ import annotations

@@ -172,6 +172,31 @@ def regrets(known: Means, test: Means, models: int) -> dict[str, NDArray[np.floa
     return {**found, "at random": student.mean(axis=-1) - best}
 
 
+def mean_regrets(
+    splits: Sequence[Split], models: int, weights: NDArray[np.float64] | None = None
+) -> dict[str, NDArray[np.float64] | float]:
+    """Regret of each rule, averaged over splits and ladders, see `regrets`.
+
+    Parameters
+    ----------
+    splits : sequence of Split
+    models : int
+        Size of a ladder.
+    weights : ndarray, optional
+        See `means`.
+
+    Returns
+    -------
+    dict of str to float or ndarray, shape (resamples,)
+    """
+    known, test = (
+        means([getattr(split, part) for split in splits], weights) for part in ("known", "test")
+    )
+    return {
+        rule: values.mean(axis=(-2, -1)) for rule, values in regrets(known, test, models).items()
+    }
+
+
 def expected_share(splits: Sequence[Split]) -> float:
     r"""Gain per misfit that an unbiased least-squares student of its size would have.
 
