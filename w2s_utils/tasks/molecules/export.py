@@ -17,7 +17,7 @@ COMPUTED = "rates"  # of the positions: no weights, and their angles need the pr
 
 
 def export(folder: Path, name: str) -> Path:
-    """Write ``NAME.onnx`` from ``NAME.npz``, and its hash into ``NAME.card.json``.
+    """Write ``NAME.onnx`` from ``NAME.npz``, and its hash into ``NAME.json``.
 
     The graph computes in single precision; its weights are stored in half precision, which halves
     the file, and are cast when it is loaded.
@@ -32,7 +32,7 @@ def export(folder: Path, name: str) -> Path:
     Path
         Of the ONNX file.
     """
-    card_file = folder / f"{name}.card.json"
+    card_file = folder / f"{name}.json"
     card = json.loads(card_file.read_text())
     encoder = Encoder(card["width"], card["layers"], card["heads"], len(card["vocabulary"]))
     with np.load(folder / f"{name}.npz") as arrays:

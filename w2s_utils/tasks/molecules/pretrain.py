@@ -288,7 +288,7 @@ def train(recipe: Recipe, pool: Pool, out: Path, device: str, threads: int = 1) 
     The weights are left in ``out/NAME.npz``, the last state of an unfinished run beside it.
     """
     target = out / f"{recipe.name}.npz"
-    card = out / f"{recipe.name}.card.json"
+    card = out / f"{recipe.name}.json"
     if target.exists() and card.exists():
         return json.loads(card.read_text())
     torch.set_num_threads(threads)
