@@ -15,14 +15,13 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from w2s_utils import validation
+from w2s_utils import files, validation
 from w2s_utils.checks import COMPARISONS, Check, Verdict
 
 MIME = "application/vnd.w2s.claim+json"
@@ -127,10 +126,8 @@ def collect(executed: Iterable[Path]) -> list[dict[str, Any]]:
 
 def write(records: list[dict[str, Any]], path: Path) -> None:
     """Write records as JSON, atomically."""
-    path = Path(path)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    os.replace(temporary, path)
+    with files.replacing(Path(path)) as temporary:
+        temporary.write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from w2s_utils import files
 from w2s_utils.parameters import (
     ParameterError,
     defaults,
@@ -323,15 +324,10 @@ def _read(source: Path) -> Any:
 
 
 def _write(nb: Any, out: Path) -> None:
-    """Write beside ``out``, then rename: whoever looks sees the old page or the new one."""
     import nbformat
 
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
+    with files.replacing(out) as temporary:
         temporary.write_text(nbformat.writes(nb) + "\n", "utf-8")
-        os.replace(temporary, out)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _write_not_executed(

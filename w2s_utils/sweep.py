@@ -27,7 +27,7 @@ from typing import Any
 import yaml
 
 import w2s_utils
-from w2s_utils import build
+from w2s_utils import build, files
 from w2s_utils.parameters import ParameterError
 
 START_LIMIT = 60  # seconds for a cluster to have a worker
@@ -223,12 +223,13 @@ def write_csv(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
         for line in lines
         for claim in line["claims"] or [{}]
     ]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8", newline="") as file:
+    with (
+        files.replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
-    os.replace(temporary, path)
 
 
 def execute(point: Point) -> dict[str, Any]:
@@ -362,9 +363,8 @@ def _append(out: Path, line: Mapping[str, Any]) -> None:
 
 
 def _replace(out: Path, text: str) -> None:
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, "utf-8")
-    os.replace(temporary, out)
+    with files.replacing(out) as temporary:
+        temporary.write_text(text, "utf-8")
 
 
 def _dump(line: Mapping[str, Any]) -> str:

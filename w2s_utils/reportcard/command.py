@@ -13,8 +13,10 @@ from typing import Any
 
 import click
 
+from w2s_utils.refusal import Refusal
+
 NOTEBOOK = Path("your_models") / "report.md"
-MISTAKE, FAILED = 2, 1
+FAILED = 1
 
 
 class Named(click.ParamType):
@@ -30,14 +32,6 @@ class Named(click.ParamType):
         if not (key.strip() and equals and text.strip()):
             self.fail(f"expected {self.name}, such as small=a.npy, got {value!r}", param, ctx)
         return key.strip(), text.strip()
-
-
-class Refusal(click.ClickException):
-    """An error of one line."""
-
-    def __init__(self, message: object, exit_code: int = MISTAKE):
-        super().__init__(" ".join(str(message).split()))
-        self.exit_code = exit_code
 
 
 @click.command(short_help="Will your strong model gain from a weak one's labels?")

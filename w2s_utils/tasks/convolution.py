@@ -9,7 +9,6 @@ experiments use the training part only. A minute or two on two processor cores.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 import time
@@ -21,8 +20,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from w2s_utils.tasks import datasets
-from w2s_utils.tasks.weights import halve
+from w2s_utils.tasks import datasets, weights
 
 NAME = "convolution"
 CHANNELS, UNITS = (24, 48, 48), 64
@@ -91,25 +89,14 @@ def train() -> tuple[Convolution, dict]:
 
 
 def export(network: Convolution, card: dict, folder: Path) -> None:
-    """Write ``convolution.onnx``, weights in half precision, and ``convolution.json``."""
-    import onnx
-
-    target = folder / f"{NAME}.onnx"
-    torch.onnx.export(
-        network.eval(),
-        (torch.zeros(2, 2, 28, 28),),
-        target,
-        input_names=["images"],
-        output_names=["features"],
-        dynamic_axes={"images": {0: "m"}, "features": {0: "m"}},
-        opset_version=17,
-        dynamo=False,
+    """Write ``convolution.onnx`` and ``convolution.json``."""
+    card["sha256"] = weights.export(
+        network,
+        torch.zeros(2, 2, 28, 28),
+        folder / f"{NAME}.onnx",
+        names=("images", "features"),
+        axes={"images": {0: "m"}, "features": {0: "m"}},
     )
-    model = onnx.load(target)
-    halve(model.graph)
-    onnx.checker.check_model(model)
-    onnx.save(model, target)
-    card["sha256"] = hashlib.sha256(target.read_bytes()).hexdigest()
     (folder / f"{NAME}.json").write_text(json.dumps(card, indent=1) + "\n")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -81,16 +82,61 @@ def session(file: Path, sha256: str, *, threads: int = 0, extra: str) -> Any:
     return runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def halve(graph: Any, *, computed: str = "") -> None:
-    """Store large constants as half precision, with a cast in front of their use. Needs onnx.
+def export(
+    network: Any,
+    example: Any,
+    file: Path,
+    *,
+    names: tuple[str, str],
+    axes: Mapping[str, Mapping[int, str]],
+    computed: str = "",
+) -> str:
+    """Write a PyTorch network as ONNX with half-precision weights. Needs PyTorch and onnx.
+
+    The graph computes in single precision; its weights are stored in half precision, which halves
+    the file, and are cast when it is loaded.
 
     Parameters
     ----------
-    graph : onnx.GraphProto
-        Changed in place.
+    network : torch.nn.Module
+        With one input and one output.
+    example : torch.Tensor
+        An input.
+    file : Path
+    names : (str, str)
+        Of input and output.
+    axes : mapping of str to mapping of int to str
+        Axes of any length, by name of input or output.
     computed : str
-        Constants whose names end so are no weights, and stay.
+        Constants whose names end so are no weights, and stay in single precision.
+
+    Returns
+    -------
+    str
+        Hash of the file, for its card.
     """
+    import onnx
+    import torch
+
+    torch.onnx.export(
+        network.eval(),
+        (example,),
+        file,
+        input_names=[names[0]],
+        output_names=[names[1]],
+        dynamic_axes=axes,
+        opset_version=17,
+        dynamo=False,
+    )
+    model = onnx.load(file)
+    _halve(model.graph, computed)
+    onnx.checker.check_model(model)
+    onnx.save(model, file)
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _halve(graph: Any, computed: str) -> None:
+    """Store large constants as half precision, with a cast in front of their use."""
     from onnx import TensorProto, helper, numpy_helper
 
     casts = []

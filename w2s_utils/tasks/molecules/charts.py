@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from w2s_utils.tasks.molecules.tables import Means
 Drawn = tuple[Figure, dict[str, NDArray | list]]
 TITLES = {"esol": "ESOL", "freesolv": "FreeSolv", "lipophilicity": "Lipophilicity"}
 SHADES = "viridis"
+WIDTH = "width of the weak encoder"
+BELOW = {"loc": "outside lower center"}
 
 
 def encoder_errors(
@@ -69,12 +72,10 @@ def encoder_errors(
         axis.axhline(
             strong["descriptors"], color=figures.STUDENT, lw=1, ls=":", label="descriptors"
         )
-        axis.set(xscale="log", xlabel="width", title=TITLES[name], ylim=(0, 1.05))
-        axis.set_xticks([8, 16, 32, 64], ["8", "16", "32", "64"])
-        axis.minorticks_off()
+        _by_data_set(axis, name)
+        axis.set_ylim(0, 1.05)
     axes[0, 0].set_ylabel("test error / variance")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), ncols=5, fontsize=8, **BELOW)
     return figure, data, table
 
 
@@ -138,8 +139,8 @@ def gain_against_misfit(
         for colour, width in zip(colours, widths, strict=True)
     ]
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=len(widths), fontsize=8,
-        title="width of the weak encoder", title_fontsize=8, handletextpad=0.1, columnspacing=1.0,
+        handles=handles, ncols=len(widths), fontsize=8, title=WIDTH, title_fontsize=8,
+        handletextpad=0.1, columnspacing=1.0, **BELOW,
     )  # fmt: skip
     return figure, data
 
@@ -178,12 +179,9 @@ def cross_terms(found: Mapping[str, Means], widths: Sequence[int]) -> Drawn:
             axis.errorbar(widths, middle, reach, fmt=marker + "-", color=colour, lw=1, label=label)
             data[label] += middle.tolist()
         axis.axhline(0, color=figures.BOUND, lw=0.8)
-        axis.set(xscale="log", xlabel="width of the weak encoder", title=TITLES[name])
-        axis.set_xticks([8, 16, 32, 64], ["8", "16", "32", "64"])
-        axis.minorticks_off()
+        _by_data_set(axis, name)
     axes[0, 0].set_ylabel("share of the variance")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), ncols=3, **BELOW)
     return figure, data
 
 
@@ -223,9 +221,15 @@ def regrets(found: Mapping[tuple[str, str], Mapping[str, tuple[float, float]]]) 
         axis.set_yticks(range(len(rules)), list(rules))
         axis.axvline(0, color=figures.BOUND, lw=0.8)
     axes[0, 0].invert_yaxis()
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(settings))
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), ncols=len(settings), **BELOW)
     return figure, data
+
+
+def _by_data_set(axis: Axes, name: str) -> None:
+    """Name the data set above and the width below, on a logarithmic scale."""
+    axis.set(xscale="log", xlabel=WIDTH, title=TITLES[name])
+    axis.set_xticks([8, 16, 32, 64], ["8", "16", "32", "64"])
+    axis.minorticks_off()
 
 
 def _by_width(values: NDArray, widths: int) -> NDArray:

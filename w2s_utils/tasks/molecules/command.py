@@ -7,11 +7,8 @@ from pathlib import Path
 
 import click
 
-
-class Refusal(click.ClickException):
-    """An error of one line, exit code 2."""
-
-    exit_code = 2
+from w2s_utils import files
+from w2s_utils.refusal import Refusal
 
 
 @click.command(short_help="Features of molecules under an encoder of the book.")
@@ -53,14 +50,11 @@ def embed(
     try:
         features = encoders.embed(read(file, column), encoder, progress=True)
     except (MoleculeError, DataError, WeightsError) as error:
-        raise Refusal(" ".join(f"{file}: {error}".split())) from None
-    part = target.with_name(f"{target.name}.part")
+        raise Refusal(f"{file}: {error}") from None
     try:
-        with part.open("wb") as stream:
+        with files.replacing(target) as temporary, temporary.open("wb") as stream:
             np.save(stream, features, allow_pickle=False)
-        part.replace(target)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise Refusal(f"{target}: cannot be written ({error.strerror})") from None
     click.echo(f"{target}: {features.shape[0]} rows, {features.shape[1]} columns, {encoder}")
 

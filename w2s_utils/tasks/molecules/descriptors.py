@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,20 +46,22 @@ def descriptors(smiles: Iterable[str]) -> NDArray[np.float64]:
     return np.clip(table, -LARGEST, LARGEST)
 
 
-def morgan_counts(smiles: Iterable[str], bins: int, *, radius: int = 2) -> NDArray[np.float64]:
-    """Logarithmic counts of circular fragments, folded to few bins: a weak model without training.
+def morgan_counts(
+    smiles: Iterable[str], bins: Sequence[int], *, radius: int = 2
+) -> list[NDArray[np.float64]]:
+    """Logarithmic counts of circular fragments, folded to few bins: weak models without training.
 
     Parameters
     ----------
     smiles : iterable of str
-    bins : int
-        Columns; fragments that fall into one bin are added up.
+    bins : sequence of int
+        Columns of each model; fragments that fall into one bin are added up.
     radius : int
         Bonds from the central atom.
 
     Returns
     -------
-    ndarray, shape (m, bins)
+    list of ndarray, shape (m, bins)
         ``log(1 + count)``.
 
     Raises
@@ -67,8 +69,12 @@ def morgan_counts(smiles: Iterable[str], bins: int, *, radius: int = 2) -> NDArr
     MoleculeError
         As `w2s_utils.tasks.molecules.smiles.canonical`.
     """
-    validation.at_least(bins, 1, "bins", "columns")
     make = require("rdkit.Chem.rdFingerprintGenerator").GetMorganGenerator
-    generator = make(radius=int(radius), fpSize=int(bins))
-    counts = [generator.GetCountFingerprintAsNumPy(molecule) for molecule in parse(smiles)]
-    return np.log1p(np.array(counts, dtype=float))
+    molecules = parse(smiles)
+    found = []
+    for size in bins:
+        validation.at_least(size, 1, "bins", "columns")
+        generator = make(radius=int(radius), fpSize=int(size))
+        counts = [generator.GetCountFingerprintAsNumPy(molecule) for molecule in molecules]
+        found.append(np.log1p(np.array(counts, dtype=float)))
+    return found

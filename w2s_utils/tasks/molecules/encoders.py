@@ -20,6 +20,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from w2s_utils import files
 from w2s_utils.tasks import datasets
 from w2s_utils.tasks import weights as _weights
 from w2s_utils.tasks.molecules import descriptors as _descriptors
@@ -111,22 +112,7 @@ def embed(
     WeightsError
         If the weights do not have the hash of their card, or ONNX Runtime is missing.
     """
-    canonical = _smiles.canonical(smiles)
-    distinct = sorted(set(canonical))
-    place = {text: row for row, text in enumerate(distinct)}
-    if encoder == DESCRIPTORS:
-        version = _smiles.require("rdkit").__version__
-        found = kept(
-            ["descriptors", version, *_descriptors.names(), *distinct],
-            lambda: _described(distinct, progress),
-        )
-    else:
-        about = card(encoder, folder)
-        found = kept(
-            [about["sha256"], *distinct],
-            lambda: _run(encoder, about, distinct, folder, progress, threads),
-        )
-    return found[[place[text] for text in canonical]]
+    return _features(_smiles.canonical(smiles), encoder, folder, progress, threads)
 
 
 def embed_all(
@@ -153,8 +139,29 @@ def embed_all(
     """
     texts = _smiles.canonical(smiles)
     with ThreadPoolExecutor(os.cpu_count() or 1) as executor:
-        found = executor.map(lambda name: embed(texts, name, folder=folder, threads=1), encoders)
+        found = executor.map(lambda name: _features(texts, name, folder, False, 1), encoders)
         return dict(zip(encoders, found, strict=True))
+
+
+def _features(
+    canonical: list[str], encoder: str, folder: Path | None, progress: bool, threads: int
+) -> NDArray[np.float32]:
+    """Features of molecules in canonical form, each computed once."""
+    distinct = sorted(set(canonical))
+    place = {text: row for row, text in enumerate(distinct)}
+    if encoder == DESCRIPTORS:
+        version = _smiles.require("rdkit").__version__
+        found = kept(
+            ["descriptors", version, *_descriptors.names(), *distinct],
+            lambda: _described(distinct, progress),
+        )
+    else:
+        about = card(encoder, folder)
+        found = kept(
+            [about["sha256"], *distinct],
+            lambda: _run(encoder, about, distinct, folder, progress, threads),
+        )
+    return found[[place[text] for text in canonical]]
 
 
 def kept(content: Sequence[str], make: Callable[[], NDArray]) -> NDArray:
@@ -179,15 +186,10 @@ def kept(content: Sequence[str], make: Callable[[], NDArray]) -> NDArray:
         pass
     values = make()
     # A cache that cannot be written costs time, not the result.
-    temporary = file.with_name(f"{digest}.{os.getpid()}.part")
-    try:
+    with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
+        with files.replacing(file) as temporary, temporary.open("wb") as stream:
             np.save(stream, values, allow_pickle=False)
-        temporary.replace(file)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()
     return values
 
 

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
+from w2s_utils import files
 from w2s_utils.tasks import datasets
 from w2s_utils.tasks.molecules import design, smiles
 from w2s_utils.tasks.molecules.descriptors import descriptors
@@ -41,6 +42,7 @@ MASKED = 0.15
 DESCRIPTOR_WEIGHT = 2.0
 LONGEST = 100  # tokens; longer molecules of the pool are left out
 RAREST = 10  # a token seen less often is unknown
+SMALL = 36000  # molecules that the weak encoders see
 VALIDATION = 1000  # molecules of the pool that are only measured on
 
 
@@ -79,12 +81,12 @@ class Recipe:
 def recipes(size: str) -> list[Recipe]:
     """All encoders of a size, ``"default"`` or ``"large"``: untrained, weak, strong."""
     weak = [
-        Recipe(f"masked-{width}-{seed}", width, 2, _heads(width), seed, 36000, 1, 64, 3e-3, False)
+        Recipe(f"masked-{width}-{seed}", width, 2, _heads(width), seed, SMALL, 1, 64, 3e-3, False)
         for seed in range(design.SEEDS)
         for width in design.WIDTHS
     ]
     untrained = [
-        Recipe(f"untrained-{width}", width, 2, _heads(width), 0, 36000, 0, 64, 3e-3, False)
+        Recipe(f"untrained-{width}", width, 2, _heads(width), 0, SMALL, 0, 64, 3e-3, False)
         for width in design.WIDTHS
     ]
     if size == "large":
@@ -92,7 +94,7 @@ def recipes(size: str) -> list[Recipe]:
             Recipe(f"strong-{s}", 192, 3, 6, s, 250000, 20, 256, 1e-3, True) for s in range(2)
         ]
     else:
-        strong = [Recipe("strong-0", 192, 2, 6, 0, 36000, 3, 64, 1e-3, True)]
+        strong = [Recipe("strong-0", 192, 2, 6, 0, SMALL, 3, 64, 1e-3, True)]
     return [*untrained, *weak, *strong]
 
 
@@ -231,14 +233,14 @@ def read_pool(folder: Path, count: int) -> list[str]:
     return list(found)[: count + VALIDATION]
 
 
-def prepare(folder: Path, count: int, describe: bool, vocabulary: Sequence[str] = ()) -> Pool:
+def prepare(folder: Path, count: int, describe: bool) -> Pool:
     """Read the pool, cut it into tokens, compute descriptors where they are wanted."""
     texts = read_pool(folder, count)
-    words = list(vocabulary)
-    if not words:
-        counts = Counter(token for text in texts for token in smiles.tokens(text))
-        words = sorted(token for token, seen in counts.items() if seen >= RAREST)
-        words = [smiles.PAD, smiles.MASK, smiles.UNKNOWN, *words]
+    # Encoders of all sizes share one vocabulary: that of the molecules all of them see.
+    seen = texts[: VALIDATION + min(count, SMALL)]
+    counts = Counter(token for text in seen for token in smiles.tokens(text))
+    words = sorted(token for token, times in counts.items() if times >= RAREST)
+    words = [smiles.PAD, smiles.MASK, smiles.UNKNOWN, *words]
     described = None
     if describe:
         table = np.vstack(_in_parallel(_described, texts, wrap=True))
@@ -318,14 +320,16 @@ def train(recipe: Recipe, pool: Pool, out: Path, device: str, threads: int = 1) 
             "epoch": epoch + 1,
             "seconds": time.monotonic() - started,
         }
-        _replace(state, lambda path, kept=kept: torch.save(kept, path))
+        with files.replacing(state) as temporary:
+            torch.save(kept, temporary)
     losses = _validate(model, recipe, pool, device)
     weights = {
         name: values.detach().cpu().numpy().astype(np.float16)
         for name, values in encoder.state_dict().items()
         if name != "rates"
     }
-    _replace(target, lambda path: _save(path, weights))
+    with files.replacing(target) as temporary, temporary.open("wb") as file:
+        np.savez(file, **weights)
     about = {
         **asdict(recipe),
         "molecules": len(rows) if recipe.epochs else 0,
@@ -375,18 +379,6 @@ def _wanted(recipe, pool, rows, device) -> torch.Tensor:
     return torch.from_numpy(pool.described[rows]).to(device)
 
 
-def _save(path: Path, weights: dict) -> None:
-    with path.open("wb") as file:
-        np.savez(file, **weights)
-
-
-def _replace(target: Path, write) -> None:
-    """Write beside the target, then rename: what has its name is whole."""
-    temporary = target.with_name(f"{target.name}.part")
-    write(temporary)
-    temporary.replace(target)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train the encoders that are not there yet; export them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -405,12 +397,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--only: no encoder of this size begins with {' or '.join(options.only)}")
     try:
         count = options.molecules or max(recipe.molecules for recipe in wanted)
-        small = min(count, 36000)
-        # All encoders share one vocabulary, that of the smaller pool.
-        pool = prepare(options.pool, small, describe=False)
-        if count > small or any(recipe.describe for recipe in wanted):
-            described = any(recipe.describe for recipe in wanted)
-            pool = prepare(options.pool, count, described, pool.vocabulary)
+        pool = prepare(options.pool, count, any(recipe.describe for recipe in wanted))
     except (smiles.MoleculeError, datasets.DataError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

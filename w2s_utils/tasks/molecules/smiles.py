@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,26 +56,26 @@ def canonical(smiles: Iterable[str]) -> list[str]:
     MoleculeError
         If there are none, or one does not parse; the message has its row.
     """
-    found = []
-    with require("rdkit.rdBase").BlockLogs():
-        for row, text in enumerate(_listed(smiles)):
-            form = _canonical(text.strip())
-            if form is None:
-                raise _unreadable(row, text)
-            found.append(form)
-    return found
+    return _each(smiles, _canonical)
 
 
 def parse(smiles: Iterable[str]) -> list:
     """RDKit molecules, under the conditions of `canonical`."""
-    read = require("rdkit.Chem").MolFromSmiles
+    return _each(smiles, require("rdkit.Chem").MolFromSmiles)
+
+
+def _each(smiles: Iterable[str], read: Callable[[str], Any]) -> list:
+    """Apply what returns None where a SMILES is none."""
     found = []
     with require("rdkit.rdBase").BlockLogs():
         for row, text in enumerate(_listed(smiles)):
-            molecule = read(text.strip())
-            if molecule is None:
-                raise _unreadable(row, text)
-            found.append(molecule)
+            result = read(text.strip())
+            if result is None:
+                raise MoleculeError(
+                    f"smiles: row {row} (from 0): {text!r} is no molecule that RDKit can read; "
+                    "correct or remove it"
+                )
+            found.append(result)
     return found
 
 
@@ -94,13 +95,6 @@ def _listed(smiles: Iterable[str]) -> Iterator[str]:
         if not isinstance(text, str) or not text.strip():
             raise MoleculeError(f"smiles: row {row} (from 0): expected a SMILES, got {text!r}")
         yield text
-
-
-def _unreadable(row: int, text: str) -> MoleculeError:
-    return MoleculeError(
-        f"smiles: row {row} (from 0): {text!r} is no molecule that RDKit can read; "
-        "correct or remove it"
-    )
 
 
 def tokens(smiles: str) -> list[str]:

@@ -105,7 +105,8 @@ class Study:
         -------
         ndarray, shape (splits,)
         """
-        return np.array([self._head_error(features, rows, ridge) for rows in self.splits])
+        with threadpool_limits(1, "blas"):
+            return np.array([self._head_error(features, rows, ridge) for rows in self.splits])
 
     def ready_made_error(self) -> float:
         """Mean test error of the predictions that come with the data; NaN if there are none."""
@@ -188,7 +189,7 @@ def load(
         ladders={
             "masked": [found[encoder] for encoder in masked],
             "untrained": [found[encoder] for encoder in untrained],
-            "fragments": [descriptors.morgan_counts(keys, width) for width in design.WIDTHS],
+            "fragments": descriptors.morgan_counts(keys, design.WIDTHS),
         },
         strong=strong,
         ready_made=_ready_made(data, rows),
