@@ -1,7 +1,7 @@
 """The steps of the build: what each depends on, and what it writes.
 
 ``dodo.py`` is the graph; each of its tasks runs one step here in a process of its own:
-``python -m w2s_utils.build PROFILE execute NOTEBOOK``, ``claims``, ``html`` or ``publish``.
+``python -m w2s_book.build PROFILE execute NOTEBOOK``, ``claims``, ``html`` or ``publish``.
 
 There is no database of what is up to date. Every output carries the digests of its inputs (an
 executed notebook in its metadata, the rest in a small file beside it), and is written last and
@@ -27,12 +27,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from w2s_utils.execute import NotebookFailed, missing_data, run
-from w2s_utils.parameters import PROFILES, ParameterError, front_matter, load_profile
+from w2s_book.execute import NotebookFailed, missing_data, run
+from w2s_book.parameters import PROFILES, ParameterError, front_matter, load_profile
 
 TIMEOUTS = {"smoke": 120.0, "quick": 600.0, "full": 7200.0}  # seconds for one notebook
 # They make the build and the pages around the notebooks; no number in a notebook comes from them.
-NOT_LIBRARY = ("build.py", "cli.py", "pages.py", "progress.py", "sweep.py")
+NOT_LIBRARY = ("build.py", "cli.py", "pages.py", "reporter.py", "sweep.py")
+PACKAGES = ("w2s_book", "w2s_experiments", "w2s_report", "w2s_utils")
 _WARNINGS_SHOWN = 20
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -192,7 +193,7 @@ def _data(source: Path) -> list[Path]:
     names = [*header.get("data", []), *header.get("optional_data", [])]
     if not names:
         return []
-    from w2s_utils.tasks import datasets
+    from w2s_experiments.data import datasets
 
     return [path for name in names for path in datasets.files(name)]
 
@@ -204,7 +205,7 @@ def library_digest(root: Path) -> str:
 
 
 def _modules(root: Path) -> list[Path]:
-    return sorted((root / "w2s_utils").rglob("*.py"))
+    return sorted(path for name in PACKAGES for path in (root / name).rglob("*.py"))
 
 
 def _files(folder: Path) -> list[Path]:
@@ -290,7 +291,7 @@ def render(layout: Layout) -> None:
 
 def stage(layout: Layout) -> None:
     """Lay out the book's source: the prose, the executed notebooks, the generated pages."""
-    from w2s_utils import pages
+    from w2s_book import pages
 
     layout.staged.mkdir(parents=True, exist_ok=True)
     for old in layout.staged.iterdir():

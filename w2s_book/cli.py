@@ -13,9 +13,9 @@ from typing import Any
 import click
 import yaml
 
+from w2s_experiments.encoders.command import embed
+from w2s_report.command import report
 from w2s_utils import __version__
-from w2s_utils.reportcard.command import report
-from w2s_utils.tasks.molecules.command import embed
 
 MISTAKE = 2  # exit code for what the user can put right; a failing notebook is 1
 
@@ -98,7 +98,7 @@ def run(
 
     Example: w2s run misfit/projection -p trials=500 -p seed=7 --out mine.ipynb
     """
-    from w2s_utils import execute
+    from w2s_book import execute
 
     with _mistakes():
         root = _root()
@@ -173,8 +173,8 @@ def sweep(
     A run that was stopped goes on where it was: give the same command again. With --scheduler the
     points are run by the workers of a Dask cluster; they need this package, and no common disk.
     """
-    from w2s_utils import execute
-    from w2s_utils import sweep as grids
+    from w2s_book import execute
+    from w2s_book import sweep as grids
 
     with _mistakes():
         root = _root()
@@ -212,8 +212,8 @@ def _grid(
     name: str, source: Path, root: Path, profile: str, settings: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Return the parameters of every point, checked before the first is run."""
-    from w2s_utils import execute
-    from w2s_utils import sweep as grids
+    from w2s_book import execute
+    from w2s_book import sweep as grids
 
     start = _start(name, source, root, profile)
     axes = {}
@@ -232,7 +232,7 @@ def _grid(
 
 def _start(name: str, source: Path, root: Path, profile: str) -> dict[str, Any]:
     """Return the profile's parameters, or those of the cell for a notebook not in the book."""
-    from w2s_utils import execute
+    from w2s_book import execute
 
     profiles = root / "profiles.yml"
     if profiles.exists():
@@ -333,7 +333,7 @@ def data() -> None:
 @data.command("list")
 def list_data() -> None:
     """List the data sets, and which of them are on this machine."""
-    from w2s_utils.tasks import datasets
+    from w2s_experiments.data import datasets
 
     rows = datasets.describe()
     columns = ("name", "status", "size", "licence", "title")
@@ -345,7 +345,7 @@ def list_data() -> None:
 @click.argument("names", nargs=-1, required=True)
 def fetch(names: Sequence[str]) -> None:
     """Download the data sets NAMES, and check them."""
-    from w2s_utils.tasks import datasets
+    from w2s_experiments.data import datasets
 
     for name in _known(names):
         with _data_errors():
@@ -357,7 +357,7 @@ def fetch(names: Sequence[str]) -> None:
 @click.argument("names", nargs=-1)
 def verify(names: Sequence[str]) -> None:
     """Check the files of the data sets NAMES (default: all that are here) by checksum."""
-    from w2s_utils.tasks import datasets
+    from w2s_experiments.data import datasets
 
     here = [name for name in datasets.REGISTRY if datasets.available(name)]
     failures = 0
@@ -374,7 +374,7 @@ def verify(names: Sequence[str]) -> None:
 
 
 def _known(names: Sequence[str]) -> Sequence[str]:
-    from w2s_utils.tasks import datasets
+    from w2s_experiments.data import datasets
 
     for name in names:
         if name not in datasets.REGISTRY:
@@ -388,7 +388,7 @@ def _files(files: Sequence[Path]) -> str:
 
 @contextmanager
 def _data_errors() -> Iterator[None]:
-    from w2s_utils.tasks import datasets
+    from w2s_experiments.data import datasets
 
     try:
         yield
@@ -401,7 +401,7 @@ def _data_errors() -> Iterator[None]:
 
 @contextmanager
 def _mistakes() -> Iterator[None]:
-    from w2s_utils.parameters import ParameterError
+    from w2s_book.parameters import ParameterError
 
     try:
         yield

@@ -19,14 +19,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from w2s_book.parameters import ParameterError, defaults, front_matter, load_profile, substitute
 from w2s_utils import files
-from w2s_utils.parameters import (
-    ParameterError,
-    defaults,
-    front_matter,
-    load_profile,
-    substitute,
-)
 
 __all__ = [
     "NotebookFailed",
@@ -198,7 +192,7 @@ def missing_data(source: Path) -> list[str]:
     needed = (front_matter(source).get("w2s") or {}).get("data", [])
     if not needed:
         return []
-    from w2s_utils.tasks import datasets
+    from w2s_experiments.data import datasets
 
     try:
         return [name for name in needed if not datasets.available(name)]
@@ -215,7 +209,7 @@ class _Attempt:
         self.running = (log or out).with_suffix(".running.ipynb")
 
     def finish(self, nb: Any, about: dict[str, Any]) -> Run:
-        from w2s_utils.kernel import Watch
+        from w2s_book.kernel import Watch
 
         self.failed.parent.mkdir(parents=True, exist_ok=True)
         _settle_ids(nb)
@@ -239,7 +233,7 @@ class _Attempt:
         from nbclient.exceptions import CellTimeoutError, DeadKernelError
         from papermill.exceptions import PapermillExecutionError
 
-        from w2s_utils import kernel
+        from w2s_book import kernel
 
         try:
             with tempfile.TemporaryDirectory() as scratch:

@@ -1,6 +1,6 @@
 """The pages written from what ran: claims, status and the list of theorems.
 
-``python -m w2s_utils.pages STAGED CLAIMS_JSON`` reads the executed notebooks below
+``python -m w2s_book.pages STAGED CLAIMS_JSON`` reads the executed notebooks below
 ``STAGED/notebooks`` and the collected claims, and writes ``claims.md``, ``status.md`` and
 ``theorems.md`` into ``STAGED``. Each page is a pure function of what was read, so the same run
 gives the same text.
@@ -56,7 +56,7 @@ class Page:
     title : str
         First heading.
     about : mapping
-        The record that `w2s_utils.execute` left in the notebook's metadata.
+        The record that `w2s_book.execute` left in the notebook's metadata.
     markdown : str
         The markdown cells, joined.
     """
@@ -390,5 +390,5 @@ def main(staged_dir: str | Path, claims_json: str | Path, toc: str | Path = "_to
 
 if __name__ == "__main__":
     if len(sys.argv) != 3:
-        sys.exit("usage: python -m w2s_utils.pages STAGED_DIR CLAIMS_JSON")
+        sys.exit("usage: python -m w2s_book.pages STAGED_DIR CLAIMS_JSON")
     main(*sys.argv[1:])

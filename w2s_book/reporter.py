@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from doit.exceptions import UnmetDependency
 
-from w2s_utils import build
+from w2s_book import build
 
 _OUTCOMES = ("holds", "control holds", "does not reproduce", "failed")
 

@@ -27,8 +27,9 @@ from typing import Any
 import yaml
 
 import w2s_utils
-from w2s_utils import build, files
-from w2s_utils.parameters import ParameterError
+from w2s_book import build
+from w2s_book.parameters import ParameterError
+from w2s_utils import files
 
 START_LIMIT = 60  # seconds for a cluster to have a worker
 # What of a claim's record differs between two runs of the same cell.
@@ -84,7 +85,7 @@ def grid(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
     Raises
     ------
-    w2s_utils.parameters.ParameterError
+    w2s_book.parameters.ParameterError
         If a parameter has no values or one of them twice.
     """
     for name, values in axes.items():
@@ -114,7 +115,7 @@ def values_of(name: str, text: str, default: Any) -> list[Any]:
 
     Raises
     ------
-    w2s_utils.parameters.ParameterError
+    w2s_book.parameters.ParameterError
         If the text is not valid YAML, or a list is given where lists were expected.
     """
     try:
@@ -241,7 +242,7 @@ def execute(point: Point) -> dict[str, Any]:
         If that process died before it could say what happened.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "w2s_utils.sweep"],
+        [sys.executable, "-m", "w2s_book.sweep"],
         input=json.dumps(asdict(point)),
         capture_output=True,
         text=True,
@@ -314,7 +315,8 @@ def _check_workers(client: Any, points: Sequence[Point]) -> None:
 
 
 def _execute(point: Point) -> dict[str, Any]:
-    from w2s_utils import claims, execute
+    from w2s_book import execute
+    from w2s_utils import claims
 
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

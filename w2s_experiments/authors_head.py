@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from w2s_utils import validation
-from w2s_utils.heads import LinearModel
+from w2s_utils.least_squares import LinearModel
 
 MOMENTUM, FORGET, EPSILON = 0.9, 0.999, 1e-8
 

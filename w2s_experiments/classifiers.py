@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
+from w2s_experiments.data import datasets
+from w2s_experiments.problems import ENCODER_IMAGES, GREY_LEVELS
 from w2s_utils import validation
-from w2s_utils.tasks import datasets
-from w2s_utils.tasks.representations import ENCODER_IMAGES, GREY_LEVELS
 from w2s_utils.theory.subspaces import leading_directions
 
 CLASSES = 10

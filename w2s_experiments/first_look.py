@@ -11,8 +11,8 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from w2s_utils import figures, protocol
-from w2s_utils.tasks.measure import MODELS, Cell, estimate_setting, largest_leverage
-from w2s_utils.tasks.representations import Problem
+from w2s_utils.oracle import MODELS, Cell, estimate_setting, largest_leverage
+from w2s_utils.problem import Problem
 from w2s_utils.theory.subspaces import canonical_correlations, intrinsic_dimension
 
 # Cells of the grid, by data set, student and teacher's dimension.

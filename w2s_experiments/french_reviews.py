@@ -26,9 +26,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
 from sklearn.neural_network import MLPClassifier
 
+from w2s_experiments.data import datasets
 from w2s_utils import validation
-from w2s_utils.tasks import datasets
-from w2s_utils.tasks.representations import Problem, standardise, with_constant
+from w2s_utils.problem import Problem, standardise, with_constant
 
 TASK = "music"
 PRETRAINING = ("books", "dvd")

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from w2s_utils import validation
-from w2s_utils.heads import MinimumNorm
 from w2s_utils.ladder import LEAST_LABELS, Ladder, Part, climb
+from w2s_utils.least_squares import MinimumNorm
 
 
 def gaussian_teachers(

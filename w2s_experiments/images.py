@@ -12,16 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
+from w2s_experiments.data import datasets
+from w2s_experiments.encoders import weights
+from w2s_experiments.problems import ENCODER_IMAGES, GREY_LEVELS
 from w2s_utils import validation
-from w2s_utils.tasks import datasets, weights
-from w2s_utils.tasks.representations import (
-    ENCODER_IMAGES,
-    GREY_LEVELS,
-    Problem,
-    cut,
-    standardise,
-    with_constant,
-)
+from w2s_utils.problem import Problem, cut, standardise, with_constant
 
 ENVIRONMENTS = (0.1, 0.2, 0.9)
 LABEL_NOISE = 0.25
@@ -386,7 +381,8 @@ def vision(
 def convolution(images: ArrayLike) -> NDArray[np.float64]:
     """Hidden units of the shipped convolutional network.
 
-    ``w2s_utils.tasks.convolution`` trained it to tell ten digits apart, on MNIST's test part.
+    ``w2s_experiments.training.convolution`` trained it to tell ten digits apart, on MNIST's test
+    part.
 
     Parameters
     ----------
@@ -407,9 +403,9 @@ def convolution(images: ArrayLike) -> NDArray[np.float64]:
             "images: expected uint8 values of shape (m, 2, 28, 28), got "
             f"{pixels.dtype} of shape {pixels.shape}"
         )
-    folder = Path(__file__).parent
+    folder = Path(__file__).parent / "encoders" / "shipped"
     card = weights.read_card(folder / "convolution.json")
-    network = weights.session(folder / "convolution.onnx", card["sha256"], extra="vision")
+    network = weights.session(folder / "convolution.onnx", card["sha256"], extra="encoders")
     parts = [
         network.run(None, {"images": pixels[i : i + PART].astype(np.float32) / 255})[0]
         for i in range(0, len(pixels), PART)

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from w2s_utils import estimates, validation
-from w2s_utils.heads import MinimumNorm
+from w2s_utils import geometry, validation
 from w2s_utils.ladder import LEAST_LABELS, Ladder, Part, climb
+from w2s_utils.least_squares import MinimumNorm
 from w2s_utils.moments import Moments
-from w2s_utils.tasks.representations import Problem
+from w2s_utils.problem import Problem
 from w2s_utils.theory import risks
 from w2s_utils.theory.subspaces import column_space
 
@@ -233,7 +233,7 @@ def gains_from_labels(
     """Expected gain of every weak model, as whoever has `n` labels can compute it.
 
     The geometry is estimated from the labels of `n` inputs and the features of all
-    (`w2s_utils.estimates.from_labels`), for one draw of labels a row.
+    (`w2s_utils.geometry.from_labels`), for one draw of labels a row.
 
     Parameters
     ----------
@@ -256,7 +256,7 @@ def gains_from_labels(
         labels = (target + problem.noise * generator.standard_normal(len(target)))[rows]
         row = []
         for phi, features in zip(problem.teachers.values(), moments, strict=True):
-            setting = estimates.from_labels(
+            setting = geometry.from_labels(
                 phi[rows], strong[rows], labels, features=features
             ).setting
             expected = risks.exact(setting, n, N)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from w2s_utils.heads import MinimumNorm
 from w2s_utils.ladder import LEAST_LABELS, Ladder, Part, climb
-from w2s_utils.tasks.representations import Problem
+from w2s_utils.least_squares import MinimumNorm
+from w2s_utils.problem import Problem
 
 
 def real_ladder(
@@ -18,7 +18,7 @@ def real_ladder(
     Parameters
     ----------
     rng : numpy.random.Generator
-    problem : w2s_utils.tasks.representations.Problem
+    problem : w2s_utils.problem.Problem
     student : str
         Key of ``problem.students``.
     pool : int

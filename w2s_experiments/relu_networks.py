@@ -19,10 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from w2s_experiments import relu_training
 from w2s_utils import protocol, validation
-from w2s_utils.heads import LinearModel, MinimumNorm
+from w2s_utils.least_squares import LinearModel, MinimumNorm
 from w2s_utils.protocol import Inputs, Result, Trial
-from w2s_utils.simulate import training
 from w2s_utils.theory.projection import NonRealizable, decompose
 
 INPUTS, WIDTH, SPREAD = 8, 16, 500.0
@@ -208,7 +208,7 @@ def pretrain(
     """Pretrain a representation of the given depth on each problem.
 
     Only the representation is trained, against the frozen true heads, by
-    `w2s_utils.simulate.training`; nothing but the pretraining loss chooses among restarts.
+    `w2s_experiments.relu_training`; nothing but the pretraining loss chooses among restarts.
 
     Parameters
     ----------
@@ -243,15 +243,15 @@ def pretrain(
             for i, owner in enumerate(owners)
         ]
 
-    first = training.Schedule(effort.steps, extra=effort.extra)
-    start = training.initial(
+    first = relu_training.Schedule(effort.steps, extra=effort.extra)
+    start = relu_training.initial(
         effort.restarts * count, depth, width + first.extra, problems[0].inputs.shape[-1], rng
     )
     # One problem's data are shared by its restarts; several problems' are repeated.
     repeated = [
         np.tile(d, (effort.restarts if count > 1 else 1, *[1] * (d.ndim - 1))) for d in data
     ]
-    layers = training.train(start, *repeated, first, rng)
+    layers = relu_training.train(start, *repeated, first, rng)
     candidates = found(layers)
     losses = np.array([problems[i % count].loss(h) for i, h in enumerate(candidates)])
     # A run that diverged must not be the minimum.
@@ -259,8 +259,8 @@ def pretrain(
     best = losses.argmin(axis=0) * count + np.arange(count)
     chosen = [candidates[i] for i in best]
     if effort.refine:
-        again = training.Schedule(effort.refine, extra=0, slope=0.0, until=0.0)
-        refined = found(training.train(layers[:, best], *data, again, rng))
+        again = relu_training.Schedule(effort.refine, extra=0, slope=0.0, until=0.0)
+        refined = found(relu_training.train(layers[:, best], *data, again, rng))
         chosen = [
             min(pair, key=problem.loss)
             for problem, *pair in zip(problems, chosen, refined, strict=True)

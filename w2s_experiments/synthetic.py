@@ -7,7 +7,7 @@ squares problem of the experiment, whatever the overlap and the noise, is made o
 
 over the labelled and over the unlabelled inputs. They are formed once a trial; each setting then
 costs a few small Cholesky factorisations. The designs are drawn and the least squares problems
-solved as by `w2s_utils.simulate.gaussian.simulate` with ``method="direct"``, and give the same
+solved as by `w2s_utils.gaussian.simulate` with ``method="direct"``, and give the same
 numbers for the same draws; settings of one trial share them, as common random numbers.
 """
 
@@ -24,8 +24,8 @@ from threadpoolctl import threadpool_limits
 
 from w2s_utils import checks, validation
 from w2s_utils.checks import Check
+from w2s_utils.gaussian import GaussianModel, authors_model
 from w2s_utils.protocol import Result
-from w2s_utils.simulate.gaussian import GaussianModel, authors_model
 from w2s_utils.theory import risks
 
 Key = tuple[int, float]
@@ -66,7 +66,7 @@ class Experiment:
                 self.model(d_sw, sigma2)
 
     def model(self, d_sw: int, sigma2: float) -> GaussianModel:
-        """One setting, as `w2s_utils.simulate.gaussian.authors_model` gives it."""
+        """One setting, as `w2s_utils.gaussian.authors_model` gives it."""
         active = self.d_w + self.d_s
         return authors_model(d_sw, sigma2, d_w=self.d_w, d_s=self.d_s, active=active, D=self.D)
 

@@ -1,6 +1,6 @@
 r"""Phrases of film reviews and their sentiment, as teachers and students see them (SST-2).
 
-Sentences are told apart first (`w2s_utils.tasks.phrases`) and divided in two. *Every* phrase that
+Sentences are told apart first (`w2s_experiments.phrases`) and divided in two. *Every* phrase that
 lies only in sentences of the first part is for the encoders: the vocabularies, their weights, the
 leading directions and the networks come from these. Phrases of five words or more of the other
 sentences are the pool of the experiments. So no phrase that an encoder has seen lies in a phrase on
@@ -26,9 +26,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.neural_network import MLPClassifier
 
+from w2s_experiments import phrases
+from w2s_experiments.data import datasets
 from w2s_utils import validation
-from w2s_utils.tasks import datasets, phrases
-from w2s_utils.tasks.representations import Problem, cut, standardise, with_constant
+from w2s_utils.problem import Problem, cut, standardise, with_constant
 
 ENCODERS_SHARE = 0.45
 LEAST_WORDS = {"encoder": 2, "pool": 5}

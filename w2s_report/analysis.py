@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from w2s_utils.estimates import Range
-from w2s_utils.reportcard import accumulate, card, geometry, probabilities, teachers, verdict
-from w2s_utils.reportcard.accumulate import Features
-from w2s_utils.reportcard.inputs import STRONG, Source, look
-from w2s_utils.reportcard.labels import Labels
-from w2s_utils.reportcard.measure import Design
-from w2s_utils.reportcard.readers import InputError, Table
+from w2s_report import card, one_pass, probabilities, spectra, teachers, verdict
+from w2s_report.inputs import STRONG, Source, look
+from w2s_report.labels import Labels
+from w2s_report.one_pass import Features
+from w2s_report.readers import InputError, Table
+from w2s_report.splits import Design
+from w2s_utils.geometry import Range
 from w2s_utils.validation import positive
 
 LABELS_KEPT = 20_000
@@ -47,7 +47,7 @@ def report(
     seed: int = 0,
     jobs: int = 1,
     scheduler: str | None = None,
-    progress: accumulate.Progress | None = None,
+    progress: one_pass.Progress | None = None,
 ) -> card.ReportCard:
     """Tell whether a strong model gains from weak models' labels, from feature arrays.
 
@@ -123,8 +123,8 @@ def report(
     known, used = _kept(known, models, rng)
     with ThreadPoolExecutor(1) as hashing:
         digests = [hashing.submit(table.sha256) for _, table in tables]
-        sample = max(0, min(SAMPLE, accumulate.rows_that_fit(models) - len(used.rows)))
-        sums = accumulate.one_pass(
+        sample = max(0, min(SAMPLE, one_pass.rows_that_fit(models) - len(used.rows)))
+        sums = one_pass.one_pass(
             models[0],
             models[1:],
             used.rows,
@@ -135,13 +135,13 @@ def report(
             progress=lambda done, what: tell(0.6 * done, what),
         )
         tell(0.6, "comparing features")
-        spectra = [geometry.spectrum(model, sums) for model in models]
+        spectra = [spectra.spectrum(model, sums) for model in models]
         design = Design.of(len(used.rows), sums.folds, sums.fold_rows)
         chosen, limits = _dimensions(spectra, models, dimensions or {}, share, design, label_table)
         targets = used.targets * np.sqrt(used.targets.shape[1])
         questions = [
             teachers.Question(
-                geometry.pair(sums, spectrum, spectra[0], chosen),
+                spectra.pair(sums, spectrum, spectra[0], chosen),
                 targets,
                 design,
                 trials,
@@ -198,7 +198,7 @@ def _kept(
     known: Labels, models: Sequence[Features], rng: np.random.Generator
 ) -> tuple[Labels, Labels]:
     """The labels, and those whose rows are kept in memory."""
-    most = min(LABELS_KEPT, accumulate.rows_that_fit(models))
+    most = min(LABELS_KEPT, one_pass.rows_that_fit(models))
     if len(known.rows) <= most:
         return known, known
     chosen = np.sort(rng.permutation(len(known.rows))[:most])
@@ -209,7 +209,7 @@ def _kept(
 
 
 def _dimensions(
-    spectra: Sequence[geometry.Spectrum],
+    spectra: Sequence[spectra.Spectrum],
     models: Sequence[Features],
     asked: Mapping[str, int],
     share: float,
@@ -261,7 +261,7 @@ def _spread(
     items: Sequence[Any],
     jobs: int,
     scheduler: str | None,
-    tell: accumulate.Progress,
+    tell: one_pass.Progress,
 ) -> list[Any]:
     """Apply a function to items here, in processes, or on a Dask cluster; results in order."""
     if scheduler:
@@ -295,7 +295,7 @@ def _logistic(
     used: Labels,
     design: Design,
     seed: int,
-    tell: accumulate.Progress,
+    tell: one_pass.Progress,
 ) -> dict[str, probabilities.Probabilities]:
     if used.task == "regression":
         return {}
@@ -311,8 +311,8 @@ def _logistic(
 
 def _data(
     models: Sequence[Features],
-    spectra: Sequence[geometry.Spectrum],
-    sums: accumulate.Sums,
+    spectra: Sequence[spectra.Spectrum],
+    sums: one_pass.Sums,
     known: Labels,
     used: Labels,
     chosen: Mapping[str, int],
@@ -338,7 +338,7 @@ def _data(
                 columns=model.columns,
                 constant=s.constant,
                 rank=s.rank,
-                held={f"{share:g}": s.count(share) for share in geometry.SHARES},
+                held={f"{share:g}": s.count(share) for share in spectra.SHARES},
                 participation=s.participation,
                 dimension=chosen[s.name],
                 limited_by=limits[s.name],
@@ -351,7 +351,7 @@ def _data(
 
 
 def _noise(
-    given: float | None, used: Labels, sums: accumulate.Sums, found: Sequence[teachers.Teacher]
+    given: float | None, used: Labels, sums: one_pass.Sums, found: Sequence[teachers.Teacher]
 ) -> card.Noise:
     """Known, from inputs that were labelled more than once, or not identified."""
     ranges = [t.estimates[name] for t in found for name in ("rho_w", "rho_s")]

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from w2s_utils.estimates import Range
-from w2s_utils.reportcard.probabilities import Probabilities
-from w2s_utils.reportcard.schema import FORMAT
-from w2s_utils.reportcard.teachers import Teacher
-from w2s_utils.reportcard.verdict import Ranking, Verdict
+from w2s_report.probabilities import Probabilities
+from w2s_report.schema import FORMAT
+from w2s_report.teachers import Teacher
+from w2s_report.verdict import Ranking, Verdict
+from w2s_utils.geometry import Range
 
 
 @dataclass(frozen=True)

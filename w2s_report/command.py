@@ -144,8 +144,8 @@ def make(
     """
     import nbformat
 
-    from w2s_utils import execute
-    from w2s_utils.reportcard import page, progress, schema
+    from w2s_book import execute
+    from w2s_report import page, progress, schema
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -176,7 +176,7 @@ def find_notebook() -> Path:
         If the installation lacks it.
     """
     package = Path(__file__).resolve().parent
-    candidates = (package.parents[1] / "notebooks" / NOTEBOOK, package / NOTEBOOK.name)
+    candidates = (package.parent / "notebooks" / NOTEBOOK, package / NOTEBOOK.name)
     for candidate in candidates:
         if candidate.is_file() and candidate.read_text("utf-8").startswith("---\n"):
             return candidate
@@ -219,8 +219,8 @@ def _whole_numbers(given: Mapping[str, str]) -> dict[str, int]:
 
 def _look(parameters: Mapping[str, Any]) -> None:
     """Refuse what can be seen without reading the features, before a kernel is started."""
-    from w2s_utils.reportcard import inputs
-    from w2s_utils.reportcard.readers import InputError
+    from w2s_report import inputs
+    from w2s_report.readers import InputError
 
     try:
         inputs.look(

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from w2s_report.card import ReportCard
+from w2s_report.teachers import Cell, Teacher
 from w2s_utils import figures
-from w2s_utils.estimates import Range
-from w2s_utils.reportcard.card import ReportCard
-from w2s_utils.reportcard.teachers import Cell, Teacher
+from w2s_utils.geometry import Range
 
 Drawn = tuple[Figure, dict[str, list]]
 MOST_PANELS = 4

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from numpy.typing import ArrayLike
 
-from w2s_utils.reportcard.accumulate import FEWEST_FOLDS, Features
-from w2s_utils.reportcard.labels import Labels, read_labels
-from w2s_utils.reportcard.readers import InputError, Table, open_table
+from w2s_report.labels import Labels, read_labels
+from w2s_report.one_pass import FEWEST_FOLDS, Features
+from w2s_report.readers import InputError, Table, open_table
 
 Source = str | Path | ArrayLike
 STRONG = "strong"

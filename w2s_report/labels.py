@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from w2s_utils.reportcard.readers import InputError, Table
+from w2s_report.readers import InputError, Table
 
 Task = Literal["regression", "binary", "multiclass"]
 TASKS = ("auto", "regression", "classification")

@@ -16,7 +16,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from w2s_utils.reportcard.readers import InputError, Table
+from w2s_report.readers import InputError, Table
 
 CHUNK_BYTES = 400_000_000
 FOLD_BYTES = 500_000_000

@@ -42,7 +42,7 @@ def render(notebook: Any, title: str) -> str:
     Parameters
     ----------
     notebook : nbformat.NotebookNode
-        Executed by `w2s_utils.execute`: its figures have caption and alternative text.
+        Executed by `w2s_book.execute`: its figures have caption and alternative text.
     title : str
         Of the page.
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from scipy.special import rel_entr
 from sklearn.linear_model import LogisticRegression
 
-from w2s_utils.estimates import Range
-from w2s_utils.reportcard.measure import Design
-from w2s_utils.reportcard.teachers import MODELS
+from w2s_report.splits import Design
+from w2s_report.teachers import MODELS
+from w2s_utils.geometry import Range
 
 SPLITS = 4
 MOST_PSEUDO = 1000  # rows that a logistic student learns from

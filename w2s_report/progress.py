@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from w2s_utils.reportcard.accumulate import Progress
+from w2s_report.one_pass import Progress
 
 VARIABLE = "W2S_PROGRESS"
 _EVERY = 0.2  # seconds

@@ -13,7 +13,7 @@ MIME = "application/vnd.w2s.report+json"
 
 def schema() -> dict[str, Any]:
     """Return the JSON schema of ``report.json``."""
-    text = resources.files("w2s_utils.reportcard").joinpath("report.schema.json").read_text("utf-8")
+    text = resources.files("w2s_report").joinpath("report.schema.json").read_text("utf-8")
     return json.loads(text)
 
 

@@ -7,10 +7,10 @@ from html import escape
 
 import numpy as np
 
-from w2s_utils.estimates import Range
-from w2s_utils.reportcard.card import ReportCard
-from w2s_utils.reportcard.schema import MIME, validate
-from w2s_utils.reportcard.teachers import MODELS, Teacher
+from w2s_report.card import ReportCard
+from w2s_report.schema import MIME, validate
+from w2s_report.teachers import MODELS, Teacher
+from w2s_utils.geometry import Range
 
 DECISIONS = {
     "use": "Use weak supervision.",

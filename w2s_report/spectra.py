@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
+from w2s_report.one_pass import Features, Sums
+from w2s_report.readers import InputError
 from w2s_utils.moments import Moments
-from w2s_utils.reportcard.accumulate import Features, Sums
-from w2s_utils.reportcard.readers import InputError
 
 # Eigenvalues below this share of the largest are rounding: single and double precision.
 ROUNDING = {False: 1e-5, True: 1e-11}

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, stats
 
-from w2s_utils.estimates import Estimates, Range, expectations, from_labels
+from w2s_report import splits
+from w2s_report.readers import InputError
+from w2s_report.spectra import Pair
+from w2s_utils.geometry import Estimates, Range, expectations, from_labels
 from w2s_utils.moments import Moments
-from w2s_utils.reportcard import measure
-from w2s_utils.reportcard.geometry import Pair
-from w2s_utils.reportcard.readers import InputError
 from w2s_utils.theory import bridge, dimensions, risks
 
 LEVEL = 0.95
@@ -177,7 +177,7 @@ class Question:
 
     pair: Pair
     targets: NDArray[np.float64]
-    design: measure.Design
+    design: splits.Design
     trials: int
     seed: int
     noise: float | None
@@ -191,8 +191,8 @@ def analyse(question: Question) -> Teacher:
     ns, Ns = design.sizes(max(pair.d_w, pair.d_s) + 3, pair.d_s + 3)
     cells = list(dict.fromkeys([*((n, design.N) for n in ns), *((design.n, N) for N in Ns)]))
     weak, strong = pair.weak[: pair.labelled], pair.strong[: pair.labelled]
-    groups = measure.grouped(weak, strong, targets, design.size, rng)
-    measured = measure.splits(groups, pair.folds, design, cells, trials=question.trials, rng=rng)
+    groups = splits.grouped(weak, strong, targets, design.size, rng)
+    measured = splits.splits(groups, pair.folds, design, cells, trials=question.trials, rng=rng)
     estimates = from_labels(weak, strong, targets, features=pair.total)
     labels = pair.labelled
     rest = max(pair.total.count - labels, design.N)
@@ -218,7 +218,7 @@ def analyse(question: Question) -> Teacher:
             for i, name in enumerate(("rho_w", "rho_s", "b", "kappa"))
         },
         cross_validated={
-            block: _around(*value) for block, value in measure.cross_validated(groups).items()
+            block: _around(*value) for block, value in splits.cross_validated(groups).items()
         },
         cells=tuple(map(cell, cells)),
         reference=cell((design.n, design.N)),
@@ -255,7 +255,7 @@ def _predictions(
     return found
 
 
-def _measured(measured: measure.Measured, cell: tuple[int, int]) -> dict[str, Range]:
+def _measured(measured: splits.Measured, cell: tuple[int, int]) -> dict[str, Range]:
     found = {
         name: _around(*measured.mean(cell, name))
         for name in MEASURED
@@ -299,7 +299,7 @@ def _overlap(pair: Pair, groups: list[Moments], rng: np.random.Generator) -> Ove
     )
 
 
-def _misfit_only(measured: measure.Measured, design: measure.Design, d_s: int) -> MisfitOnly:
+def _misfit_only(measured: splits.Measured, design: splits.Design, d_s: int) -> MisfitOnly:
     cell = (design.n, design.N)
     factor = float(bridge.gain_per_misfit(d_s, design.N, in_sample=True))
     misfit, error = measured.mean(cell, "misfit_in_sample")

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from w2s_utils.estimates import Range
-from w2s_utils.reportcard.teachers import LEVEL, Teacher
+from w2s_report.teachers import LEVEL, Teacher
+from w2s_utils.geometry import Range
 
 Decision = Literal["use", "use the teacher itself", "do not use", "not enough evidence"]
 HOPELESS = 100.0  # times as many labels: said to be out of reach

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from w2s_utils import protocol, validation
-from w2s_utils.heads import Head
+from w2s_utils.least_squares import Head
 from w2s_utils.protocol import Inputs, Result, Trial
 from w2s_utils.theory import laws, subspaces
 from w2s_utils.theory.risks import Setting

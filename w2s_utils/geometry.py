@@ -283,7 +283,7 @@ def _canonical(moments: Moments, w: NDArray, s: NDArray) -> tuple[NDArray, NDArr
         except linalg.LinAlgError:
             raise ValueError(
                 f"{name}: expected full column rank {len(gram)}; cut it to its leading directions "
-                "first (w2s_utils.tasks.representations.cut)"
+                "first (w2s_utils.problem.cut)"
             ) from None
     needed = w.shape[1] + s.shape[1] + 2
     validation.at_least(moments.count, needed, "features", "rows: d_w + d_s + 2")

@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from w2s_utils import protocol, validation
-from w2s_utils.heads import MinimumNorm
-from w2s_utils.tasks.representations import Problem
+from w2s_utils.least_squares import MinimumNorm
+from w2s_utils.problem import Problem
 from w2s_utils.theory import risks
 from w2s_utils.theory.subspaces import adjusted_overlap, column_space
 
@@ -92,7 +92,7 @@ def _orthonormal(features: NDArray, name: str, rows: int | None = None) -> NDArr
     if singular[-1] <= singular[0] * max(features.shape) * np.finfo(float).eps:
         raise ValueError(
             f"{name}: expected full column rank {features.shape[1]}; cut it to its leading "
-            "directions first (w2s_utils.tasks.representations.cut)"
+            "directions first (w2s_utils.problem.cut)"
         )
     return left
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from w2s_utils import estimates, protocol, validation
+from w2s_utils import geometry as estimates
+from w2s_utils import probes, protocol, validation
 from w2s_utils.moments import Moments
-from w2s_utils.tasks import probes
-from w2s_utils.tasks.measure import MODELS, Cell, estimate_setting
-from w2s_utils.tasks.representations import Problem
+from w2s_utils.oracle import MODELS, Cell, estimate_setting
+from w2s_utils.problem import Problem
 from w2s_utils.theory import risks
 from w2s_utils.theory.subspaces import column_space
 
@@ -122,7 +122,7 @@ def run_flipped(
     Returns
     -------
     dict of (str, str) to dict of str to Result
-        By pair, and by what errors are measured against, see `w2s_utils.tasks.probes`.
+        By pair, and by what errors are measured against, see `w2s_utils.probes`.
 
     Raises
     ------

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from w2s_utils import build
-from w2s_utils.build import BuildError, Layout
-from w2s_utils.parameters import ParameterError
+from w2s_book import build
+from w2s_book.build import BuildError, Layout
+from w2s_book.parameters import ParameterError
 
 FALSE_CLAIM = """
 from w2s_utils import checks, claims
@@ -201,7 +201,7 @@ def test_dependencies(done):
 
 @pytest.mark.parametrize("key", ["data", "optional_data"])
 def test_data_files(project, monkeypatch, key):
-    from w2s_utils.tasks import datasets
+    from w2s_experiments.data import datasets
 
     file = project.root / "data.csv"
     file.write_text("1")

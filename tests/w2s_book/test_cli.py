@@ -3,9 +3,9 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from w2s_book.cli import main
+from w2s_experiments.data import datasets
 from w2s_utils import claims
-from w2s_utils.cli import main
-from w2s_utils.tasks import datasets
 
 RECORD = {
     "paper": "P1",

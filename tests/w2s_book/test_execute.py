@@ -6,9 +6,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from w2s_utils import execute
-from w2s_utils.execute import NotebookFailed, ParameterError
-from w2s_utils.tasks import datasets
+from w2s_book import execute
+from w2s_book.execute import NotebookFailed, ParameterError
+from w2s_experiments.data import datasets
 
 
 def run(project, name="p/n", *, timeout=60.0, **parameters):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from w2s_utils import pages
+from w2s_book import pages
 
 RECORD = {
     "id": "p1-thm1-equality",
@@ -199,7 +199,7 @@ def test_theorems_are_listed_by_page():
 
 
 def test_pages_are_written_whole_and_only_when_they_change(staged):
-    command = [sys.executable, "-m", "w2s_utils.pages", str(staged), str(staged / "claims.json")]
+    command = [sys.executable, "-m", "w2s_book.pages", str(staged), str(staged / "claims.json")]
     subprocess.run(command, check=True)
     written = {name: staged / f"{name}.md" for name in ("claims", "status", "theorems")}
     before = {name: (path.read_text("utf-8"), path.stat()) for name, path in written.items()}
@@ -212,7 +212,7 @@ def test_pages_are_written_whole_and_only_when_they_change(staged):
 
 def test_usage_is_printed_for_wrong_arguments():
     done = subprocess.run(
-        [sys.executable, "-m", "w2s_utils.pages"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "w2s_book.pages"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
     assert "usage" in done.stderr

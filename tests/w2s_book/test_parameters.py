@@ -1,7 +1,7 @@
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from w2s_utils.parameters import ParameterError, defaults, load_profile, substitute
+from w2s_book.parameters import ParameterError, defaults, load_profile, substitute
 
 
 def notebook(*sources):

@@ -13,9 +13,9 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
-from w2s_utils import sweep
-from w2s_utils.cli import main
-from w2s_utils.parameters import ParameterError
+from w2s_book import sweep
+from w2s_book.cli import main
+from w2s_book.parameters import ParameterError
 
 NOTEBOOK = """\
 ---
@@ -39,7 +39,7 @@ claims.claim("p1-a", f"n = {n}", checks.identity(scale * n, n, tolerance=1), sup
 claims.claim("p1-b", "n is small", checks.at_most(n, 8), supports="a theorem")
 ```
 """
-COMMAND = [sys.executable, "-m", "w2s_utils.cli", "sweep", "p/n"]
+COMMAND = [sys.executable, "-m", "w2s_book.cli", "sweep", "p/n"]
 GRID = ["-p", "n=1,2", "-p", "scale=1.0,1.25"]
 POINTS = 4
 

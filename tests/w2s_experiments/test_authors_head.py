@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from w2s_utils.heads import MinimumNorm
-from w2s_utils.simulate.authors import AdamWHead
+from w2s_experiments.authors_head import AdamWHead
+from w2s_utils.least_squares import MinimumNorm
 
 
 def data(m=64, tasks=3):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from w2s_utils.tasks import classifiers
+from w2s_experiments import classifiers
 
 SETUP = {"directions": (2, 16), "labels": 100, "heads": 3, "shots": 60}
 

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from w2s_utils.tasks import controlled, datasets, images, pairs
-from w2s_utils.tasks.representations import Problem, standardise
+from w2s_experiments import controlled, images
+from w2s_experiments.data import datasets
+from w2s_utils import pairs
+from w2s_utils.problem import Problem, standardise
 from w2s_utils.theory.subspaces import column_space
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from w2s_utils.tasks import datasets, download, readers, registry
-from w2s_utils.tasks.datasets import DataError
+from w2s_experiments.data import datasets, download, readers, registry
+from w2s_experiments.data.datasets import DataError
 
 REAL = [name for name, entry in datasets.REGISTRY.items() if entry.files]
 

@@ -11,9 +11,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from w2s_utils.tasks import datasets, registry
-from w2s_utils.tasks.datasets import DataError, DataFile, Remote
-from w2s_utils.tasks.download import download
+from w2s_experiments.data import datasets, registry
+from w2s_experiments.data.datasets import DataError, DataFile, Remote
+from w2s_experiments.data.download import download
 
 CONTENT = b"smiles,y\nCCO,1\n" * 50
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from w2s_utils.simulate import ladders
+from w2s_experiments import gaussian_ladders
 from w2s_utils.theory import bridge
 
 D, D_S = 45, 6
@@ -21,8 +21,8 @@ def target(rng, outside=0.0):
 def test_population_students_gain_their_misfit():
     rng = np.random.default_rng(0)
     theta = target(rng)
-    teachers = ladders.gaussian_teachers(rng, theta, D_S, 5)
-    found = ladders.gaussian_ladder(rng, theta, teachers, D_S, 0)
+    teachers = gaussian_ladders.gaussian_teachers(rng, theta, D_S, 5)
+    found = gaussian_ladders.gaussian_ladder(rng, theta, teachers, D_S, 0)
     assert_allclose(found.misfit, np.sum(teachers[D_S:] ** 2, axis=0))
     assert_allclose(found.teacher, np.sum((teachers - theta[:, None]) ** 2, axis=0))
     assert_allclose(found.student, np.sum((teachers[:D_S] - theta[:D_S, None]) ** 2, axis=0))
@@ -37,10 +37,10 @@ def test_population_students_gain_their_misfit():
 def test_corrected_misfit_is_unbiased():
     rng = np.random.default_rng(1)
     theta = target(rng)
-    teachers = ladders.gaussian_teachers(rng, theta, D_S, 2)
+    teachers = gaussian_ladders.gaussian_teachers(rng, theta, D_S, 2)
     outside = np.sum(teachers[D_S:] ** 2, axis=0)
     N, trials = 18, 3000
-    drawn = [ladders.gaussian_ladder(rng, theta, teachers, D_S, N) for _ in range(trials)]
+    drawn = [gaussian_ladders.gaussian_ladder(rng, theta, teachers, D_S, N) for _ in range(trials)]
     gain = np.array([ladder.gain for ladder in drawn]) / outside
     misfit = np.array([ladder.misfit for ladder in drawn]) / outside
     for values, expected in ((gain, 1 - D_S / (N - D_S - 1)), (misfit, 1 - D_S / N)):
@@ -53,9 +53,12 @@ def test_corrected_misfit_is_unbiased():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda rng: ladders.gaussian_teachers(rng, np.ones(30), 5, 2), "40 coordinates"),
-        (lambda rng: ladders.gaussian_teachers(rng, np.ones(45), 45, 2), "1 to 44"),
-        (lambda rng: ladders.gaussian_ladder(rng, np.ones(45), np.ones((4, 2)), 5, 9), "teachers"),
+        (lambda rng: gaussian_ladders.gaussian_teachers(rng, np.ones(30), 5, 2), "40 coordinates"),
+        (lambda rng: gaussian_ladders.gaussian_teachers(rng, np.ones(45), 45, 2), "1 to 44"),
+        (
+            lambda rng: gaussian_ladders.gaussian_ladder(rng, np.ones(45), np.ones((4, 2)), 5, 9),
+            "teachers",
+        ),
     ],
 )
 def test_bad_input(call, message):

@@ -7,7 +7,8 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import special
 
-from w2s_utils.theory import bregman, mixtures
+from w2s_experiments import mixtures
+from w2s_utils.theory import bregman
 
 
 def problem(seed=0, m=60):

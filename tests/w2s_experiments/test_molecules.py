@@ -12,19 +12,12 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2s_utils.cli import main
-from w2s_utils.tasks import datasets
-from w2s_utils.tasks.molecules import (
-    descriptors,
-    design,
-    encoders,
-    runs,
-    smiles,
-    study,
-    tables,
-)
-from w2s_utils.tasks.molecules.smiles import MoleculeError
-from w2s_utils.tasks.weights import WeightsError
+from w2s_book.cli import main
+from w2s_experiments.data import datasets
+from w2s_experiments.encoders import descriptors, smiles, smiles_encoders
+from w2s_experiments.encoders.smiles import MoleculeError
+from w2s_experiments.encoders.weights import WeightsError
+from w2s_experiments.molecules import design, runs, study, tables
 
 MOLECULES = ["CCO", "c1ccccc1", "CC(=O)Oc1ccccc1C(=O)O", "C[C@@H](N)C(=O)O", "[Na+].[Cl-]"]
 
@@ -53,7 +46,9 @@ def test_canonical_form_does_not_depend_on_the_spelling():
         ([], "at least one"),
     ],
 )
-@pytest.mark.parametrize("function", [smiles.canonical, descriptors.descriptors, encoders.embed])
+@pytest.mark.parametrize(
+    "function", [smiles.canonical, descriptors.descriptors, smiles_encoders.embed]
+)
 def test_what_is_no_molecule_is_refused_with_its_row(function, given_smiles, message):
     with pytest.raises(MoleculeError, match=message):
         function(given_smiles)
@@ -70,85 +65,90 @@ def test_tokens_lose_nothing(texts):
 
 def test_a_missing_extra_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
-    with pytest.raises(WeightsError, match=r'pip install "w2s_utils\[molecules\]"'):
-        encoders.embed(["CCO"], "masked-8-0")
+    with pytest.raises(WeightsError, match=r'pip install "w2s_utils\[encoders\]"'):
+        smiles_encoders.embed(["CCO"], "masked-8-0")
 
 
 # Encoders
 
 
-@pytest.mark.parametrize("name", encoders.names())
+@pytest.mark.parametrize("name", smiles_encoders.names())
 def test_every_encoder_has_the_hash_and_the_width_of_its_card(name):
-    card = encoders.card(name)
-    weights = (encoders.WEIGHTS / f"{name}.onnx").read_bytes()
+    card = smiles_encoders.card(name)
+    weights = (smiles_encoders.WEIGHTS / f"{name}.onnx").read_bytes()
     assert hashlib.sha256(weights).hexdigest() == card["sha256"]
     assert len(weights) < 3e6
     assert {"molecules", "seed", "loss_tokens", "seconds", "device"} <= set(card)
-    assert encoders.embed(["CCO"], name).shape == (1, card["width"])
+    assert smiles_encoders.embed(["CCO"], name).shape == (1, card["width"])
 
 
 def test_the_whole_design_is_shipped():
     wanted = {f"masked-{w}-{s}" for w in design.WIDTHS for s in range(design.SEEDS)}
     wanted |= {f"untrained-{w}" for w in design.WIDTHS} | {"strong-0", "strong-1"}
-    assert set(encoders.names()) == wanted
-    assert sum(file.stat().st_size for file in encoders.WEIGHTS.iterdir()) < 12e6
+    assert set(smiles_encoders.names()) == wanted
+    assert sum(file.stat().st_size for file in smiles_encoders.WEIGHTS.iterdir()) < 12e6
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.permutations(MOLECULES), st.integers(1, len(MOLECULES)))
 def test_features_of_a_molecule_do_not_depend_on_its_company(order, count):
-    together = encoders._run(
-        "masked-16-1", encoders.card("masked-16-1"), smiles.canonical(order), None, False, 1
+    together = smiles_encoders._run(
+        "masked-16-1", smiles_encoders.card("masked-16-1"), smiles.canonical(order), None, False, 1
     )
-    alone = encoders._run(
-        "masked-16-1", encoders.card("masked-16-1"), smiles.canonical(order[:count]), None, False, 1
+    alone = smiles_encoders._run(
+        "masked-16-1",
+        smiles_encoders.card("masked-16-1"),
+        smiles.canonical(order[:count]),
+        None,
+        False,
+        1,
     )
     assert together[:count] == pytest.approx(alone, abs=1e-5)
 
 
 def test_equal_molecules_have_equal_rows_and_the_order_is_kept():
-    features = encoders.embed(["OCC", "c1ccccc1", "CCO"], "masked-32-0")
+    features = smiles_encoders.embed(["OCC", "c1ccccc1", "CCO"], "masked-32-0")
     assert np.array_equal(features[0], features[2])
-    alone = encoders.embed(["C1=CC=CC=C1"], "masked-32-0")[0]
+    alone = smiles_encoders.embed(["C1=CC=CC=C1"], "masked-32-0")[0]
     assert features[1] == pytest.approx(alone, abs=1e-5)
 
 
 def test_features_are_computed_once(cache, monkeypatch):
-    first = encoders.embed(MOLECULES, "masked-8-0")
-    monkeypatch.setattr(encoders, "_run", None)
-    assert np.array_equal(encoders.embed(MOLECULES[::-1], "masked-8-0"), first[::-1])
+    first = smiles_encoders.embed(MOLECULES, "masked-8-0")
+    monkeypatch.setattr(smiles_encoders, "_run", None)
+    assert np.array_equal(smiles_encoders.embed(MOLECULES[::-1], "masked-8-0"), first[::-1])
     assert len(list(cache.rglob("*.npy"))) == 1
 
 
 def test_a_damaged_cache_is_replaced_and_an_unwritable_one_costs_only_time(cache):
-    first = encoders.embed(MOLECULES, "masked-8-0")
+    first = smiles_encoders.embed(MOLECULES, "masked-8-0")
     (file,) = cache.rglob("*.npy")
     file.write_bytes(file.read_bytes()[:20])
-    assert np.array_equal(encoders.embed(MOLECULES, "masked-8-0"), first)
+    assert np.array_equal(smiles_encoders.embed(MOLECULES, "masked-8-0"), first)
     shutil.rmtree(cache)
     cache.write_text("a file where the folder should be")
-    assert np.array_equal(encoders.embed(MOLECULES, "masked-8-0"), first)
+    assert np.array_equal(smiles_encoders.embed(MOLECULES, "masked-8-0"), first)
 
 
 def test_wrong_weights_and_unknown_encoders_are_refused(tmp_path):
     for suffix in ("onnx", "json"):
-        shutil.copy(encoders.WEIGHTS / f"masked-8-0.{suffix}", tmp_path)
+        shutil.copy(smiles_encoders.WEIGHTS / f"masked-8-0.{suffix}", tmp_path)
     weights = tmp_path / "masked-8-0.onnx"
     weights.write_bytes(weights.read_bytes()[:-1])
     with pytest.raises(WeightsError, match=r"hash .* is not the .* of its card"):
-        encoders.embed(["CCO"], "masked-8-0", folder=tmp_path)
+        smiles_encoders.embed(["CCO"], "masked-8-0", folder=tmp_path)
     (tmp_path / "masked-8-0.json").write_text("{")
     with pytest.raises(WeightsError, match="card cannot be read"):
-        encoders.embed(["CCO"], "masked-8-0", folder=tmp_path)
+        smiles_encoders.embed(["CCO"], "masked-8-0", folder=tmp_path)
     with pytest.raises(MoleculeError, match="got 'bert'"):
-        encoders.embed(["CCO"], "bert")
+        smiles_encoders.embed(["CCO"], "bert")
 
 
 def test_all_encoders_at_once_give_what_each_gives():
     chosen = ["masked-8-0", "untrained-12", "strong-1"]
-    together = encoders.embed_all(MOLECULES, chosen)
+    together = smiles_encoders.embed_all(MOLECULES, chosen)
     for name in chosen:
-        assert together[name] == pytest.approx(encoders.embed(MOLECULES, name), abs=1e-5)
+        assert together[name] == pytest.approx(smiles_encoders.embed(MOLECULES, name), abs=1e-5)
 
 
 def test_descriptors_are_those_of_rdkit():
@@ -303,7 +303,7 @@ def test_embed_writes_an_array_that_report_reads(folder):
     result = CliRunner().invoke(main, ["embed", "mine.csv", "--encoder", "masked-8-0"])
     assert result.exit_code == 0, result.output
     found = np.load(folder / "masked-8-0.npy")
-    assert np.array_equal(found, encoders.embed(["CCO", "c1ccccc1"], "masked-8-0"))
+    assert np.array_equal(found, smiles_encoders.embed(["CCO", "c1ccccc1"], "masked-8-0"))
 
 
 def test_embed_reads_smi_files_and_lists_encoders(folder):
@@ -312,7 +312,7 @@ def test_embed_reads_smi_files_and_lists_encoders(folder):
     assert result.exit_code == 0, result.output
     assert np.load(folder / "descriptors.npy").shape == (2, len(descriptors.names()))
     listed = CliRunner().invoke(main, ["embed", "--list"]).output.split()
-    assert listed == ["descriptors", *encoders.names()]
+    assert listed == ["descriptors", *smiles_encoders.names()]
 
 
 @pytest.mark.parametrize(
@@ -343,5 +343,5 @@ def test_mistakes_are_one_line_and_leave_nothing(folder, content, arguments, mes
 
 
 def test_cards_hold_no_path():
-    for name in encoders.names():
-        assert "/" not in json.dumps({**encoders.card(name), "vocabulary": []})
+    for name in smiles_encoders.names():
+        assert "/" not in json.dumps({**smiles_encoders.card(name), "vocabulary": []})

@@ -8,8 +8,14 @@ import struct
 import numpy as np
 import pytest
 
-from w2s_utils.tasks.parsers import read_bytes, read_idx, read_json_lines, read_splits, read_table
-from w2s_utils.tasks.registry import DataError
+from w2s_experiments.data.parsers import (
+    read_bytes,
+    read_idx,
+    read_json_lines,
+    read_splits,
+    read_table,
+)
+from w2s_experiments.data.registry import DataError
 
 TABLE = 'smiles,y\nCCO,-1.5\n"C,C",2\n'
 IMAGES = struct.pack(">HBBIII", 0, 8, 3, 2, 2, 3) + bytes(range(12))

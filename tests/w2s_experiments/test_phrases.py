@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2s_utils.tasks import phrases
+from w2s_experiments import phrases
 
 TEXTS = [
     "a good film",  # 0: inside 3

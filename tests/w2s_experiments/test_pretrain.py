@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from w2s_utils.tasks import datasets
-from w2s_utils.tasks.molecules import encoders
+from w2s_experiments.data import datasets
+from w2s_experiments.encoders import smiles_encoders
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 pytest.importorskip("onnx", reason="onnx is not installed")
-from w2s_utils.tasks.molecules import export, pretrain  # noqa: E402
+from w2s_experiments.training import export, pretrain  # noqa: E402
 
 pytestmark = pytest.mark.skipif(
     not all(map(datasets.available, pretrain.EVALUATION)), reason="the data are not here"
@@ -99,5 +99,5 @@ def test_an_exported_encoder_is_the_trained_one(pool, tmp_path, monkeypatch):
     rows = pretrain.smiles.padded(pretrain.smiles.encode(texts, card["vocabulary"]))
     with torch.no_grad():
         expected = encoder(torch.from_numpy(rows)).numpy()
-    found = encoders.embed(texts, "tiny", folder=tmp_path)
+    found = smiles_encoders.embed(texts, "tiny", folder=tmp_path)
     assert found == pytest.approx(expected, abs=1e-4)

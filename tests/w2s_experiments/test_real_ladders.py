@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from w2s_utils.tasks.ladders import real_ladder
-from w2s_utils.tasks.representations import Problem
+from w2s_experiments.real_ladders import real_ladder
+from w2s_utils.problem import Problem
 
 
 def problem(rng, m=300):

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+from w2s_experiments import relu_networks as reps
+from w2s_experiments import relu_training
 from w2s_utils import checks, protocol
-from w2s_utils.simulate import representations as reps
-from w2s_utils.simulate import training
 
 
 def network(depth=3, seed=0):
@@ -81,9 +81,12 @@ def test_perturbation_has_the_stated_size():
 
 def test_gradient_against_finite_differences():
     rng = np.random.default_rng(3)
-    layers = training.initial(1, 3, 5, 4, rng).astype(float)
+    layers = relu_training.initial(1, 3, 5, 4, rng).astype(float)
     layers += 0.1 * rng.standard_normal(layers.shape)
-    x, heads = training._padded(rng.standard_normal((1, 4, 7)), 5), rng.standard_normal((1, 5, 7))
+    x, heads = (
+        relu_training._padded(rng.standard_normal((1, 4, 7)), 5),
+        rng.standard_normal((1, 5, 7)),
+    )
     heads[:, 3:] = 0  # the last two units of the last layer are extra ones
     y, gate, slope = rng.standard_normal((1, 7)), 0.6, 0.2
 
@@ -96,7 +99,7 @@ def test_gradient_against_finite_differences():
             active = np.concatenate([out, np.ones((1, 1, 7))], axis=1)
         return np.mean((np.sum(heads * active[:, :-1], axis=1) - y) ** 2)
 
-    analytic = training._gradient(layers, x, heads, y, 3, gate, slope)
+    analytic = relu_training._gradient(layers, x, heads, y, 3, gate, slope)
     for index in [(0, 0, 0, 1), (0, 0, 4, 2), (1, 0, 2, 3), (1, 0, 4, 5), (2, 0, 1, 5)]:
         step = np.zeros_like(layers)
         step[index] = 1e-5
@@ -105,13 +108,13 @@ def test_gradient_against_finite_differences():
 
 
 def test_training_ends_with_the_network_asked_for():
-    schedule = training.Schedule(100)
+    schedule = relu_training.Schedule(100)
     assert schedule.at(0)[1] > 0.9
     assert schedule.at(39)[1:] == (0, 0)
     assert schedule.at(99)[0] == pytest.approx(0, abs=1e-9)
     rng = np.random.default_rng(0)
-    layers = training.train(
-        training.initial(2, 3, 20, 8, rng),
+    layers = relu_training.train(
+        relu_training.initial(2, 3, 20, 8, rng),
         rng.standard_normal((1, 8, 50)),
         rng.standard_normal((1, 4, 50)),
         rng.standard_normal((1, 50)),

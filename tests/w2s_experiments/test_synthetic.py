@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from w2s_experiments.synthetic import ROLES, Experiment
 from w2s_utils import checks, protocol
-from w2s_utils.simulate.synthetic import ROLES, Experiment
 from w2s_utils.theory import risks
 
 SMALL = Experiment(overlaps=(1, 4), variances=(0.3, 0.01), d_w=8, d_s=5, D=13)

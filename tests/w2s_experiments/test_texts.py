@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from w2s_utils.tasks import datasets, french_reviews, text
-from w2s_utils.tasks.representations import with_constant
+from w2s_experiments import french_reviews, text
+from w2s_experiments.data import datasets
+from w2s_utils.problem import with_constant
 
 SIZES = {"encoder_phrases": 1500, "pool_phrases": 900, "d_w": 50, "d_s": 40, "noise": 0.5}
 REVIEWS = {

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from w2s_utils.reportcard.labels import read_labels
-from w2s_utils.reportcard.readers import InputError, open_table
+from w2s_report.labels import read_labels
+from w2s_report.readers import InputError, open_table
 
 ARRAY = np.arange(24, dtype=np.float32).reshape(8, 3)
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from w2s_utils import execute
-from w2s_utils.cli import main
-from w2s_utils.reportcard import command, example, schema
+from w2s_book import execute
+from w2s_book.cli import main
+from w2s_report import command, example, schema
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-import w2s_utils
+import w2s_report
+from w2s_report import one_pass, schema, spectra, splits
+from w2s_report.one_pass import Features
+from w2s_report.readers import InputError, open_table
 from w2s_utils import protocol
 from w2s_utils.moments import Moments
-from w2s_utils.reportcard import accumulate, geometry, measure, schema
-from w2s_utils.reportcard.accumulate import Features
-from w2s_utils.reportcard.readers import InputError, open_table
 from w2s_utils.theory import risks
 
 
@@ -35,7 +35,7 @@ def gaussian(rng, rows=3000, labelled=300, d_w=6, d_s=10, shared=3, noise=0.7):
 
 def report(weak, strong, labels, **options):
     options = {"trials": 6, "share": 0.999999} | options
-    return w2s_utils.report({"small": weak}, strong, labels, **options)
+    return w2s_report.report({"small": weak}, strong, labels, **options)
 
 
 def test_known_geometry_is_recovered():
@@ -114,7 +114,7 @@ def test_same_seed_same_report_whatever_the_workers_or_the_kind_of_input(tmp_pat
     def plain(*inputs, **options):
         weak, strong, labels = inputs
         two = {"one": weak, "two": weak}
-        found = w2s_utils.report(two, strong, labels, trials=4, **options).to_dict()
+        found = w2s_report.report(two, strong, labels, trials=4, **options).to_dict()
         found["provenance"].pop("files")
         return found
 
@@ -190,16 +190,16 @@ def test_sums_of_the_pass_are_those_of_all_rows(dtype):
     weak = (strong[:, :3] + rng.standard_normal((5000, 3))).astype(dtype)
     models = [Features(n, (open_table(a, n),)) for n, a in (("strong", strong), ("w", weak))]
     labelled = np.sort(rng.permutation(5000)[:100])
-    sums = accumulate.one_pass(
+    sums = one_pass.one_pass(
         models[0], models[1:], labelled, folds=9, sample=50, rng=np.random.default_rng(0), jobs=2
     )
     assert sums.folds * sums.fold_rows + sums.rest_rows == 4900
-    assert geometry.labelled_rows(sums) == 100
-    spectrum = geometry.spectrum(models[0], sums)
+    assert spectra.labelled_rows(sums) == 100
+    spectrum = spectra.spectrum(models[0], sums)
     expected = np.linalg.eigvalsh(np.cov(strong.T.astype(float), bias=True))[::-1]
     tolerance = 1e-4 if dtype == np.float32 else 1e-9
     np.testing.assert_allclose(spectrum.eigenvalues, expected / expected.sum(), rtol=tolerance)
-    both = geometry.pair(sums, geometry.spectrum(models[1], sums), spectrum, {"strong": 5, "w": 4})
+    both = spectra.pair(sums, spectra.spectrum(models[1], sums), spectrum, {"strong": 5, "w": 4})
     white = both.total.products("strong", "strong") / 5000
     np.testing.assert_allclose(white, np.eye(5), atol=1e-3 if dtype == np.float32 else 1e-9)
     whole = Moments.of(weak=both.weak[:100], strong=both.strong[:100])
@@ -208,10 +208,10 @@ def test_sums_of_the_pass_are_those_of_all_rows(dtype):
 
 
 def test_designs_use_whole_groups():
-    few = measure.Design.of(300, 20, 500)
+    few = splits.Design.of(300, 20, 500)
     assert (few.size, few.train, few.hidden, few.test) == (8, 22, 0, 15)
     assert (few.n, few.N) == (176, 10_000)
-    all_labelled = measure.Design.of(1000, 0, 0)
+    all_labelled = splits.Design.of(1000, 0, 0)
     assert all_labelled.ceiling
     assert all_labelled.n + all_labelled.N + all_labelled.test * all_labelled.size <= 1000
     ns, Ns = few.sizes(20, 30)

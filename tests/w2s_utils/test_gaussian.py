@@ -9,8 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from w2s_utils import checks
-from w2s_utils.heads import Ridge
-from w2s_utils.simulate.gaussian import (
+from w2s_utils.gaussian import (
     GaussianModel,
     authors_model,
     gaussian_rows,
@@ -18,6 +17,7 @@ from w2s_utils.simulate.gaussian import (
     simulate,
     student_rows,
 )
+from w2s_utils.least_squares import Ridge
 from w2s_utils.theory import risks
 from w2s_utils.theory.subspaces import pair_with_cosines
 

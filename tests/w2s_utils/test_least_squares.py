@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from sklearn import linear_model
 
-from w2s_utils import heads
-from w2s_utils.heads import LinearModel, MinimumNorm, Ridge, RidgeGCV
+from w2s_utils import least_squares
+from w2s_utils.least_squares import LinearModel, MinimumNorm, Ridge, RidgeGCV
 
 PROPERTY = settings(derandomize=True, database=None, deadline=None, max_examples=40)
 SHAPES = [(20, 4), (4, 20), (6, 6)]
@@ -73,11 +73,11 @@ def test_minimum_norm_keeps_its_digits_as_the_condition_grows(largest, rng):
 
 def test_normal_equations_refuse_what_they_cannot_solve(rng):
     phi = rng.standard_normal((30, 4))
-    assert heads._normal_equations(phi, phi @ np.ones(4)) == pytest.approx(np.ones(4))
-    assert heads._normal_equations(phi[:3], np.ones(3)) is None
-    assert heads._normal_equations(phi[:, [0, 1, 1]], np.ones(30)) is None
-    assert heads._normal_equations(phi * [1, 1, 1, 1e-5], np.ones(30)) is None
-    assert heads._normal_equations(phi * 0, np.ones(30)) is None
+    assert least_squares._normal_equations(phi, phi @ np.ones(4)) == pytest.approx(np.ones(4))
+    assert least_squares._normal_equations(phi[:3], np.ones(3)) is None
+    assert least_squares._normal_equations(phi[:, [0, 1, 1]], np.ones(30)) is None
+    assert least_squares._normal_equations(phi * [1, 1, 1, 1e-5], np.ones(30)) is None
+    assert least_squares._normal_equations(phi * 0, np.ones(30)) is None
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2s_utils.heads import MinimumNorm
+from w2s_utils.least_squares import MinimumNorm
 from w2s_utils.moments import Moments, prefixes
 
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from w2s_utils.tasks import first_look, measure
-from w2s_utils.tasks.representations import Problem
+from w2s_experiments import first_look
+from w2s_utils import oracle
+from w2s_utils.problem import Problem
 from w2s_utils.theory import risks, subspaces
 
 D_W, D_S, AMBIENT, ROWS = 12, 6, 30, 150
@@ -50,7 +51,7 @@ def test_plug_in_geometry_is_nearly_unbiased(gaussian):
     fields = ("d_sw", "rho_w", "rho_s", "b", "kappa")
     found = np.array(
         [
-            [getattr(measure.estimate_setting(*pool(gaussian, rng), noise=0.5), f) for f in fields]
+            [getattr(oracle.estimate_setting(*pool(gaussian, rng), noise=0.5), f) for f in fields]
             for _ in range(300)
         ]
     )
@@ -73,13 +74,13 @@ def test_without_the_jackknife_the_overlap_is_biased_upwards(gaussian):
 def test_rank_deficient_features_are_refused(gaussian):
     w, s, f = pool(gaussian, np.random.default_rng(5))
     with pytest.raises(ValueError, match=r"strong: expected full column rank 7.*cut"):
-        measure.estimate_setting(w, np.column_stack([s, s[:, 0]]), f)
+        oracle.estimate_setting(w, np.column_stack([s, s[:, 0]]), f)
 
 
 def test_several_targets_are_averaged(gaussian):
     w, s, f = pool(gaussian, np.random.default_rng(3))
-    one, two = (measure.estimate_setting(w, s, y) for y in (f, 3 * f))
-    both = measure.estimate_setting(w, s, np.column_stack([f, 3 * f]))
+    one, two = (oracle.estimate_setting(w, s, y) for y in (f, 3 * f))
+    both = oracle.estimate_setting(w, s, np.column_stack([f, 3 * f]))
     for field in ("rho_w", "rho_s", "b", "kappa", "residual"):
         mean = (getattr(one, field) + getattr(two, field)) / 2
         assert getattr(both, field) == pytest.approx(mean)
@@ -89,7 +90,7 @@ def test_several_targets_are_averaged(gaussian):
 def test_contained_spans_give_the_smaller_dimension():
     phi = np.random.default_rng(4).standard_normal((60, 8))
     for weak, strong in ((phi, phi[:, :3]), (phi[:, :3], phi)):
-        setting = measure.estimate_setting(weak, strong, phi[:, 0])
+        setting = oracle.estimate_setting(weak, strong, phi[:, 0])
         assert setting.d_sw == pytest.approx(3)
         assert setting.rho_w == pytest.approx(0, abs=1e-20)
 
@@ -97,15 +98,15 @@ def test_contained_spans_give_the_smaller_dimension():
 def test_too_few_rows_are_refused(gaussian):
     w, s, f = pool(gaussian, np.random.default_rng(5), rows=D_W + D_S)
     with pytest.raises(ValueError, match=r"rows.*expected at least 36"):
-        measure.estimate_setting(w, s, f)
+        oracle.estimate_setting(w, s, f)
 
 
 def test_leverage():
     alone = np.zeros((10, 2))
     alone[0, 0] = 1
     alone[1:, 1] = 1
-    assert measure.largest_leverage(alone) == pytest.approx(1)
-    assert measure.largest_leverage(np.ones((10, 1))) == pytest.approx(0.1)
+    assert oracle.largest_leverage(alone) == pytest.approx(1)
+    assert oracle.largest_leverage(np.ones((10, 1))) == pytest.approx(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +120,7 @@ def problem(gaussian):
 @pytest.fixture(scope="module")
 def cell(problem):
     rng = np.random.default_rng(7)
-    return measure.run_cell(problem, D_W, "wide", n=40, N=60, trials=400, rng=rng)
+    return oracle.run_cell(problem, D_W, "wide", n=40, N=60, trials=400, rng=rng)
 
 
 def test_measured_risks_misfit_and_gain_have_the_predicted_means(cell):
@@ -135,9 +136,9 @@ def test_measured_risks_misfit_and_gain_have_the_predicted_means(cell):
 
 def test_labels_are_noisy_and_test_targets_are_not(problem):
     kwargs = {"n": 1000, "N": 1000, "trials": 4, "rng": np.random.default_rng(8)}
-    clean = measure.run_cell(replace(problem, noise=0.0), D_W, "wide", **kwargs)
+    clean = oracle.run_cell(replace(problem, noise=0.0), D_W, "wide", **kwargs)
     kwargs["rng"] = np.random.default_rng(8)
-    loud = measure.run_cell(replace(problem, noise=3.0), D_W, "wide", **kwargs)
+    loud = oracle.run_cell(replace(problem, noise=3.0), D_W, "wide", **kwargs)
     added = loud.result.mean("teacher").value - clean.result.mean("teacher").value
     # Variance 9 d/n, not the noise of 9 itself.
     assert 0 < added < 1
@@ -151,7 +152,7 @@ def test_a_gap_within_its_error_is_not_resolved(cell):
 
 def test_in_sample_identity_and_bound(problem):
     rng = np.random.default_rng(9)
-    run = measure.in_sample(problem, D_W, "wide", n=40, N=60, trials=30, rng=rng)
+    run = oracle.in_sample(problem, D_W, "wide", n=40, N=60, trials=30, rng=rng)
     assert run.gain.shape == (30, 1)
     np.testing.assert_allclose(run.gain, run.misfit + run.cross, atol=1e-12)
     assert np.abs(run.cross).max() > 0.01  # the truth is out of reach, the term matters
@@ -161,14 +162,14 @@ def test_in_sample_identity_and_bound(problem):
 def test_a_student_that_contains_the_teacher_repeats_it(problem):
     inside = replace(problem, students={"inside": problem.teachers[D_W]})
     kwargs = {"n": 40, "N": 60, "trials": 3, "rng": np.random.default_rng(10)}
-    assert measure.run_cell(inside, 4, "inside", **kwargs).result.misfit.max() < 1e-20
+    assert oracle.run_cell(inside, 4, "inside", **kwargs).result.misfit.max() < 1e-20
 
 
 @pytest.fixture(scope="module")
 def grid(problem):
     rng = np.random.default_rng(12)
     return {
-        ("toy", student, d_w): measure.run_cell(
+        ("toy", student, d_w): oracle.run_cell(
             problem, d_w, student, n=60, N=80, trials=30, rng=rng
         )
         for student in problem.students

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from w2s_utils import protocol
-from w2s_utils.tasks import pairs
-from w2s_utils.tasks.representations import Problem
+from w2s_utils import pairs, protocol
+from w2s_utils.problem import Problem
 
 N_LABELS, N_PSEUDO = 60, 200
 

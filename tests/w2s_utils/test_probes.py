@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from w2s_utils.tasks import probes
+from w2s_utils import probes
 
 
 @given(

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from sklearn.linear_model import LinearRegression
 
 from w2s_utils import protocol
-from w2s_utils.heads import MinimumNorm, Ridge
+from w2s_utils.least_squares import MinimumNorm, Ridge
 from w2s_utils.protocol import Inputs, Result
 
 NAMES = ("teacher", "student", "baseline", "ceiling", "misfit")

@@ -4,7 +4,7 @@ A file is looked for in the folder named by the environment variable ``W2S_DATA_
 user's cache; :func:`fetch` downloads what is in neither, with a checksum, into the cache. Nothing
 is unpickled, and only :func:`fetch` uses the network.
 
->>> from w2s_utils.tasks import datasets
+>>> from w2s_experiments.data import datasets
 >>> digits = datasets.load("digits")
 >>> digits.inputs.shape, digits.targets.shape
 ((1797, 64), (1797,))
@@ -14,9 +14,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from w2s_utils.tasks import download as _download
-from w2s_utils.tasks.readers import READERS, Dataset, without_repeats
-from w2s_utils.tasks.registry import REGISTRY, DataError, DataFile, Entry, Remote, lookup
+from w2s_experiments.data import download as _download
+from w2s_experiments.data.readers import READERS, Dataset, without_repeats
+from w2s_experiments.data.registry import REGISTRY, DataError, DataFile, Entry, Remote, lookup
 
 __all__ = [
     "REGISTRY",

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from w2s_utils.tasks.parsers import read_bytes
-from w2s_utils.tasks.registry import DataError, DataFile, Remote
+from w2s_experiments.data.parsers import read_bytes
+from w2s_experiments.data.registry import DataError, DataFile, Remote
 
 with warnings.catch_warnings():
     # On import tqdm warns in notebooks without widgets; its bar of text serves as well.
@@ -39,7 +39,7 @@ def checksum(path: Path, of: str) -> str:
     path : Path
         An existing file.
     of : {"bytes", "content", "splits"}
-        See :class:`~w2s_utils.tasks.registry.DataFile`.
+        See :class:`~w2s_experiments.data.registry.DataFile`.
 
     Returns
     -------

@@ -1,8 +1,8 @@
 """Readers for the file formats of the data sets: text, numbers and bytes, never a pickle.
 
-Every reader checks what it reads and raises :class:`~w2s_utils.tasks.registry.DataError` naming the
-file, what was found and what was expected. Texts come back as arrays of Python strings (dtype
-``object``), so that rows can be taken by an index array.
+Every reader checks what it reads and raises :class:`~w2s_experiments.data.registry.DataError`
+naming the file, what was found and what was expected. Texts come back as arrays of Python strings
+(dtype ``object``), so that rows can be taken by an index array.
 """
 
 import csv
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from w2s_utils.tasks.registry import DataError
+from w2s_experiments.data.registry import DataError
 
 __all__ = ["Splits", "read_bytes", "read_idx", "read_json_lines", "read_splits", "read_table"]
 

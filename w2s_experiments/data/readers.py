@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from w2s_utils.tasks.parsers import (
+from w2s_experiments.data.parsers import (
     Splits,
     read_idx,
     read_json_lines,
@@ -15,7 +15,7 @@ from w2s_utils.tasks.parsers import (
     read_table,
     texts,
 )
-from w2s_utils.tasks.registry import REGISTRY, DataError
+from w2s_experiments.data.registry import REGISTRY, DataError
 
 __all__ = ["READERS", "Dataset", "without_repeats"]
 

@@ -1,6 +1,6 @@
 """The data sets of the book: where each comes from, its checksum, licence and citation.
 
-Nothing here opens a file or the network; :mod:`w2s_utils.tasks.datasets` is the way in.
+Nothing here opens a file or the network; :mod:`w2s_experiments.data.datasets` is the way in.
 """
 
 from dataclasses import dataclass

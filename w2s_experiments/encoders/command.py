@@ -31,13 +31,13 @@ def embed(
     # Imported here, so that the other commands start fast.
     import numpy as np
 
-    from w2s_utils.tasks.molecules import encoders
-    from w2s_utils.tasks.molecules.smiles import MoleculeError
-    from w2s_utils.tasks.registry import DataError
-    from w2s_utils.tasks.weights import WeightsError
+    from w2s_experiments.data.registry import DataError
+    from w2s_experiments.encoders import smiles_encoders
+    from w2s_experiments.encoders.smiles import MoleculeError
+    from w2s_experiments.encoders.weights import WeightsError
 
     if listed:
-        for name in [encoders.DESCRIPTORS, *encoders.names()]:
+        for name in [smiles_encoders.DESCRIPTORS, *smiles_encoders.names()]:
             click.echo(name)
         return
     if file is None:
@@ -48,7 +48,7 @@ def embed(
     if target.exists() and not force:
         raise Refusal(f"{target} exists: give another --out, or --force to replace it")
     try:
-        features = encoders.embed(read(file, column), encoder, progress=True)
+        features = smiles_encoders.embed(read(file, column), encoder, progress=True)
     except (MoleculeError, DataError, WeightsError) as error:
         raise Refusal(f"{file}: {error}") from None
     try:
@@ -78,8 +78,8 @@ def read(file: Path, column: str) -> list[str]:
     MoleculeError, DataError
         If the file cannot be read, has another ending, no such column or no rows.
     """
-    from w2s_utils.tasks import parsers
-    from w2s_utils.tasks.molecules.smiles import MoleculeError
+    from w2s_experiments.data import parsers
+    from w2s_experiments.encoders.smiles import MoleculeError
 
     if not file.is_file():
         raise MoleculeError("there is no such file")

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from w2s_experiments.encoders.smiles import parse, require
 from w2s_utils import validation
-from w2s_utils.tasks.molecules.smiles import parse, require
 
 # Slow, or of no finite scale.
 LEFT_OUT = ("qed", "SPS", "Ipc", "AvgIpc", "BCUT")
@@ -36,7 +36,7 @@ def descriptors(smiles: Iterable[str]) -> NDArray[np.float64]:
     Raises
     ------
     MoleculeError
-        As `w2s_utils.tasks.molecules.smiles.canonical`.
+        As `w2s_experiments.encoders.smiles.canonical`.
     """
     functions = dict(require("rdkit.Chem.Descriptors").descList)
     chosen = [functions[name] for name in names()]
@@ -67,7 +67,7 @@ def morgan_counts(
     Raises
     ------
     MoleculeError
-        As `w2s_utils.tasks.molecules.smiles.canonical`.
+        As `w2s_experiments.encoders.smiles.canonical`.
     """
     make = require("rdkit.Chem.rdFingerprintGenerator").GetMorganGenerator
     molecules = parse(smiles)

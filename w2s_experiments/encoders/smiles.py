@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-EXTRA = 'pip install "w2s_utils[molecules]"'
+EXTRA = 'pip install "w2s_utils[encoders]"'
 
 # A bracket atom, a two-letter element, a ring closure of two digits, or one character.
 _TOKEN = re.compile(r"\[[^\]]+\]|Br|Cl|%\d\d|.")

@@ -1,7 +1,7 @@
 """The encoders that are shipped: features of SMILES without PyTorch, computed once.
 
 Their weights lie beside this module, each file with a card: data, sizes, seed, losses, time, hash.
-``w2s_utils.tasks.molecules.pretrain`` made them. Features are kept in the user's cache under the
+``w2s_experiments.training.pretrain`` made them. Features are kept in the user's cache under the
 hash of what they were computed from, so a second call reads a file.
 """
 
@@ -20,14 +20,14 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from w2s_experiments.data import datasets
+from w2s_experiments.encoders import descriptors as _descriptors
+from w2s_experiments.encoders import smiles as _smiles
+from w2s_experiments.encoders import weights as _weights
+from w2s_experiments.encoders.smiles import MoleculeError
 from w2s_utils import files
-from w2s_utils.tasks import datasets
-from w2s_utils.tasks import weights as _weights
-from w2s_utils.tasks.molecules import descriptors as _descriptors
-from w2s_utils.tasks.molecules import smiles as _smiles
-from w2s_utils.tasks.molecules.smiles import MoleculeError
 
-WEIGHTS = Path(__file__).parent / "weights"
+WEIGHTS = Path(__file__).parent / "shipped"
 DESCRIPTORS = "descriptors"
 PIECE = 100
 BATCH = 32  # larger ones leave the processor's cache
@@ -213,7 +213,7 @@ def _run(
 ) -> NDArray[np.float32]:
     """Run the network over molecules of similar length at a time."""
     file = (folder or WEIGHTS) / f"{name}.onnx"
-    session = _weights.session(file, about["sha256"], threads=threads, extra="molecules")
+    session = _weights.session(file, about["sha256"], threads=threads, extra="encoders")
     rows = _smiles.encode(smiles, about["vocabulary"])
     order = np.argsort([len(row) for row in rows], kind="stable")
     features = np.empty((len(rows), about["width"]), dtype=np.float32)

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from w2s_experiments.molecules.study import Study
+from w2s_experiments.molecules.tables import Means
 from w2s_utils import figures
-from w2s_utils.tasks.molecules.study import Study
-from w2s_utils.tasks.molecules.tables import Means
 
 Drawn = tuple[Figure, dict[str, NDArray | list]]
 TITLES = {"esol": "ESOL", "freesolv": "FreeSolv", "lipophilicity": "Lipophilicity"}

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from w2s_experiments.molecules import design
 from w2s_utils import validation
-from w2s_utils.heads import Head, LinearModel, MinimumNorm, Ridge
-from w2s_utils.tasks.molecules import design
+from w2s_utils.least_squares import Head, LinearModel, MinimumNorm, Ridge
 
 PROTOCOLS = ("paper", "fresh", "projection")
 TEACHER = MinimumNorm(cutoff=design.CUTOFF, intercept=True)

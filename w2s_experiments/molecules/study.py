@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
+from w2s_experiments.data import datasets
+from w2s_experiments.encoders import descriptors, smiles, smiles_encoders
+from w2s_experiments.molecules import design, runs
+from w2s_experiments.molecules.runs import Rows, Split
 from w2s_utils import validation
-from w2s_utils.heads import Ridge
-from w2s_utils.tasks import datasets
-from w2s_utils.tasks.molecules import descriptors, design, encoders, runs, smiles
-from w2s_utils.tasks.molecules.runs import Rows, Split
+from w2s_utils.least_squares import Ridge
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,7 @@ class Study:
         ridge: float = design.STUDENT_RIDGE,
         inputs: tuple[Sequence[NDArray], NDArray] | None = None,
     ) -> list[Split]:
-        """Run every split, `w2s_utils.tasks.molecules.runs.run`.
+        """Run every split, `w2s_experiments.molecules.runs.run`.
 
         Parameters
         ----------
@@ -176,8 +177,8 @@ def load(
     masked = [f"masked-{width}-{seed}" for seed in range(seeds) for width in design.WIDTHS]
     untrained = [f"untrained-{width}" for width in design.WIDTHS]
     heavy = [f"strong-{seed}" for seed in range(strong_seeds)]
-    found = encoders.embed_all(keys, [*heavy, *masked[::-1], *untrained[::-1]])
-    described = encoders.embed(keys, encoders.DESCRIPTORS)
+    found = smiles_encoders.embed_all(keys, [*heavy, *masked[::-1], *untrained[::-1]])
+    described = smiles_encoders.embed(keys, smiles_encoders.DESCRIPTORS)
     strong = {"transformer": found["strong-0"], "descriptors": described}
     strong["both"] = np.hstack(list(strong.values()))
     strong |= {f"transformer {seed}": found[f"strong-{seed}"] for seed in range(1, strong_seeds)}

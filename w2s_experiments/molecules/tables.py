@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from w2s_experiments.molecules.runs import Scores, Split
 from w2s_utils import validation
-from w2s_utils.tasks.molecules.runs import Scores, Split
 from w2s_utils.theory.bridge import gain_per_misfit
 
 QUANTITIES = ("teacher", "student", "misfit", "cross")
@@ -23,7 +23,7 @@ class Means:
     Attributes
     ----------
     teacher, student, misfit, cross : ndarray
-        Mean contributions, `w2s_utils.tasks.molecules.runs.Scores`.
+        Mean contributions, `w2s_experiments.molecules.runs.Scores`.
     """
 
     teacher: NDArray[np.float64]

@@ -1,6 +1,6 @@
 """A small convolutional network for coloured digits. Needs PyTorch, the extra ``pretrain``.
 
-    python -m w2s_utils.tasks.convolution --out FOLDER
+    python -m w2s_experiments.training.convolution --out FOLDER
 
 It is taught the ten digits on the 10000 images of MNIST's test part, coloured at random; the
 experiments use the training part only. A minute or two on two processor cores.
@@ -20,7 +20,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from w2s_utils.tasks import datasets, weights
+from w2s_experiments.data import datasets
+from w2s_experiments.encoders import weights
 
 NAME = "convolution"
 CHANNELS, UNITS = (24, 48, 48), 64

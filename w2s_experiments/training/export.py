@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from w2s_utils.tasks import weights
-from w2s_utils.tasks.molecules.pretrain import Encoder
+from w2s_experiments.encoders import weights
+from w2s_experiments.training.pretrain import Encoder
 
 COMPUTED = "rates"  # of the positions: no weights, and their angles need the precision
 

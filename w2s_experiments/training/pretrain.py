@@ -6,7 +6,7 @@ evaluation sets are taken out of it first. Every model is saved after each epoch
 killed goes on from there.
 
     pip install "w2s_utils[pretrain]"
-    python -m w2s_utils.tasks.molecules.pretrain --pool FOLDER --out FOLDER [--size large]
+    python -m w2s_experiments.training.pretrain --pool FOLDER --out FOLDER [--size large]
 
 The default size takes less than half an hour on two processor cores; ``large`` wants a GPU.
 """
@@ -32,10 +32,11 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
+from w2s_experiments.data import datasets
+from w2s_experiments.encoders import smiles
+from w2s_experiments.encoders.descriptors import descriptors
+from w2s_experiments.molecules import design
 from w2s_utils import files
-from w2s_utils.tasks import datasets
-from w2s_utils.tasks.molecules import design, smiles
-from w2s_utils.tasks.molecules.descriptors import descriptors
 
 EVALUATION = ("esol", "freesolv", "lipophilicity")
 MASKED = 0.15
@@ -405,7 +406,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         card = train(recipe, pool, options.out, device, threads=os.cpu_count() or 1)
         print(f"{card['name']}: loss {card['loss_tokens']}, {card['seconds']} s", flush=True)
         if not options.train_only:
-            from w2s_utils.tasks.molecules.export import export
+            from w2s_experiments.training.export import export
 
             export(options.out, recipe.name)
     return 0

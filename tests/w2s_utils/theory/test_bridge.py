@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from w2s_utils import checks
-from w2s_utils.simulate import gaussian
+from w2s_utils import checks, gaussian
 from w2s_utils.theory import bridge, laws, risks, subspaces
 from w2s_utils.theory.risks import Setting
 

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2s_utils.heads import Ridge
-from w2s_utils.simulate import gaussian
+from w2s_utils import gaussian
+from w2s_utils.least_squares import Ridge
 from w2s_utils.theory import ridge, risks, subspaces
 
 few = settings(max_examples=25, deadline=None)

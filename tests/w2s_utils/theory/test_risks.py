@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2s_utils.simulate.gaussian import authors_model
+from w2s_utils.gaussian import authors_model
 from w2s_utils.theory import risks
 from w2s_utils.theory.risks import Setting
 

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from w2s_utils.simulate.gaussian import authors_model
+from w2s_utils.gaussian import authors_model
 from w2s_utils.theory import laws, risks, scaling, subspaces
 from w2s_utils.theory.risks import Setting
 

@@ -7,8 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import integrate, stats
 
-from w2s_utils import checks
-from w2s_utils.simulate import gaussian
+from w2s_utils import checks, gaussian
 from w2s_utils.theory import laws, risks, student_law, subspaces
 from w2s_utils.theory.risks import Setting
 
