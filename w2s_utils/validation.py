@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# Floats of any shape.
 Array = NDArray[np.float64]
+"""Double-precision array, as every function of the library returns."""
 
 
 def matrix(values: ArrayLike, name: str, *, rows: int | None = None) -> Array:
