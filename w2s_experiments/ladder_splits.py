@@ -17,8 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from w2s_utils import geometry, validation
 from w2s_utils.ladder import LEAST_LABELS, Ladder, Part, climb
-from w2s_utils.least_squares import MinimumNorm
-from w2s_utils.moments import Moments
+from w2s_utils.least_squares import MinimumNorm, Moments
 from w2s_utils.problem import Problem
 from w2s_utils.theory import risks
 from w2s_utils.theory.subspaces import column_space

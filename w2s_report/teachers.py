@@ -13,7 +13,7 @@ from w2s_report import splits
 from w2s_report.readers import InputError
 from w2s_report.spectra import Pair
 from w2s_utils.geometry import Estimates, Range, expectations, from_labels
-from w2s_utils.moments import Moments
+from w2s_utils.least_squares import Moments
 from w2s_utils.theory import overlap, risks
 
 LEVEL = 0.95
