@@ -16,14 +16,15 @@ themselves was no faster at these sizes (half to twice the time).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from w2s_utils import validation
-from w2s_utils.protocol import Result, over_trials, splitter
+from w2s_utils import protocol, validation
+from w2s_utils.protocol import Inputs, Result
 
 MEASURES = ("law", "noisy", "clean")
 STEPS = 2000
@@ -74,7 +75,24 @@ def fit_logistic(
     return model.coef_[0]
 
 
-def run(
+@dataclass(frozen=True)
+class _Probe:
+    """A head of probabilities, every column of soft labels fitted by itself."""
+
+    penalty: float
+    coefficients: NDArray[np.float64] | None = None
+
+    def fit(self, features: ArrayLike, targets: ArrayLike) -> _Probe:
+        labels = np.asarray(targets, float)
+        columns = labels.reshape(len(labels), -1).T
+        heads = [fit_logistic(features, column, penalty=self.penalty) for column in columns]
+        return _Probe(self.penalty, np.column_stack(heads).reshape(-1, *labels.shape[1:]))
+
+    def predict(self, features: ArrayLike) -> NDArray[np.float64]:
+        return expit(np.asarray(features) @ self.coefficients)
+
+
+def run_logistic(
     weak: Mapping[str, ArrayLike],
     strong: ArrayLike,
     labels: ArrayLike,
@@ -138,65 +156,52 @@ def run(
     pairs = list(dict.fromkeys((int(n), int(N)) for n, N in cells))
     if not pairs or not teachers:
         raise ValueError("weak, cells: expected at least one teacher and one pair (n, N)")
-    draw = splitter(len(phi), max(n for n, _ in pairs), max(N for _, N in pairs), groups)
+    split_rows = protocol.row_splitter(
+        len(phi), max(n for n, _ in pairs), max(N for _, N in pairs), groups
+    )
+    head = _Probe(validation.positive(penalty, "penalty"))
 
-    def one(generator: np.random.Generator) -> list[dict[str, NDArray]]:
-        labelled, unlabelled, test = draw(generator)
+    def one(generator: np.random.Generator) -> list[dict[str, dict[str, NDArray[np.float64]]]]:
+        labelled, unlabelled, test = split_rows(generator)
         noisy = np.where(generator.random(len(truth)) < flips, 1 - truth, truth)
-        targets = _targets(truth[test], flips)
-
-        def head(features: NDArray, soft: NDArray) -> NDArray:
-            return fit_logistic(features, soft, penalty=penalty)
-
-        def fitted(rows: NDArray) -> NDArray:
-            return expit(phi[test] @ head(phi[rows], noisy[rows]))
-
-        baselines = {n: fitted(labelled[:n]) for n, _ in pairs}
-        ceilings = {(n, N): fitted(np.r_[labelled[:n], unlabelled[:N]]) for n, N in pairs}
+        everything = Inputs(tuple(teachers.values()), phi, noisy, flips + (1 - 2 * flips) * truth)
+        tested = everything.rows(test)
         found = []
-        for features in teachers.values():
-            heads = {
-                n: head(features[labelled[:n]], noisy[labelled[:n]]) for n in {n for n, _ in pairs}
-            }
-            for n, N in pairs:
-                rows = unlabelled[:N]
-                student = head(phi[rows], expit(features[rows] @ heads[n]))
-                predictions = {
-                    "teacher": expit(features[test] @ heads[n]),
-                    "student": expit(phi[test] @ student),
-                    "baseline": baselines[n],
-                    "ceiling": ceilings[n, N],
+        for n, N in pairs:
+            parts = everything.rows(labelled[:n]), everything.rows(unlabelled[:N]), tested
+            _, told = protocol.teach(*parts, teacher_head=head, student_head=head)
+            others = protocol.references(*parts, head)
+            found.append(
+                {
+                    name: replace(told, labels=against).errors()
+                    | {role: np.mean((values - against) ** 2) for role, values in others.items()}
+                    for name, against in (("law", tested.target), ("clean", truth[test]))
                 }
-                found.append(_errors(predictions, targets))
+            )
         return found
 
-    rows = over_trials(one, trials, rng, n_jobs)
-    keys = [(name, pair) for name in teachers for pair in pairs]
-    table = {
-        key: {name: np.array([row[index][name] for row in rows]) for name in rows[0][index]}
-        for index, key in enumerate(keys)
+    rows = protocol.map_trials(one, trials, rng, n_jobs)
+    by_cell = {
+        pair: {name: Result.of([row[index][name] for row in rows]) for name in ("law", "clean")}
+        for index, pair in enumerate(pairs)
     }
     return {
-        name: {pair: _measures(table[name, pair], flips) for pair in pairs} for name in teachers
+        name: {pair: _measures(results, index, flips) for pair, results in by_cell.items()}
+        for index, name in enumerate(teachers)
     }
 
 
-def _targets(truth: NDArray, flips: float) -> NDArray:
-    """Law of the noisy label and true label of the test inputs, shape (m, 2)."""
-    return np.column_stack([flips + (1 - 2 * flips) * truth, truth])
-
-
-def _errors(predictions: Mapping[str, NDArray], targets: NDArray) -> dict[str, NDArray]:
-    errors = {name: np.mean((p[:, None] - targets) ** 2, axis=0) for name, p in predictions.items()}
-    misfit = np.mean((predictions["student"] - predictions["teacher"]) ** 2)
-    return {**errors, "misfit": np.repeat(misfit, 2)}
-
-
-def _measures(errors: Mapping[str, NDArray], flips: float) -> dict[str, Result]:
+def _measures(results: Mapping[str, Result], teacher: int, flips: float) -> dict[str, Result]:
+    """One teacher's results, and beside the law and the truth the noisy labels."""
     law, clean = (
-        Result(**{name: values[:, i] for name, values in errors.items()}) for i in range(2)
+        replace(
+            result,
+            **{
+                name: getattr(result, name)[:, teacher] for name in ("teacher", "student", "misfit")
+            },
+        )
+        for result in (results["law"], results["clean"])
     )
     constant = flips * (1 - flips)
-    shifted = {name: values[:, 0] + constant for name, values in errors.items()}
-    noisy = Result(**{**shifted, "misfit": errors["misfit"][:, 0]})
-    return dict(zip(MEASURES, (law, noisy, clean), strict=True))
+    shifted = {name: getattr(law, name) + constant for name in protocol.ROLES}
+    return dict(zip(MEASURES, (law, replace(law, **shifted), clean), strict=True))
