@@ -36,7 +36,7 @@ from sklearn.neural_network import MLPClassifier
 from w2s_experiments.data import datasets
 from w2s_utils import geometry, protocol, validation
 from w2s_utils.ladder import LEAST_LABELS, Predictions
-from w2s_utils.moments import Moments
+from w2s_utils.least_squares import Moments
 from w2s_utils.problem import Problem, standardise, with_constant
 from w2s_utils.protocol import Inputs, Result
 from w2s_utils.theory import risks

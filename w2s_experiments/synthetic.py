@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from w2s_utils import checks, protocol, validation
 from w2s_utils.checks import Check
 from w2s_utils.gaussian import GaussianModel, authors_model
-from w2s_utils.moments import Moments
+from w2s_utils.least_squares import Moments
 from w2s_utils.protocol import ROLES, Result
 from w2s_utils.theory import risks
 

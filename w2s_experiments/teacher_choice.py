@@ -14,7 +14,7 @@ from w2s_utils.ladder import LEAST_LABELS, Predictions
 from w2s_utils.least_squares import MinimumNorm
 from w2s_utils.problem import Problem
 from w2s_utils.protocol import Result
-from w2s_utils.theory import bridge
+from w2s_utils.theory import risks
 
 
 def gaussian_teachers(
@@ -184,7 +184,7 @@ def _trained(
     own, known, test = ladder.train_students(replace(own, labels=None), known, test)
     if correction is None:
         m, d_s = own.strong.shape
-        correction = float(bridge.gain_per_misfit(d_s, m, in_sample=True))
+        correction = float(risks.gain_per_misfit(d_s, m, in_sample=True))
     misfit = own.own_terms()["misfit"]
     return {
         **test.errors(),

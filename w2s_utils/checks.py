@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from w2s_utils import validation
+from w2s_utils.validation import Array
 
 FALSE_ALARM = 0.01
 COMPARISONS = 4000
@@ -230,7 +231,7 @@ def same_distribution(first: ArrayLike, second: ArrayLike, *, resolution: float)
     return _kolmogorov(test, effective, resolution, trials=min(a.size, b.size))
 
 
-def follows(sample: ArrayLike, cdf: Callable[[NDArray], NDArray], *, resolution: float) -> Check:
+def follows(sample: ArrayLike, cdf: Callable[[Array], Array], *, resolution: float) -> Check:
     """One-sample Kolmogorov-Smirnov check of ``sample`` against a continuous ``cdf``."""
     values = _finite(sample, "sample")
     return _kolmogorov(stats.kstest(values, cdf), values.size, resolution, trials=values.size)
@@ -308,7 +309,7 @@ def _demonstrated(
     )
 
 
-def _kolmogorov(test: object, effective_size: float, resolution: float, trials: int) -> Check:
+def _kolmogorov(test: Any, effective_size: float, resolution: float, trials: int) -> Check:
     validation.positive(resolution, "resolution")
     distance, p_value = float(test.statistic), float(test.pvalue)
     if np.isnan(p_value):
@@ -334,7 +335,7 @@ def _kolmogorov(test: object, effective_size: float, resolution: float, trials: 
     )
 
 
-def _finite(values: ArrayLike, name: str) -> NDArray:
+def _finite(values: ArrayLike, name: str) -> Array:
     array = validation.real(values, name).ravel()
     if array.size == 0 or not np.all(np.isfinite(array)):
         raise ValueError(f"{name}: expected finite numbers, got {array.size} values with "
@@ -344,7 +345,7 @@ def _finite(values: ArrayLike, name: str) -> NDArray:
 
 def _finite_pair(
     observed: ArrayLike, expected: ArrayLike, name: str = "expected"
-) -> tuple[NDArray, NDArray]:
+) -> tuple[Array, Array]:
     first, second = validation.real(observed, "observed"), validation.real(expected, name)
     try:
         first, second = np.broadcast_arrays(first, second)
@@ -355,7 +356,7 @@ def _finite_pair(
     return _finite(first, "observed"), _finite(second, name)
 
 
-def _positive(values: ArrayLike, name: str, size: int) -> NDArray:
+def _positive(values: ArrayLike, name: str, size: int) -> Array:
     array = _finite(values, name)
     array = np.broadcast_to(array, size) if array.size == 1 else array
     if array.size != size or np.any(array <= 0):

@@ -155,7 +155,8 @@ def write(records: list[dict[str, Any]], path: Path) -> None:
 
 def read(path: Path) -> list[dict[str, Any]]:
     """Read the records written by `write`."""
-    return json.loads(Path(path).read_text("utf-8"))
+    records: list[dict[str, Any]] = json.loads(Path(path).read_text("utf-8"))
+    return records
 
 
 def _register(
@@ -208,7 +209,7 @@ def _display(record: dict[str, Any]) -> None:
     from IPython.display import display
 
     bundle = {MIME: record, "text/html": _badge(record), "text/plain": _line(record)}
-    display(bundle, raw=True)
+    display(bundle, raw=True)  # type: ignore[no-untyped-call]
 
 
 def _line(record: dict[str, Any]) -> str:

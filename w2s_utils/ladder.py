@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from w2s_utils import validation
-from w2s_utils.least_squares import Head, MinimumNorm
+from w2s_utils.least_squares import Head, MinimumNorm, fitted
+from w2s_utils.validation import Array
 
 # Labels for each of a teacher's features. Nearer to interpolation its error and its misfit are both
 # huge, and rules that look at their difference see noise.
@@ -40,18 +41,18 @@ class Scores:
     cross : ndarray
     """
 
-    teacher: NDArray[np.float64]
-    student: NDArray[np.float64]
-    misfit: NDArray[np.float64]
-    cross: NDArray[np.float64]
+    teacher: Array
+    student: Array
+    misfit: Array
+    cross: Array
 
     @property
-    def gain(self) -> NDArray[np.float64]:
+    def gain(self) -> Array:
         """Teacher's error less the student's."""
         return self.teacher - self.student
 
     @property
-    def difference(self) -> NDArray[np.float64]:
+    def difference(self) -> Array:
         """Teacher's error less the misfit: what Charikar et al. choose a teacher by."""
         return self.teacher - self.misfit
 
@@ -73,11 +74,11 @@ class Predictions:
         In the shape of ``labels``: the head fitted to the labels of the students' own inputs.
     """
 
-    strong: NDArray[np.float64]
-    teacher: NDArray[np.float64]
-    labels: NDArray[np.float64] | None = None
-    student: NDArray[np.float64] | None = None
-    best: NDArray[np.float64] | None = None
+    strong: Array
+    teacher: Array
+    labels: Array | None = None
+    student: Array | None = None
+    best: Array | None = None
 
     def scores(self) -> Scores:
         """Squared errors, distances and cross terms, input by input.
@@ -91,14 +92,14 @@ class Predictions:
         apart, off = self.teacher - student, student - labels
         return Scores((self.teacher - labels) ** 2, off**2, apart**2, 2 * apart * off)
 
-    def errors(self) -> dict[str, NDArray[np.float64]]:
+    def errors(self) -> dict[str, Array]:
         """Means over the inputs: errors of ``teacher`` and ``student``, and ``misfit``."""
         scores = self.scores()
         return {
             name: np.mean(getattr(scores, name), 0) for name in ("teacher", "student", "misfit")
         }
 
-    def own_terms(self) -> dict[str, NDArray[np.float64]]:
+    def own_terms(self) -> dict[str, Array]:
         r"""Terms of the gain over the students' own inputs.
 
         With `P` the projection on the strong features in their empirical inner product, the gain
@@ -128,7 +129,7 @@ class Predictions:
             "unreachable": np.mean((labels - best).reshape(self.best.shape) ** 2, axis=0),
         }
 
-    def _beside(self, values: NDArray[np.float64] | None, name: str) -> NDArray[np.float64]:
+    def _beside(self, values: Array | None, name: str) -> Array:
         """Values as they broadcast against the teachers' predictions."""
         if values is None:
             raise ValueError(f"{name}: these predictions have none; see train_students")
@@ -160,23 +161,20 @@ def train_students(
     ValueError
         If rows differ or a value is not finite.
     """
-    m = len(validation.matrix(own.strong, "own.strong"))
-    taught = validation.targets(own.teacher, "own.teacher", rows=m)
+    phi = validation.matrix(own.strong, "own.strong")
+    taught = validation.targets(own.teacher, "own.teacher", rows=len(phi))
+    student_head = head or MinimumNorm()
     if own.labels is None:
-        model = (head or MinimumNorm()).fit(own.strong, taught)
-        return tuple(replace(part, student=model.predict(part.strong)) for part in (own, *parts))
-    truth = validation.targets(own.labels, "own.labels", rows=m)
-    model = (head or MinimumNorm()).fit(own.strong, np.column_stack([taught, truth]))
-    count = taught.reshape(m, -1).shape[1]
+        predict = fitted(student_head, phi, taught)
+        return tuple(replace(part, student=predict(part.strong)) for part in (own, *parts))
+    truth = validation.targets(own.labels, "own.labels", rows=len(phi))
+    predict = fitted(student_head, phi, np.column_stack([taught, truth]))
+    count = taught[:1].size
 
     def trained(part: Predictions) -> Predictions:
-        student, best = np.split(model.predict(part.strong), [count], axis=1)
-        rows = len(student)
-        return replace(
-            part,
-            student=student.reshape(rows, *taught.shape[1:]),
-            best=best.reshape(rows, *truth.shape[1:]),
-        )
+        student, best = np.split(predict(part.strong), [count], axis=1)
+        shapes = ((len(student), *values.shape[1:]) for values in (taught, truth))
+        return replace(part, student=student.reshape(next(shapes)), best=best.reshape(next(shapes)))
 
     return tuple(map(trained, (own, *parts)))
 
@@ -188,7 +186,7 @@ def regrets(
     known_student: ArrayLike,
     misfit: ArrayLike,
     corrected: ArrayLike | None = None,
-) -> dict[str, NDArray[np.float64]]:
+) -> dict[str, Array]:
     """Regret of each rule of choice: error of the chosen student less that of the best.
 
     Parameters

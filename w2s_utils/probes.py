@@ -9,87 +9,47 @@ against decides what one sees:
 - ``"noisy"``: a noisy label, in expectation: the above plus :math:`\eta(1-\eta)`, for any model.
 - ``"clean"``: the true label.
 
-Heads are scikit-learn's, by L-BFGS as in the paper; a Newton method of our own on the soft labels
-themselves was no faster at these sizes (half to twice the time).
+Heads are `w2s_utils.logistic.Logistic` without intercept: features that want one have a constant.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
+from numpy.typing import ArrayLike
 
 from w2s_utils import protocol, validation
+from w2s_utils.logistic import Logistic, LogisticModel
 from w2s_utils.protocol import Inputs, Result
+from w2s_utils.validation import Array
 
 MEASURES = ("law", "noisy", "clean")
-STEPS = 2000
-TOLERANCE = 1e-6
 
 
-def fit_logistic(
-    features: ArrayLike, probabilities: ArrayLike, *, penalty: float = 1.0
-) -> NDArray[np.float64]:
-    r"""Logistic regression on soft labels, by L-BFGS.
-
-    .. math::
-
-        \min_c \; \sum_i \bigl[\log(1 + e^{\phi_i^T c}) - p_i \phi_i^T c\bigr]
-        + \tfrac{\lambda}{2}\|c\|^2
-
-    Parameters
-    ----------
-    features : array_like, shape (m, d)
-        Whitened, so that the penalty treats all directions alike; with a constant if an intercept
-        is wanted.
-    probabilities : array_like, shape (m,)
-        Labels between 0 and 1.
-    penalty : float
-        :math:`\lambda > 0`, in total, not per row.
-
-    Returns
-    -------
-    ndarray, shape (d,)
-
-    Raises
-    ------
-    ValueError
-        If a label is not in [0, 1] or the penalty not positive.
-    """
-    phi = validation.matrix(features, "features")
-    labels = validation.vector(probabilities, "probabilities", rows=len(phi))
-    if labels.min() < 0 or labels.max() > 1:
-        raise ValueError(
-            f"probabilities: expected numbers in [0, 1], got {labels.min():g} to {labels.max():g}"
-        )
-    weight = validation.positive(penalty, "penalty")
-
-    model = LogisticRegression(C=1 / weight, fit_intercept=False, tol=TOLERANCE, max_iter=STEPS)
-    # The loss is linear in a label: a soft one is two rows, weighted by how likely each is.
-    both = np.repeat([1.0, 0.0], len(phi))
-    model.fit(np.vstack([phi, phi]), both, sample_weight=np.r_[labels, 1 - labels])
-    return model.coef_[0]
-
-
-@dataclass(frozen=True)
 class _Probe:
-    """A head of probabilities, every column of soft labels fitted by itself."""
+    """A head that gives the probability of class 1, every column of targets for itself."""
 
-    penalty: float
-    coefficients: NDArray[np.float64] | None = None
+    def __init__(self, penalty: float) -> None:
+        self.head = Logistic(penalty, intercept=False)
+        self.models: list[LogisticModel] = []
+        self.shape: tuple[int, ...] = ()
 
     def fit(self, features: ArrayLike, targets: ArrayLike) -> _Probe:
         labels = np.asarray(targets, float)
-        columns = labels.reshape(len(labels), -1).T
-        heads = [fit_logistic(features, column, penalty=self.penalty) for column in columns]
-        return _Probe(self.penalty, np.column_stack(heads).reshape(-1, *labels.shape[1:]))
+        model = _Probe(self.head.penalty)
+        model.shape = labels.shape[1:]
+        model.models = [
+            self.head.fit(features, np.column_stack([1 - ones, ones]))
+            for ones in labels.reshape(len(labels), -1).T
+        ]
+        return model
 
-    def predict(self, features: ArrayLike) -> NDArray[np.float64]:
-        return expit(np.asarray(features) @ self.coefficients)
+    def predict(self, features: ArrayLike) -> Array:
+        phi = np.asarray(features)
+        ones = [model.probabilities(phi)[:, 1] for model in self.models]
+        return np.column_stack(ones).reshape(len(phi), *self.shape)
 
 
 def run_logistic(
@@ -126,7 +86,7 @@ def run_logistic(
     trials : int
     rng : numpy.random.Generator
     penalty : float
-        Of every head, see `fit_logistic`.
+        Of every head, see `w2s_utils.logistic.Logistic`.
     groups : array_like, shape (m,), optional
         As in `w2s_utils.protocol.random_splits`.
     n_jobs : int
@@ -159,9 +119,9 @@ def run_logistic(
     split_rows = protocol.row_splitter(
         len(phi), max(n for n, _ in pairs), max(N for _, N in pairs), groups
     )
-    head = _Probe(validation.positive(penalty, "penalty"))
+    head = _Probe(penalty)
 
-    def one(generator: np.random.Generator) -> list[dict[str, dict[str, NDArray[np.float64]]]]:
+    def one(generator: np.random.Generator) -> list[dict[str, dict[str, Array]]]:
         labelled, unlabelled, test = split_rows(generator)
         noisy = np.where(generator.random(len(truth)) < flips, 1 - truth, truth)
         everything = Inputs(tuple(teachers.values()), phi, noisy, flips + (1 - 2 * flips) * truth)

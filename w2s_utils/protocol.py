@@ -24,8 +24,9 @@ from threadpoolctl import threadpool_limits
 
 from w2s_utils import validation
 from w2s_utils.ladder import Predictions, train_students
-from w2s_utils.least_squares import Head, MinimumNorm
-from w2s_utils.moments import Moments, prefixes
+from w2s_utils.least_squares import Head, MinimumNorm, Moments, cumulative_moments, fitted
+from w2s_utils.resampling import Estimate, ratio_of_means
+from w2s_utils.validation import Array
 
 ROLES = ("teacher", "student", "baseline", "ceiling")
 
@@ -52,8 +53,8 @@ class Inputs:
     """
 
     weak: Any
-    strong: NDArray[np.float64]
-    labels: NDArray[np.float64]
+    strong: Array
+    labels: Array
     target: Any = None
 
     def __post_init__(self) -> None:
@@ -94,15 +95,6 @@ Trial = tuple[Inputs, Inputs, Inputs]
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A Monte Carlo estimate: value, standard error, number of independent trials."""
-
-    value: float
-    standard_error: float
-    trials: int
-
-
-@dataclass(frozen=True)
 class Result:
     """Mean squares over the test inputs, one entry a trial (and a task, or a teacher).
 
@@ -122,13 +114,13 @@ class Result:
         inputs.
     """
 
-    teacher: NDArray[np.float64]
-    student: NDArray[np.float64]
-    baseline: NDArray[np.float64]
-    ceiling: NDArray[np.float64]
-    misfit: NDArray[np.float64]
-    own: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
-    known: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    teacher: Array
+    student: Array
+    baseline: Array
+    ceiling: Array
+    misfit: Array
+    own: Mapping[str, Array] = field(default_factory=dict)
+    known: Mapping[str, Array] = field(default_factory=dict)
 
     @classmethod
     def of(cls, trials: Sequence[Mapping[str, Any]]) -> Result:
@@ -137,7 +129,7 @@ class Result:
         return cls(**{"baseline": blank, "ceiling": blank, **_stacked(trials)})
 
     @property
-    def gain(self) -> NDArray[np.float64]:
+    def gain(self) -> Array:
         """Teacher's risk less the student's."""
         return self.teacher - self.student
 
@@ -182,32 +174,6 @@ def _stacked(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         name: _stacked(values) if isinstance(values[0], Mapping) else np.array(values)
         for name, values in columns.items()
     }
-
-
-def ratio_of_means(numerator: ArrayLike, denominator: ArrayLike) -> Estimate:
-    """Ratio of two means over the same trials, with its jackknife standard error.
-
-    Parameters
-    ----------
-    numerator, denominator : array_like, shape (trials,)
-
-    Returns
-    -------
-    Estimate
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, a value is not finite, or there are fewer than two trials.
-    """
-    top = validation.vector(numerator, "numerator")
-    count = len(top)
-    bottom = validation.vector(denominator, "denominator", rows=count)
-    validation.at_least(count, 2, "trials", "for a standard error")
-    left_out = (top.sum() - top) / (bottom.sum() - bottom)
-    spread = np.sum((left_out - left_out.mean()) ** 2)
-    error = np.sqrt((count - 1) / count * spread)
-    return Estimate(float(top.mean() / bottom.mean()), float(error), count)
 
 
 def teach(
@@ -257,14 +223,14 @@ def teach(
     )
 
 
-def _teachers(head: Head, labelled: Inputs, parts: Sequence[Inputs]) -> list[NDArray[np.float64]]:
+def _teachers(head: Head, labelled: Inputs, parts: Sequence[Inputs]) -> list[Array]:
     """Predictions of all teachers on each of the parts."""
 
     # Each head predicts before the next is fitted: an estimator that fits itself in place, as
     # scikit-learn's do, would otherwise forget the first teacher when it learns the second.
-    def one(phi: ArrayLike, places: Sequence[ArrayLike]) -> list[NDArray[np.float64]]:
-        model = head.fit(phi, labelled.labels)
-        return [model.predict(place) for place in places]
+    def one(phi: Array, places: Sequence[Array]) -> list[Array]:
+        predict = fitted(head, phi, labelled.labels)
+        return [predict(place) for place in places]
 
     if not isinstance(labelled.weak, tuple):
         return one(labelled.weak, [part.weak for part in parts])
@@ -276,7 +242,7 @@ def _teachers(head: Head, labelled: Inputs, parts: Sequence[Inputs]) -> list[NDA
 
 def references(
     labelled: Inputs, unlabelled: Inputs, test: Inputs, head: Head | None = None
-) -> dict[str, NDArray[np.float64]]:
+) -> dict[str, Array]:
     """Predictions of ``baseline`` and ``ceiling`` on the test inputs.
 
     Parameters
@@ -291,11 +257,12 @@ def references(
     dict of str to ndarray, shape (m,) or (m, tasks)
     """
     strong_head = head or MinimumNorm()
-    baseline = strong_head.fit(labelled.strong, labelled.labels).predict(test.strong)
-    ceiling = strong_head.fit(
+    baseline = fitted(strong_head, labelled.strong, labelled.labels)(test.strong)
+    ceiling = fitted(
+        strong_head,
         np.concatenate([labelled.strong, unlabelled.strong]),
         np.concatenate([labelled.labels, unlabelled.labels]),
-    ).predict(test.strong)
+    )(test.strong)
     return {"baseline": baseline, "ceiling": ceiling}
 
 
@@ -539,15 +506,15 @@ def sweep(
     most = {"n": max(n for n, _ in pairs), "N": max(N for _, N in pairs)}
     draw = random_splits(weak, strong, labels, **most, noise=noise, target=target, groups=groups)
 
-    def blocks(part: Inputs, values: NDArray[np.float64]) -> dict[str, Any]:
+    def blocks(part: Inputs, values: Array) -> dict[str, Any]:
         return {"weak": part.weak, "strong": part.strong, "labels": values}
 
-    def one(generator: np.random.Generator) -> list[dict[str, NDArray[np.float64]]]:
+    def one(generator: np.random.Generator) -> list[dict[str, Array]]:
         labelled, unlabelled, test = draw(generator)
         risks = nested_trial(
             pairs,
-            prefixes([n for n, _ in pairs], **blocks(labelled, labelled.labels)),
-            prefixes([N for _, N in pairs], **blocks(unlabelled, unlabelled.labels)),
+            cumulative_moments([n for n, _ in pairs], **blocks(labelled, labelled.labels)),
+            cumulative_moments([N for _, N in pairs], **blocks(unlabelled, unlabelled.labels)),
             Moments.of(**blocks(test, test.target)),
         )
         tasks = test.target.shape[1:]
@@ -566,7 +533,7 @@ def nested_trial(
     test: Moments,
     *,
     teachers: Sequence[str] | None = None,
-) -> dict[tuple[int, int], dict[str, NDArray[np.float64]]]:
+) -> dict[tuple[int, int], dict[str, Array]]:
     """Run one trial for several numbers of labels and pseudo-labels, from moments alone.
 
     Parameters
@@ -590,7 +557,7 @@ def nested_trial(
     """
     blocks = ("weak",) if teachers is None else tuple(teachers)
     weak = {(w, n): m.fit(w, "labels") for w in blocks for n, m in labelled.items()}
-    students: dict[tuple[str, int, int], NDArray[np.float64]] = {}
+    students: dict[tuple[str, int, int], Array] = {}
     for N, moments in unlabelled.items():
         keys = [(w, n) for w in blocks for n, pseudo in cells if pseudo == N]
         # One factorisation serves the students of all teachers with this many pseudo-labels.
@@ -599,18 +566,18 @@ def nested_trial(
         students |= {(w, n, N): head for (w, n), head in zip(keys, learnt, strict=True)}
     truth = -np.eye(test.products("labels", "labels").shape[0])
 
-    def risk(block: str, head: NDArray[np.float64]) -> NDArray[np.float64]:
+    def risk(block: str, head: Array) -> Array:
         return test.mean_square(**{block: head}, labels=truth)
 
     teacher = {n: np.array([risk(w, weak[w, n]) for w in blocks]) for n in labelled}
     baseline = {n: risk("strong", m.fit("strong", "labels")) for n, m in labelled.items()}
 
-    def ceiling(n: int, N: int) -> NDArray[np.float64]:
+    def ceiling(n: int, N: int) -> Array:
         if "labels" not in unlabelled[N].blocks:
             return np.full(len(truth), np.nan)
         return risk("strong", (labelled[n] + unlabelled[N]).fit("strong", "labels"))
 
-    def one(n: int, N: int) -> dict[str, NDArray[np.float64]]:
+    def one(n: int, N: int) -> dict[str, Array]:
         heads = [(w, weak[w, n], students[w, n, N]) for w in blocks]
         by_teacher = {
             "teacher": teacher[n],
