@@ -39,6 +39,7 @@ from w2s_utils.ladder import LEAST_LABELS, Predictions
 from w2s_utils.least_squares import Moments
 from w2s_utils.problem import Problem, standardise, with_constant
 from w2s_utils.protocol import Inputs, Result
+from w2s_utils.resampling import jackknife_error
 from w2s_utils.theory import risks
 from w2s_utils.theory.subspaces import column_space
 
@@ -290,7 +291,7 @@ def split_ladder(
             left_out[part] += change / trials
         return {
             **on_test.errors(),
-            **protocol.references(labelled, own, test),
+            **protocol.mean_squares(protocol.references(labelled, own, test), test.target),
             "own": on_own.own_terms(),
             "known": on_valid.errors(),
         }
@@ -303,14 +304,11 @@ def jackknife(
     result: Result,
     left_out: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    r"""Value of a statistic of the mean misfits and gains, and its error over the inputs.
+    """Value of a statistic of the mean misfits and gains, and its error over the inputs.
 
-    .. math:: \mathrm{SE}^2 = \frac{m-1}{m} \sum_r (s_{(r)} - \bar s)^2
-
-    with :math:`s_{(r)}` the statistic without input `r` (B. Efron and C. Stein, The jackknife
-    estimate of variance, Annals of Statistics 9, 1981). The parts are drawn at random, so the
-    expectation of the statistic is the same for every set of splits, and the error over the
-    inputs, splits held fixed, is the whole error.
+    As `w2s_utils.resampling.jackknife_error` of the statistic without each input. The parts are
+    drawn at random, so the expectation of the statistic is the same for every set of splits, and
+    the error over the inputs, splits held fixed, is the whole error.
 
     Parameters
     ----------
@@ -327,8 +325,7 @@ def jackknife(
     """
     means = np.array([result.misfit.mean(axis=0), result.gain.mean(axis=0)])
     values = np.array([statistic(*(means + change)) for change in left_out], float)
-    error = np.sqrt((len(values) - 1) * values.var(axis=0))
-    return np.asarray(statistic(*means), float), error
+    return np.asarray(statistic(*means), float), jackknife_error(values)
 
 
 def _leaving_one_out(

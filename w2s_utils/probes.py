@@ -134,7 +134,7 @@ def run_logistic(
             found.append(
                 {
                     name: replace(told, labels=against).errors()
-                    | {role: np.mean((values - against) ** 2) for role, values in others.items()}
+                    | protocol.mean_squares(others, against)
                     for name, against in (("law", tested.target), ("clean", truth[test]))
                 }
             )

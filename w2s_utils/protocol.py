@@ -266,6 +266,11 @@ def references(
     return {"baseline": baseline, "ceiling": ceiling}
 
 
+def mean_squares(predictions: Mapping[str, Array], target: Array) -> dict[str, Array]:
+    """Mean squared distance of named predictions to a target, a number or shape ``(tasks,)``."""
+    return {name: np.mean((said - target) ** 2, axis=0) for name, said in predictions.items()}
+
+
 def run_trial(
     labelled: Inputs,
     unlabelled: Inputs,
@@ -301,8 +306,8 @@ def run_trial(
         labelled, unlabelled, test, teacher_head=teacher_head, student_head=student_head, own=own
     )
     others = references(labelled, unlabelled, test, student_head)
-    risks = {name: np.mean((values - test.target) ** 2, axis=0) for name, values in others.items()}
-    return {**on_test.errors(), **risks, **({"own": on_own.own_terms()} if own else {})}
+    trial = {**on_test.errors(), **mean_squares(others, test.target)}
+    return {**trial, "own": on_own.own_terms()} if own else trial
 
 
 def repeat(
