@@ -140,7 +140,7 @@ def run_flipped(
     found = {}
     for student in dict.fromkeys(student for _, student in chosen):
         teachers = [teacher for teacher, other in chosen if other == student]
-        results = probes.run(
+        results = probes.run_logistic(
             {teacher: white(problem.teachers[teacher]) for teacher in teachers},
             white(problem.students[student]),
             labels,

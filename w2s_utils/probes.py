@@ -15,18 +15,44 @@ Heads are `w2s_utils.logistic.Logistic` without intercept: features that want on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from w2s_utils import validation
+from w2s_utils import protocol, validation
 from w2s_utils.logistic import Logistic, LogisticModel
-from w2s_utils.protocol import Result, over_trials, splitter
+from w2s_utils.protocol import Inputs, Result
+from w2s_utils.validation import Array
 
 MEASURES = ("law", "noisy", "clean")
 
 
-def run(
+class _Probe:
+    """A head that gives the probability of class 1, every column of targets for itself."""
+
+    def __init__(self, penalty: float) -> None:
+        self.head = Logistic(penalty, intercept=False)
+        self.models: list[LogisticModel] = []
+        self.shape: tuple[int, ...] = ()
+
+    def fit(self, features: ArrayLike, targets: ArrayLike) -> _Probe:
+        labels = np.asarray(targets, float)
+        model = _Probe(self.head.penalty)
+        model.shape = labels.shape[1:]
+        model.models = [
+            self.head.fit(features, np.column_stack([1 - ones, ones]))
+            for ones in labels.reshape(len(labels), -1).T
+        ]
+        return model
+
+    def predict(self, features: ArrayLike) -> Array:
+        phi = np.asarray(features)
+        ones = [model.probabilities(phi)[:, 1] for model in self.models]
+        return np.column_stack(ones).reshape(len(phi), *self.shape)
+
+
+def run_logistic(
     weak: Mapping[str, ArrayLike],
     strong: ArrayLike,
     labels: ArrayLike,
@@ -90,71 +116,52 @@ def run(
     pairs = list(dict.fromkeys((int(n), int(N)) for n, N in cells))
     if not pairs or not teachers:
         raise ValueError("weak, cells: expected at least one teacher and one pair (n, N)")
-    head = Logistic(penalty, intercept=False)
-    draw = splitter(len(phi), max(n for n, _ in pairs), max(N for _, N in pairs), groups)
+    split_rows = protocol.row_splitter(
+        len(phi), max(n for n, _ in pairs), max(N for _, N in pairs), groups
+    )
+    head = _Probe(penalty)
 
-    def one(generator: np.random.Generator) -> list[dict[str, NDArray]]:
-        labelled, unlabelled, test = draw(generator)
+    def one(generator: np.random.Generator) -> list[dict[str, dict[str, Array]]]:
+        labelled, unlabelled, test = split_rows(generator)
         noisy = np.where(generator.random(len(truth)) < flips, 1 - truth, truth)
-        targets = _targets(truth[test], flips)
-
-        def fitted(features: NDArray, ones: NDArray) -> LogisticModel:
-            return head.fit(features, np.column_stack([1 - ones, ones]))
-
-        def predicted(rows: NDArray) -> NDArray:
-            return _of_ones(fitted(phi[rows], noisy[rows]), phi[test])
-
-        baselines = {n: predicted(labelled[:n]) for n, _ in pairs}
-        ceilings = {(n, N): predicted(np.r_[labelled[:n], unlabelled[:N]]) for n, N in pairs}
+        everything = Inputs(tuple(teachers.values()), phi, noisy, flips + (1 - 2 * flips) * truth)
+        tested = everything.rows(test)
         found = []
-        for features in teachers.values():
-            heads = {
-                n: fitted(features[labelled[:n]], noisy[labelled[:n]])
-                for n in {n for n, _ in pairs}
-            }
-            for n, N in pairs:
-                rows = unlabelled[:N]
-                student = fitted(phi[rows], _of_ones(heads[n], features[rows]))
-                predictions = {
-                    "teacher": _of_ones(heads[n], features[test]),
-                    "student": _of_ones(student, phi[test]),
-                    "baseline": baselines[n],
-                    "ceiling": ceilings[n, N],
+        for n, N in pairs:
+            parts = everything.rows(labelled[:n]), everything.rows(unlabelled[:N]), tested
+            _, told = protocol.teach(*parts, teacher_head=head, student_head=head)
+            others = protocol.references(*parts, head)
+            found.append(
+                {
+                    name: replace(told, labels=against).errors()
+                    | protocol.mean_squares(others, against)
+                    for name, against in (("law", tested.target), ("clean", truth[test]))
                 }
-                found.append(_errors(predictions, targets))
+            )
         return found
 
-    rows = over_trials(one, trials, rng, n_jobs)
-    keys = [(name, pair) for name in teachers for pair in pairs]
-    table = {
-        key: {name: np.array([row[index][name] for row in rows]) for name in rows[0][index]}
-        for index, key in enumerate(keys)
+    rows = protocol.map_trials(one, trials, rng, n_jobs)
+    by_cell = {
+        pair: {name: Result.of([row[index][name] for row in rows]) for name in ("law", "clean")}
+        for index, pair in enumerate(pairs)
     }
     return {
-        name: {pair: _measures(table[name, pair], flips) for pair in pairs} for name in teachers
+        name: {pair: _measures(results, index, flips) for pair, results in by_cell.items()}
+        for index, name in enumerate(teachers)
     }
 
 
-def _of_ones(model: LogisticModel, features: NDArray) -> NDArray:
-    return model.probabilities(features)[:, 1]
-
-
-def _targets(truth: NDArray, flips: float) -> NDArray:
-    """Law of the noisy label and true label of the test inputs, shape (m, 2)."""
-    return np.column_stack([flips + (1 - 2 * flips) * truth, truth])
-
-
-def _errors(predictions: Mapping[str, NDArray], targets: NDArray) -> dict[str, NDArray]:
-    errors = {name: np.mean((p[:, None] - targets) ** 2, axis=0) for name, p in predictions.items()}
-    misfit = np.mean((predictions["student"] - predictions["teacher"]) ** 2)
-    return {**errors, "misfit": np.repeat(misfit, 2)}
-
-
-def _measures(errors: Mapping[str, NDArray], flips: float) -> dict[str, Result]:
+def _measures(results: Mapping[str, Result], teacher: int, flips: float) -> dict[str, Result]:
+    """One teacher's results, and beside the law and the truth the noisy labels."""
     law, clean = (
-        Result(**{name: values[:, i] for name, values in errors.items()}) for i in range(2)
+        replace(
+            result,
+            **{
+                name: getattr(result, name)[:, teacher] for name in ("teacher", "student", "misfit")
+            },
+        )
+        for result in (results["law"], results["clean"])
     )
     constant = flips * (1 - flips)
-    shifted = {name: values[:, 0] + constant for name, values in errors.items()}
-    noisy = Result(**{**shifted, "misfit": errors["misfit"][:, 0]})
-    return dict(zip(MEASURES, (law, noisy, clean), strict=True))
+    shifted = {name: getattr(law, name) + constant for name in protocol.ROLES}
+    return dict(zip(MEASURES, (law, replace(law, **shifted), clean), strict=True))

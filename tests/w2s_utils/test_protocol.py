@@ -177,7 +177,7 @@ def test_test_risks_are_measured_against_the_target():
     rows = rows_of((labelled, unlabelled, test))
     assert_allclose(labelled.labels, labels[rows[0]] + 0.5)
     assert_allclose(unlabelled.labels, labels[rows[1]] + 0.5)
-    assert_allclose(test.labels, labels[rows[2]])
+    assert_allclose(test.target, labels[rows[2]])
 
 
 def test_splits_run_in_the_protocol():
