@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+from w2s_report.schema import Interval, Number
 from w2s_report.teachers import LEVEL, Teacher
 from w2s_utils.geometry import Range
 
@@ -37,7 +38,7 @@ class Ranking:
     rule: str
     needs_labels: bool
     order: tuple[str, ...]
-    scores: tuple[float, ...]
+    scores: tuple[Number, ...]
     regret: float
 
 
@@ -62,7 +63,7 @@ class Verdict:
     decision: Decision
     teacher: str
     as_good: tuple[str, ...]
-    pseudo_labels: Range | None
+    pseudo_labels: Interval | None
     reasons: tuple[str, ...]
     would_change: tuple[str, ...]
 
