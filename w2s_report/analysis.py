@@ -14,7 +14,7 @@ from typing import Any
 import joblib
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 from threadpoolctl import threadpool_limits
 
 from w2s_report import card, one_pass, probabilities, spectra, teachers, verdict
@@ -22,7 +22,7 @@ from w2s_report.inputs import STRONG, Inputs, Source, open_inputs
 from w2s_report.labels import Labels
 from w2s_report.options import Options
 from w2s_report.readers import InputError, Table
-from w2s_report.spectra import Spectrum
+from w2s_report.spectra import Cut, Spectrum
 from w2s_report.splits import Design
 from w2s_utils.geometry import Range
 
@@ -113,8 +113,8 @@ class _Study:
     rows: int
     folds: int
     duplicates: NDArray[np.uint64]
-    spectra: Sequence[Spectrum]
-    cuts: Mapping[str, spectra.Cut]
+    features: Sequence[Spectrum]
+    cuts: Mapping[str, Cut]
     design: Design
     questions: Sequence[teachers.Question]
 
@@ -169,7 +169,7 @@ def _targets(used: Labels) -> NDArray[np.float64]:
 
 def _cuts(
     inputs: Inputs, found: Sequence[Spectrum], design: Design, settings: Options
-) -> dict[str, spectra.Cut]:
+) -> dict[str, Cut]:
     """Directions of each model and what set them; refuse what the labels cannot support."""
     labels, asked = inputs.tables["labels"].name, settings.dimensions
     unknown = [name for name in asked if name not in {s.name for s in found}]
@@ -181,7 +181,7 @@ def _cuts(
         if spectrum.name in asked:
             d = int(asked[spectrum.name])
             _check_dimension(d, spectrum, design, model.files, labels)
-            cuts[spectrum.name] = spectra.Cut(d, "given")
+            cuts[spectrum.name] = Cut(d, "given")
         else:
             student = spectrum.name == STRONG
             half = min(design.n // 2, (design.N - 1) // 2) if student else design.n // 2
@@ -296,12 +296,12 @@ def _data(inputs: Inputs, study: _Study) -> card.Data:
         label_mean=float(known.values.mean()) if regression else None,
         label_sd=float(known.values.std()) if regression else None,
         representations=tuple(
-            _representation(spectrum, study.cuts[spectrum.name]) for spectrum in study.spectra
+            _representation(spectrum, study.cuts[spectrum.name]) for spectrum in study.features
         ),
     )
 
 
-def _representation(spectrum: Spectrum, cut: spectra.Cut) -> card.Representation:
+def _representation(spectrum: Spectrum, cut: Cut) -> card.Representation:
     return card.Representation(
         name=spectrum.name,
         role="strong" if spectrum.name == STRONG else "weak",
@@ -337,7 +337,7 @@ def _from_repeats(targets: NDArray, fingerprints: NDArray) -> Range | None:
     for column in targets.T:
         means = np.bincount(groups, column) / counts
         squares += float(np.sum((column - means[groups]) ** 2))
-    low, high = stats.chi2.ppf([0.025, 0.975], degrees)
+    low, high = special.chdtri(degrees, [0.975, 0.025])
     return Range(squares / degrees, squares / high, squares / low)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, stats
+from scipy import linalg, special
 from threadpoolctl import threadpool_limits
 
 from w2s_report import splits
@@ -25,7 +25,7 @@ NULL_ROWS = 2000
 MODELS = ("teacher", "student", "baseline", "ceiling")
 MEASURED = (*MODELS, "misfit", "gain", "advantage")
 MOST_OF_THE_GAIN = 0.9
-_Z = float(stats.norm.ppf((1 + LEVEL) / 2))
+_Z = float(special.ndtri((1 + LEVEL) / 2))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from w2s_report.schema import Interval, Number
 from w2s_report.teachers import LEVEL, Teacher
@@ -245,12 +245,12 @@ def _distinguishable(other: Teacher, chosen: Teacher) -> bool:
     """Whether the other's students are worse by more than chance, over the same splits."""
     difference = np.subtract(other.student_by_split, chosen.student_by_split)
     error = difference.std(ddof=1) / np.sqrt(len(difference)) * chosen.inflation
-    return bool(difference.mean() > stats.norm.ppf((1 + LEVEL) / 2) * error)
+    return bool(difference.mean() > special.ndtri((1 + LEVEL) / 2) * error)
 
 
 def _widened(given: Range, teachers: int) -> Range:
     """The interval with the level that the choice among several teachers asks for."""
-    factor = stats.norm.isf((1 - LEVEL) / (2 * teachers)) / stats.norm.isf((1 - LEVEL) / 2)
+    factor = special.ndtri((1 - LEVEL) / (2 * teachers)) / special.ndtri((1 - LEVEL) / 2)
     return Range(
         given.value,
         given.value - factor * (given.value - given.low),
