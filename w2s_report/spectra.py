@@ -16,7 +16,7 @@ from scipy import linalg
 from w2s_report.inputs import Features
 from w2s_report.one_pass import Sums
 from w2s_report.readers import InputError
-from w2s_utils.moments import Moments
+from w2s_utils.least_squares import Moments
 
 # Eigenvalues below this share of the largest are rounding: single and double precision.
 ROUNDING = {False: 1e-5, True: 1e-11}

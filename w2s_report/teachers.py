@@ -15,8 +15,8 @@ from w2s_report.readers import InputError
 from w2s_report.schema import Interval
 from w2s_report.spectra import Pair
 from w2s_utils.geometry import Estimates, Range, expectations, from_labels
-from w2s_utils.moments import Moments
-from w2s_utils.theory import bridge, dimensions, risks
+from w2s_utils.least_squares import Moments
+from w2s_utils.theory import overlap, risks
 
 LEVEL = 0.95
 DRAWS = 400
@@ -317,13 +317,13 @@ def _overlap(pair: Pair, groups: list[Moments], rng: np.random.Generator) -> Ove
     cross = linalg.solve_triangular(roots["strong"], half.T, lower=True)
     canonical = np.clip(linalg.svdvals(cross), 0, 1) ** 2
     parts = list(pair.folds) if len(pair.folds) >= 4 else [g.only("weak", "strong") for g in groups]
-    found = dimensions.interval_from_groups(
+    found = overlap.interval_from_groups(
         [part.count for part in parts], np.array([part.matrix for part in parts]), pair.d_w
     )
     rows = min(len(pair.weak), NULL_ROWS)
     # The rows kept begin with the labelled ones; the others were drawn at random.
     chosen = rng.permutation(len(pair.weak))[:rows]
-    test = dimensions.null_test(pair.weak[chosen], pair.strong[chosen], PERMUTATIONS, rng)
+    test = overlap.null_test(pair.weak[chosen], pair.strong[chosen], PERMUTATIONS, rng)
     limit = min(pair.d_w, pair.d_s)
     clipped = np.clip([found.estimate, found.low, found.high], 0, limit).tolist()
     return Overlap(
@@ -342,7 +342,7 @@ def _overlap(pair: Pair, groups: list[Moments], rng: np.random.Generator) -> Ove
 
 def _misfit_only(measured: splits.Measured, design: splits.Design, d_s: int) -> MisfitOnly:
     cell = (design.n, design.N)
-    factor = float(bridge.gain_per_misfit(d_s, design.N, in_sample=True))
+    factor = float(risks.gain_per_misfit(d_s, design.N, in_sample=True))
     misfit, error = measured.mean(cell, "misfit_in_sample")
     return MisfitOnly(
         misfit=_around(misfit, error),
@@ -371,7 +371,7 @@ def _pseudo_labels_for_most_gain(
     """Pseudo-labels for nine tenths of the gain in the limit; infinite where there is none."""
 
     def needed(problem: risks.Setting) -> float:
-        misfit = float(bridge.limiting_misfit(problem, n))
+        misfit = float(risks.limiting_misfit(problem, n))
         inherited, _ = risks.student_variance(problem, n, problem.d_s + 2)
         best = problem.rho_s + problem.b + float(inherited)
         gain = float(risks.teacher(problem, n)) - best

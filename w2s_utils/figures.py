@@ -19,6 +19,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib import rcsetup, style
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -38,7 +39,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7
 
 STYLE: dict[str, Any] = {
     "axes.grid": True,
-    "axes.prop_cycle": mpl.cycler(color=PALETTE),
+    "axes.prop_cycle": rcsetup.cycler(color=PALETTE),
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlesize": 11,
@@ -58,7 +59,7 @@ STYLE: dict[str, Any] = {
 
 def use_style() -> None:
     """Set matplotlib's defaults to the book's style, for the running kernel."""
-    mpl.rcParams.update(STYLE)
+    style.use(STYLE)
 
 
 def show(
@@ -205,12 +206,12 @@ def as_csv(data: Mapping[str, ArrayLike]) -> str:
 def _display(image: dict[str, Any], record: dict[str, Any], table: str) -> None:
     from IPython.display import HTML, display
 
-    display({**image, "text/plain": record["alt"]}, metadata={RECORD: record}, raw=True)
+    shown = {**image, "text/plain": record["alt"]}
+    display(shown, metadata={RECORD: record}, raw=True)  # type: ignore[no-untyped-call]
     encoded = base64.b64encode(table.encode()).decode()
     filename = html.escape(f"{record['name']}.csv")
-    display(
-        HTML(
-            f'<p class="w2s-figure-data"><a download="{filename}" '
-            f'href="data:text/csv;base64,{encoded}">Data behind the figure (CSV)</a></p>'
-        )
+    link = (
+        f'<p class="w2s-figure-data"><a download="{filename}" '
+        f'href="data:text/csv;base64,{encoded}">Data behind the figure (CSV)</a></p>'
     )
+    display(HTML(link))  # type: ignore[no-untyped-call]

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from w2s_utils import validation
 from w2s_utils.least_squares import Head, MinimumNorm
-from w2s_utils.theory import bridge
+from w2s_utils.theory import risks
 
 # Labels for each of a teacher's features. Nearer to interpolation its error and its misfit are both
 # huge, and rules that look at their difference see noise.
@@ -47,7 +47,7 @@ class Ladder:
     misfit : ndarray
         Mean squared distance of student and teacher on the student's own training inputs.
     correction : float
-        Expected gain over expected training misfit, `w2s_utils.theory.bridge.gain_per_misfit`.
+        Expected gain over expected training misfit, `w2s_utils.theory.risks.gain_per_misfit`.
     known_teacher, known_student : ndarray
         Errors on the validation labels.
     teacher, student : ndarray
@@ -118,7 +118,7 @@ def climb(unlabelled: Part, validation_part: Part, test: Part, head: Head | None
     return Ladder(
         misfit=misfit[:-1],
         correction=float(
-            bridge.gain_per_misfit(unlabelled.strong.shape[1], len(taught), in_sample=True)
+            risks.gain_per_misfit(unlabelled.strong.shape[1], len(taught), in_sample=True)
         ),
         known_teacher=known_teacher[:-1],
         known_student=known_student[:-1],

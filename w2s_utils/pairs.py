@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from w2s_utils import geometry as estimates
 from w2s_utils import probes, protocol, validation
-from w2s_utils.moments import Moments
+from w2s_utils.least_squares import Moments
 from w2s_utils.oracle import MODELS, Cell, estimate_setting
 from w2s_utils.problem import Problem
 from w2s_utils.theory import risks

@@ -9,8 +9,7 @@ against decides what one sees:
 - ``"noisy"``: a noisy label, in expectation: the above plus :math:`\eta(1-\eta)`, for any model.
 - ``"clean"``: the true label.
 
-Heads are scikit-learn's, by L-BFGS as in the paper; a Newton method of our own on the soft labels
-themselves was no faster at these sizes (half to twice the time).
+Heads are `w2s_utils.logistic.Logistic` without intercept: features that want one have a constant.
 """
 
 from __future__ import annotations
@@ -19,59 +18,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
 
 from w2s_utils import validation
+from w2s_utils.logistic import Logistic, LogisticModel
 from w2s_utils.protocol import Result, over_trials, splitter
 
 MEASURES = ("law", "noisy", "clean")
-STEPS = 2000
-TOLERANCE = 1e-6
-
-
-def fit_logistic(
-    features: ArrayLike, probabilities: ArrayLike, *, penalty: float = 1.0
-) -> NDArray[np.float64]:
-    r"""Logistic regression on soft labels, by L-BFGS.
-
-    .. math::
-
-        \min_c \; \sum_i \bigl[\log(1 + e^{\phi_i^T c}) - p_i \phi_i^T c\bigr]
-        + \tfrac{\lambda}{2}\|c\|^2
-
-    Parameters
-    ----------
-    features : array_like, shape (m, d)
-        Whitened, so that the penalty treats all directions alike; with a constant if an intercept
-        is wanted.
-    probabilities : array_like, shape (m,)
-        Labels between 0 and 1.
-    penalty : float
-        :math:`\lambda > 0`, in total, not per row.
-
-    Returns
-    -------
-    ndarray, shape (d,)
-
-    Raises
-    ------
-    ValueError
-        If a label is not in [0, 1] or the penalty not positive.
-    """
-    phi = validation.matrix(features, "features")
-    labels = validation.vector(probabilities, "probabilities", rows=len(phi))
-    if labels.min() < 0 or labels.max() > 1:
-        raise ValueError(
-            f"probabilities: expected numbers in [0, 1], got {labels.min():g} to {labels.max():g}"
-        )
-    weight = validation.positive(penalty, "penalty")
-
-    model = LogisticRegression(C=1 / weight, fit_intercept=False, tol=TOLERANCE, max_iter=STEPS)
-    # The loss is linear in a label: a soft one is two rows, weighted by how likely each is.
-    both = np.repeat([1.0, 0.0], len(phi))
-    model.fit(np.vstack([phi, phi]), both, sample_weight=np.r_[labels, 1 - labels])
-    return model.coef_[0]
 
 
 def run(
@@ -108,7 +60,7 @@ def run(
     trials : int
     rng : numpy.random.Generator
     penalty : float
-        Of every head, see `fit_logistic`.
+        Of every head, see `w2s_utils.logistic.Logistic`.
     groups : array_like, shape (m,), optional
         As in `w2s_utils.protocol.random_splits`.
     n_jobs : int
@@ -138,6 +90,7 @@ def run(
     pairs = list(dict.fromkeys((int(n), int(N)) for n, N in cells))
     if not pairs or not teachers:
         raise ValueError("weak, cells: expected at least one teacher and one pair (n, N)")
+    head = Logistic(penalty, intercept=False)
     draw = splitter(len(phi), max(n for n, _ in pairs), max(N for _, N in pairs), groups)
 
     def one(generator: np.random.Generator) -> list[dict[str, NDArray]]:
@@ -145,25 +98,26 @@ def run(
         noisy = np.where(generator.random(len(truth)) < flips, 1 - truth, truth)
         targets = _targets(truth[test], flips)
 
-        def head(features: NDArray, soft: NDArray) -> NDArray:
-            return fit_logistic(features, soft, penalty=penalty)
+        def fitted(features: NDArray, ones: NDArray) -> LogisticModel:
+            return head.fit(features, np.column_stack([1 - ones, ones]))
 
-        def fitted(rows: NDArray) -> NDArray:
-            return expit(phi[test] @ head(phi[rows], noisy[rows]))
+        def predicted(rows: NDArray) -> NDArray:
+            return _of_ones(fitted(phi[rows], noisy[rows]), phi[test])
 
-        baselines = {n: fitted(labelled[:n]) for n, _ in pairs}
-        ceilings = {(n, N): fitted(np.r_[labelled[:n], unlabelled[:N]]) for n, N in pairs}
+        baselines = {n: predicted(labelled[:n]) for n, _ in pairs}
+        ceilings = {(n, N): predicted(np.r_[labelled[:n], unlabelled[:N]]) for n, N in pairs}
         found = []
         for features in teachers.values():
             heads = {
-                n: head(features[labelled[:n]], noisy[labelled[:n]]) for n in {n for n, _ in pairs}
+                n: fitted(features[labelled[:n]], noisy[labelled[:n]])
+                for n in {n for n, _ in pairs}
             }
             for n, N in pairs:
                 rows = unlabelled[:N]
-                student = head(phi[rows], expit(features[rows] @ heads[n]))
+                student = fitted(phi[rows], _of_ones(heads[n], features[rows]))
                 predictions = {
-                    "teacher": expit(features[test] @ heads[n]),
-                    "student": expit(phi[test] @ student),
+                    "teacher": _of_ones(heads[n], features[test]),
+                    "student": _of_ones(student, phi[test]),
                     "baseline": baselines[n],
                     "ceiling": ceilings[n, N],
                 }
@@ -179,6 +133,10 @@ def run(
     return {
         name: {pair: _measures(table[name, pair], flips) for pair in pairs} for name in teachers
     }
+
+
+def _of_ones(model: LogisticModel, features: NDArray) -> NDArray:
+    return model.probabilities(features)[:, 1]
 
 
 def _targets(truth: NDArray, flips: float) -> NDArray:

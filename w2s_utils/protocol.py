@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from w2s_utils import validation
-from w2s_utils.least_squares import Head, MinimumNorm
-from w2s_utils.moments import Moments, prefixes
+from w2s_utils.least_squares import Head, MinimumNorm, Moments, cumulative_moments, fitted
+from w2s_utils.resampling import Estimate, ratio_of_means
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,6 @@ class Inputs:
 
 # Labelled, unlabelled and test inputs of one trial.
 Trial = tuple[Inputs, Inputs, Inputs]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A Monte Carlo estimate: value, standard error, number of independent trials."""
-
-    value: float
-    standard_error: float
-    trials: int
 
 
 @dataclass(frozen=True)
@@ -126,32 +117,6 @@ class Result:
         return getattr(self, name).reshape(self.trials, -1).mean(axis=1)
 
 
-def ratio_of_means(numerator: ArrayLike, denominator: ArrayLike) -> Estimate:
-    """Ratio of two means over the same trials, with its jackknife standard error.
-
-    Parameters
-    ----------
-    numerator, denominator : array_like, shape (trials,)
-
-    Returns
-    -------
-    Estimate
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, a value is not finite, or there are fewer than two trials.
-    """
-    top = validation.vector(numerator, "numerator")
-    count = len(top)
-    bottom = validation.vector(denominator, "denominator", rows=count)
-    validation.at_least(count, 2, "trials", "for a standard error")
-    left_out = (top.sum() - top) / (bottom.sum() - bottom)
-    spread = np.sum((left_out - left_out.mean()) ** 2)
-    error = np.sqrt((count - 1) / count * spread)
-    return Estimate(float(top.mean() / bottom.mean()), float(error), count)
-
-
 def run_trial(
     labelled: Inputs,
     unlabelled: Inputs,
@@ -191,11 +156,11 @@ def run_trial(
 
     # Each head predicts before the next is fitted: an estimator that fits itself in place, as
     # scikit-learn's do, would otherwise forget the student when it learns the baseline.
-    teacher = weak_head.fit(labelled.weak, labelled.labels)
-    pseudo_labels, taught = teacher.predict(unlabelled.weak), teacher.predict(test.weak)
+    teacher = fitted(weak_head, labelled.weak, labelled.labels)
+    pseudo_labels, taught = teacher(unlabelled.weak), teacher(test.weak)
 
     def on_test(features: NDArray, labels: NDArray) -> NDArray:
-        return strong_head.fit(features, labels).predict(test.strong)
+        return fitted(strong_head, features, labels)(test.strong)
 
     learnt = on_test(unlabelled.strong, pseudo_labels)
     baseline = on_test(labelled.strong, labelled.labels)
@@ -367,8 +332,8 @@ def sweep(
 
     In each trial the rows are split once, for the largest ``n`` and ``N`` of the cells; smaller
     samples are the first rows of the larger ones, and all cells are tested on the same rows. All
-    heads are minimum-norm least squares, computed from moment matrices which grow from sample to
-    sample (`w2s_utils.moments`): a point of a sweep costs its new rows and one small solve.
+    heads are minimum-norm least squares, computed from moments (`w2s_utils.least_squares.Moments`)
+    which grow from sample to sample: a point of a sweep costs its new rows and one small solve.
 
     Parameters
     ----------
@@ -421,8 +386,8 @@ def sweep(
             {"weak": everything.weak[part], "strong": everything.strong[part], "labels": values}
             for part, values in zip(rows, [*observed, columns[1][rows[2]]], strict=True)
         ]
-        labelled = prefixes([n for n, _ in pairs], **sides[0])
-        unlabelled = prefixes([N for _, N in pairs], **sides[1])
+        labelled = cumulative_moments([n for n, _ in pairs], **sides[0])
+        unlabelled = cumulative_moments([N for _, N in pairs], **sides[1])
         found = nested_trial(pairs, labelled, unlabelled, Moments.of(**sides[2]))
         return {
             pair: {name: values.reshape(tasks) for name, values in risks.items()}

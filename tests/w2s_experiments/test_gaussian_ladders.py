@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from w2s_experiments import gaussian_ladders
-from w2s_utils.theory import bridge
+from w2s_utils.theory import risks
 
 D, D_S = 45, 6
 
@@ -47,7 +47,7 @@ def test_corrected_misfit_is_unbiased():
         error = values.std(axis=0) / np.sqrt(trials)
         assert np.all(np.abs(values.mean(axis=0) - expected) < 5 * error)
         assert error.max() < 0.05
-    assert drawn[0].correction == bridge.gain_per_misfit(D_S, N, in_sample=True)
+    assert drawn[0].correction == risks.gain_per_misfit(D_S, N, in_sample=True)
 
 
 @pytest.mark.parametrize(

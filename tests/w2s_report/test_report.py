@@ -8,7 +8,7 @@ from w2s_report import one_pass, schema, spectra, splits
 from w2s_report.inputs import Features
 from w2s_report.readers import InputError, open_table
 from w2s_utils import protocol
-from w2s_utils.moments import Moments
+from w2s_utils.least_squares import Moments
 from w2s_utils.theory import risks
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from w2s_experiments.molecules.runs import Scores, Split
 from w2s_utils import validation
-from w2s_utils.theory.bridge import gain_per_misfit
+from w2s_utils.theory.risks import gain_per_misfit
 
 QUANTITIES = ("teacher", "student", "misfit", "cross")
 RULES = ("teacher's error", "error − misfit", "student's error")
@@ -201,7 +201,7 @@ def expected_share(splits: Sequence[Split]) -> float:
     r"""Gain per misfit that an unbiased least-squares student of its size would have.
 
     :math:`(1-r)/(1+r)` with :math:`r = d_s/(N-d_s-1)`, averaged over splits: the factor of
-    Gaussian features, for a truth within reach (`w2s_utils.theory.bridge.gain_per_misfit`).
+    Gaussian features, for a truth within reach (`w2s_utils.theory.risks.gain_per_misfit`).
 
     Parameters
     ----------
