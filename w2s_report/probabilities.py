@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import rel_entr
 
+from w2s_report.schema import Interval
 from w2s_report.splits import Design
 from w2s_report.teachers import MODELS
 from w2s_utils.geometry import Range
@@ -47,11 +48,11 @@ class Probabilities:
 
     n: int
     N: int
-    squared: Mapping[str, Range]
-    log_loss: Mapping[str, Range]
-    accuracy: Mapping[str, Range]
-    kl_misfit: Range
-    log_loss_gain: Range
+    squared: Mapping[str, Interval]
+    log_loss: Mapping[str, Interval]
+    accuracy: Mapping[str, Interval]
+    kl_misfit: Interval
+    log_loss_gain: Interval
 
 
 def logistic(
