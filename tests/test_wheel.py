@@ -150,13 +150,15 @@ def test_the_command_shows_its_help_and_needs_little_for_it(core):
     assert core.python(code) == "[]"
 
 
+def test_the_data_sets_are_listed(core):
+    listed = core.run("w2s", "data", "list")
+    assert listed.returncode == 0, listed.stderr
+    assert re.search("^mnist +missing", listed.stdout, re.MULTILINE)
+
+
 @pytest.mark.parametrize(
     "command",
     [
-        pytest.param(
-            ["data", "list"],
-            marks=pytest.mark.xfail(strict=True, reason="the command does not expect a DataError"),
-        ),
         ["data", "fetch", "freesolv"],
         ["embed", "mine.smi"],
         ["run", "misfit/projection"],

@@ -5,9 +5,11 @@ import hashlib
 import os
 import pickle
 import re
+import tempfile
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pytest
 
 from w2s_experiments.data import datasets, download, readers, registry
@@ -254,6 +256,17 @@ def test_a_data_folder_that_is_none(tmp_path, monkeypatch):
     monkeypatch.setenv("W2S_DATA_DIR", str(tmp_path / "nowhere"))
     with pytest.raises(DataError, match=r"W2S_DATA_DIR.*nowhere.*not a folder"):
         datasets.available("esol")
+
+
+def test_a_user_without_a_home_has_a_cache(monkeypatch):
+    def homeless(name):
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr(platformdirs, "user_cache_path", homeless)
+    monkeypatch.delenv("W2S_DATA_DIR", raising=False)
+    assert datasets.cache_folder().is_relative_to(tempfile.gettempdir())
+    assert datasets.available("digits")
+    assert len(datasets.describe()) == len(datasets.REGISTRY)
 
 
 # Hostile and damaged files -----------------------------------------------------------------------

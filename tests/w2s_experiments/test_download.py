@@ -127,6 +127,17 @@ def test_a_damaged_file_of_the_user_is_not_hidden_by_a_download(site, monkeypatc
     assert left_over(cache) == []
 
 
+def test_nothing_is_written_into_the_folder_of_the_user(site, monkeypatch, tmp_path):
+    root, url, cache = site
+    (root / "t.csv").write_bytes(CONTENT)
+    register(monkeypatch, file(f"{url}/t.csv"))
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    monkeypatch.setenv("W2S_DATA_DIR", str(mine))
+    assert datasets.fetch("toy", progress=False) == [cache / "toy/t.csv"]
+    assert left_over(mine) == []
+
+
 def test_a_file_without_public_address_says_what_to_do(site, monkeypatch):
     register(monkeypatch, DataFile("toy/t.csv", "0" * 64, 1, note="Ask the authors."))
     with pytest.raises(DataError, match=r"no public address.*Ask the authors"):

@@ -17,6 +17,7 @@ import hashlib
 import io
 import json
 import os
+import tempfile
 import zlib
 from pathlib import Path
 
@@ -49,12 +50,14 @@ ENVIRONMENT = "W2S_DATA_DIR"
 
 
 def cache_folder() -> Path:
-    """Folder that :func:`fetch` fills, in the user's cache."""
+    """Folder that :func:`fetch` fills, in the user's cache; a temporary one without a home."""
     try:
         from platformdirs import user_cache_path
-    except ImportError:
-        raise DataError('platformdirs is not installed: pip install "w2s_utils[data]"') from None
-    return user_cache_path("w2s_utils")
+
+        return user_cache_path("w2s_utils")
+    except (ImportError, RuntimeError):  # without the extra "data", or without a home
+        user = getattr(os, "getuid", int)()
+        return Path(tempfile.gettempdir()) / f"w2s_utils-{user}"
 
 
 def folders() -> list[Path]:
