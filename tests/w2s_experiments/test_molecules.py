@@ -318,6 +318,14 @@ def test_embed_writes_an_array_that_report_reads(folder):
     assert np.array_equal(found, smiles_encoders.embed(["CCO", "c1ccccc1"], "masked-8-0"))
 
 
+def test_embed_reads_tables_as_spreadsheets_write_them(folder):
+    table = '\ufeffsmiles,"name, or names"\r\nCCO,"a\nb"\r\nc1ccccc1,c\r\n'
+    (folder / "mine.csv").write_bytes(table.encode())
+    result = CliRunner().invoke(main, ["embed", "mine.csv", "--encoder", "masked-8-0"])
+    assert result.exit_code == 0, result.output
+    assert np.load(folder / "masked-8-0.npy").shape == (2, 8)
+
+
 def test_embed_reads_smi_files_and_lists_encoders(folder):
     (folder / "mine.smi").write_text("CCO ethanol\n\nC methane\n")
     result = CliRunner().invoke(main, ["embed", "mine.smi", "--encoder", "descriptors"])
@@ -338,6 +346,7 @@ def test_embed_reads_smi_files_and_lists_encoders(folder):
         ("smiles\nCCO\n", ["--out", "x.txt"], "ends in .npy"),
         ("smiles\nCCO\n", ["--out", "there.npy"], "there.npy exists"),
         ("smiles\nCCO\n", ["--out", "no/folder/x.npy"], "cannot be written"),
+        ("smiles\nCCO\0\n", [], "is no molecule"),
         (None, [], "no such file"),
     ],
 )
