@@ -218,7 +218,7 @@ def _analyse(question: Question) -> Teacher:
     measured = splits.splits(groups, pair.folds, design, cells, trials=question.trials, rng=rng)
     estimates = from_labels(weak, strong, targets, features=pair.total)
     drawn = estimates.settings(DRAWS, rng)
-    overlap = _overlap(pair, groups, rng)
+    shared = _overlap(pair, groups, rng)
     everything = pair.labelled, max(pair.total.count - pair.labelled, design.N)
     by_n, by_N = _curves(pair, design, *everything)
     sizes = [*cells, everything, *by_n, *by_N]
@@ -233,7 +233,7 @@ def _analyse(question: Question) -> Teacher:
         name=pair.name,
         d_w=pair.d_w,
         d_s=pair.d_s,
-        overlap=overlap,
+        overlap=shared,
         estimates=_estimated(estimates),
         cross_validated={k: _around(*v) for k, v in splits.cross_validated(groups).items()},
         cells=tuple(map(cell, cells)),

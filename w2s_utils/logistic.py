@@ -9,15 +9,17 @@ lacked: their probability is zero.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
-from sklearn.linear_model import LogisticRegression
 
 from w2s_utils import validation
 from w2s_utils.validation import Array
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +119,9 @@ class Logistic:
         return LogisticModel(coefficients, intercept)
 
     def _solver(self) -> LogisticRegression:
+        # Loaded when it is needed: it takes as long as a small report.
+        from sklearn.linear_model import LogisticRegression
+
         return LogisticRegression(
             C=1 / self.penalty,
             fit_intercept=self.intercept,
