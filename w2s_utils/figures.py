@@ -109,7 +109,7 @@ def show(
         "classes": "w2s-figure" if invertible else "w2s-figure-card",
         "provenance": {"w2s_utils": w2s_utils.__version__, "matplotlib": mpl.__version__},
     }
-    _display(_render(figure, name, dense, transparent=invertible), record, _csv(data))
+    _display(render(figure, name, dense, transparent=invertible), record, as_csv(data))
     # pyplot keeps every figure it makes; the inline backend would show an open one again.
     import matplotlib.pyplot as plt
 
@@ -176,7 +176,13 @@ def _is_image(output: Mapping[str, Any]) -> bool:
     return any(mime.startswith("image/") for mime in output.get("data", {}))
 
 
-def _render(figure: Figure, name: str, dense: bool, transparent: bool) -> dict[str, Any]:
+def render(
+    figure: Figure, name: str, dense: bool = False, transparent: bool = True
+) -> dict[str, str]:
+    """Draw a figure: its image by media type, SVG or (``dense``) PNG in base64.
+
+    The same figure gives the same image in every run.
+    """
     buffer = io.BytesIO()
     # The salt and the missing date make the file the same in every run.
     with mpl.rc_context({"svg.hashsalt": name}):
@@ -187,7 +193,8 @@ def _render(figure: Figure, name: str, dense: bool, transparent: bool) -> dict[s
     return {"image/svg+xml": buffer.getvalue().decode()}
 
 
-def _csv(data: Mapping[str, ArrayLike]) -> str:
+def as_csv(data: Mapping[str, ArrayLike]) -> str:
+    """Write the columns behind a figure as CSV; shorter ones are padded with blanks."""
     columns = {key: np.ravel(np.asarray(values)).tolist() for key, values in data.items()}
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

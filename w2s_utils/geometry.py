@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
 from w2s_utils import validation
-from w2s_utils.moments import Moments
+from w2s_utils.least_squares import Moments
 from w2s_utils.theory import risks, subspaces
 
 QUANTITIES = ("rho_w", "rho_s", "b", "kappa", "d_sw")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from w2s_utils import geometry
 from w2s_utils.gaussian import GaussianModel
-from w2s_utils.moments import Moments
+from w2s_utils.least_squares import Moments
 from w2s_utils.theory import risks, subspaces
 
 D_W, D_S, N_LABELS, INPUTS, SIGMA2 = 12, 8, 80, 1500, 0.3

@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike
 from scipy import linalg, optimize, special
 
 from w2s_utils import validation
+from w2s_utils.logistic import cross_entropy_head
 from w2s_utils.validation import Array
 
 Elementwise = Callable[[Array], Array]
@@ -394,36 +395,8 @@ def onto_softmax_heads(teacher: ArrayLike, features: ArrayLike) -> tuple[Array, 
     phi = validation.matrix(features, "features", rows=len(w))
     if not (np.all(w > 0) and np.allclose(w.sum(axis=1), 1)):
         raise ValueError("teacher: expected rows of positive probabilities that sum to 1")
-    m, shape = len(w), (phi.shape[1], w.shape[1])
-
-    def loss(flat: Array) -> tuple[float, Array]:
-        logits = phi @ flat.reshape(shape)
-        value = np.mean(special.logsumexp(logits, axis=1) - np.sum(w * logits, axis=1))
-        return value, (phi.T @ (special.softmax(logits, axis=1) - w) / m).ravel()
-
-    def curvature(flat: Array, direction: Array) -> Array:
-        f = special.softmax(phi @ flat.reshape(shape), axis=1)
-        step = phi @ direction.reshape(shape)
-        product: Array = phi.T @ (f * (step - np.sum(f * step, axis=1, keepdims=True))) / m
-        return product.ravel()
-
-    size = np.sqrt(np.mean(phi**2))
-    found = optimize.minimize(
-        loss,
-        np.zeros(shape[0] * shape[1]),
-        jac=True,
-        hessp=curvature,
-        method="trust-ncg",
-        options={"gtol": 1e-10 * size, "maxiter": 2000},
-    )
-    left = np.abs(loss(found.x)[1]).max()
-    if left > 1e-7 * size:
-        raise RuntimeError(
-            f"cross-entropy did not converge: a gradient of {left:.2g} is left; the features may "
-            "separate the labels"
-        )
-    head = found.x.reshape(shape)
-    return head, special.softmax(phi @ head, axis=1)
+    model = cross_entropy_head(phi, w)
+    return model.coefficients, model.probabilities(phi)
 
 
 def _on_simplex(loss: Loss, gradient: Elementwise, size: int) -> Array:
