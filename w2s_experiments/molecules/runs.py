@@ -194,6 +194,7 @@ def teach_molecules(
         everything.rows(taught_on),
         own,
         *(everything.rows(chosen) for chosen in parts.values()),
+        references=False,
         teacher_head=TEACHER,
         student_head=TEACHER if projected else Ridge(ridge * len(own.strong), intercept=True),
     )
