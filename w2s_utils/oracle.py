@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from w2s_utils import protocol, validation
+from w2s_utils import protocol, splits, validation
 from w2s_utils.least_squares import MinimumNorm
 from w2s_utils.problem import Problem
 from w2s_utils.theory import risks
@@ -349,7 +349,7 @@ def run_cell(
     Cell
     """
     weak, strong = problem.teachers[teacher], problem.students[student]
-    split = protocol.random_splits(weak, strong, problem.targets, n=n, N=N)
+    split = splits.random_splits(weak, strong, problem.targets, n=n, N=N)
 
     def draw(generator: np.random.Generator) -> protocol.Trial:
         labelled, unlabelled, test = split(generator)
@@ -409,7 +409,7 @@ def in_sample(
     InSample
     """
     weak, strong = problem.teachers[teacher], problem.students[student]
-    split = protocol.random_splits(weak, strong, problem.targets, n=n, N=N)
+    split = splits.random_splits(weak, strong, problem.targets, n=n, N=N)
     rows = []
     for generator in rng.spawn(trials):
         labelled, unlabelled, _ = split(generator)

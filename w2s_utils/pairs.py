@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from w2s_utils import geometry as estimates
-from w2s_utils import probes, protocol, validation
+from w2s_utils import probes, protocol, splits, validation
 from w2s_utils.least_squares import Moments
 from w2s_utils.oracle import MODELS, Cell, estimate_setting
 from w2s_utils.problem import Problem
@@ -62,7 +62,7 @@ def run(
     settings : mapping of (str, str) to Setting
         The pairs to measure, with their `geometry`.
     cells : sequence of (int, int)
-        Labels ``n`` and pseudo-labels ``N``; see `w2s_utils.protocol.sweep`.
+        Labels ``n`` and pseudo-labels ``N``; see `w2s_utils.splits.sweep`.
     trials : int
     seed : sequence of int
         Of the splits, the same for every pair.
@@ -78,7 +78,7 @@ def run(
     """
     found = {}
     for (teacher, student), setting in settings.items():
-        results = protocol.sweep(
+        results = splits.sweep(
             problem.teachers[teacher],
             problem.students[student],
             problem.targets,

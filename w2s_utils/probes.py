@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 from w2s_utils import protocol, validation
 from w2s_utils.logistic import Logistic, LogisticModel
 from w2s_utils.protocol import Inputs, Result
+from w2s_utils.splits import row_splitter
 from w2s_utils.validation import Array
 
 MEASURES = ("law", "noisy", "clean")
@@ -67,7 +68,7 @@ def run_logistic(
 ) -> dict[str, dict[tuple[int, int], dict[str, Result]]]:
     """Run teachers, students, baseline and ceiling with logistic heads, on random splits.
 
-    As in `w2s_utils.protocol.sweep` smaller samples are the first rows of larger ones; all teachers
+    As in `w2s_utils.splits.sweep` smaller samples are the first rows of larger ones; all teachers
     and cells of a trial share the split, the flips and the test inputs, and the baseline and
     ceiling are fitted once for all teachers.
 
@@ -88,7 +89,7 @@ def run_logistic(
     penalty : float
         Of every head, see `w2s_utils.logistic.Logistic`.
     groups : array_like, shape (m,), optional
-        As in `w2s_utils.protocol.random_splits`.
+        As in `w2s_utils.splits.random_splits`.
     n_jobs : int
         Worker processes.
 
@@ -116,9 +117,7 @@ def run_logistic(
     pairs = list(dict.fromkeys((int(n), int(N)) for n, N in cells))
     if not pairs or not teachers:
         raise ValueError("weak, cells: expected at least one teacher and one pair (n, N)")
-    split_rows = protocol.row_splitter(
-        len(phi), max(n for n, _ in pairs), max(N for _, N in pairs), groups
-    )
+    split_rows = row_splitter(len(phi), max(n for n, _ in pairs), max(N for _, N in pairs), groups)
     head = _Probe(penalty)
 
     def one(generator: np.random.Generator) -> list[dict[str, dict[str, Array]]]:
@@ -130,14 +129,8 @@ def run_logistic(
         for n, N in pairs:
             parts = everything.rows(labelled[:n]), everything.rows(unlabelled[:N]), tested
             _, told = protocol.teach(*parts, teacher_head=head, student_head=head)
-            others = protocol.references(*parts, head)
-            found.append(
-                {
-                    name: replace(told, labels=against).errors()
-                    | protocol.mean_squares(others, against)
-                    for name, against in (("law", tested.target), ("clean", truth[test]))
-                }
-            )
+            clean = replace(told, labels=truth[test])
+            found.append({"law": told.errors(), "clean": clean.errors()})
         return found
 
     rows = protocol.map_trials(one, trials, rng, n_jobs)
