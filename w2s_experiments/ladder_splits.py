@@ -15,10 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from w2s_utils import geometry, validation
+from w2s_experiments.comparisons import Labelled, estimates_by_draw
+from w2s_utils import validation
 from w2s_utils.ladder import LEAST_LABELS, Ladder, Part, climb
-from w2s_utils.least_squares import MinimumNorm, Moments
+from w2s_utils.least_squares import MinimumNorm
 from w2s_utils.problem import Problem
+from w2s_utils.resampling import jackknife_error
 from w2s_utils.theory import risks
 from w2s_utils.theory.subspaces import column_space
 
@@ -96,8 +98,7 @@ class Splits:
         """
         means = np.array([self.misfit.mean(axis=0), self.gain.mean(axis=0)])
         values = np.array([statistic(*(means + change)) for change in self.left_out], float)
-        error = np.sqrt((len(values) - 1) * values.var(axis=0))
-        return np.asarray(statistic(*means), float), error
+        return np.asarray(statistic(*means), float), jackknife_error(values)
 
 
 def run(
@@ -254,7 +255,7 @@ def gains_from_labels(
     """Expected gain of every weak model, as whoever has `n` labels can compute it.
 
     The geometry is estimated from the labels of `n` inputs and the features of all
-    (`w2s_utils.geometry.from_labels`), for one draw of labels a row.
+    (`w2s_utils.geometry.setting_from_labels`), for one draw of labels a row.
 
     Parameters
     ----------
@@ -269,20 +270,16 @@ def gains_from_labels(
     ndarray, shape (trials, t)
     """
     target = np.ravel(problem.targets)
-    strong = problem.students[student]
-    moments = [Moments.of(weak=phi, strong=strong) for phi in problem.teachers.values()]
-    found = []
-    for generator in rng.spawn(trials):
+
+    def draw(generator: np.random.Generator) -> Labelled:
         rows = generator.permutation(len(target))[:n]
-        labels = (target + problem.noise * generator.standard_normal(len(target)))[rows]
-        row = []
-        for phi, features in zip(problem.teachers.values(), moments, strict=True):
-            setting = geometry.from_labels(
-                phi[rows], strong[rows], labels, features=features
-            ).setting
-            expected = risks.exact(setting, n, N)
-            row.append(float(expected.teacher - expected.student))
-        found.append(row)
+        return rows, (target + problem.noise * generator.standard_normal(len(target)))[rows]
+
+    strong = problem.students[student]
+    found = []
+    for _, estimates in estimates_by_draw(problem.teachers, strong, draw, trials, rng):
+        expected = [risks.exact(estimate.setting, n, N) for estimate in estimates.values()]
+        found.append([float(risk.teacher - risk.student) for risk in expected])
     return np.array(found)
 
 

@@ -17,11 +17,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from w2s_utils import validation
 from w2s_utils.logistic import Logistic, LogisticModel
+from w2s_utils.problem import Problem
 from w2s_utils.protocol import Result, over_trials, splitter
+from w2s_utils.theory.subspaces import column_space
+from w2s_utils.validation import Array
 
 MEASURES = ("law", "noisy", "clean")
 
@@ -93,15 +96,15 @@ def run(
     head = Logistic(penalty, intercept=False)
     draw = splitter(len(phi), max(n for n, _ in pairs), max(N for _, N in pairs), groups)
 
-    def one(generator: np.random.Generator) -> list[dict[str, NDArray]]:
+    def one(generator: np.random.Generator) -> list[dict[str, Array]]:
         labelled, unlabelled, test = draw(generator)
         noisy = np.where(generator.random(len(truth)) < flips, 1 - truth, truth)
         targets = _targets(truth[test], flips)
 
-        def fitted(features: NDArray, ones: NDArray) -> LogisticModel:
+        def fitted(features: Array, ones: Array) -> LogisticModel:
             return head.fit(features, np.column_stack([1 - ones, ones]))
 
-        def predicted(rows: NDArray) -> NDArray:
+        def predicted(rows: Array) -> Array:
             return _of_ones(fitted(phi[rows], noisy[rows]), phi[test])
 
         baselines = {n: predicted(labelled[:n]) for n, _ in pairs}
@@ -135,22 +138,82 @@ def run(
     }
 
 
-def _of_ones(model: LogisticModel, features: NDArray) -> NDArray:
+def run_flipped(
+    problem: Problem,
+    chosen: Sequence[tuple[str, str]],
+    *,
+    n: int,
+    N: int,
+    flips: float,
+    trials: int,
+    seed: Sequence[int],
+) -> dict[tuple[str, str], dict[str, Result]]:
+    """Measure pairs with logistic heads on flipped labels.
+
+    Parameters
+    ----------
+    problem : Problem
+        With one target of two values; the larger is class 1.
+    chosen : sequence of (str, str)
+        Teacher and student.
+    n, N : int
+    flips : float
+        Probability that a training label is flipped.
+    trials : int
+    seed : sequence of int
+        Of the splits, the same for every pair.
+
+    Returns
+    -------
+    dict of (str, str) to dict of str to Result
+        By pair, and by what errors are measured against, as `run` says.
+
+    Raises
+    ------
+    ValueError
+        If the target does not have two values.
+    """
+    values = np.unique(problem.targets)
+    if len(values) != 2:
+        raise ValueError(f"problem: expected a target of two values, got {len(values)}")
+    labels = (np.ravel(problem.targets) == values[1]).astype(float)
+
+    def white(features: Array) -> Array:
+        scaled: Array = column_space(features) * np.sqrt(len(features))
+        return scaled
+
+    found: dict[tuple[str, str], dict[str, Result]] = {}
+    for student in dict.fromkeys(student for _, student in chosen):
+        teachers = [teacher for teacher, other in chosen if other == student]
+        results = run(
+            {teacher: white(problem.teachers[teacher]) for teacher in teachers},
+            white(problem.students[student]),
+            labels,
+            cells=[(n, N)],
+            flips=flips,
+            trials=trials,
+            rng=np.random.default_rng(seed),
+        )
+        found |= {(teacher, student): results[teacher][n, N] for teacher in teachers}
+    return found
+
+
+def _of_ones(model: LogisticModel, features: Array) -> Array:
     return model.probabilities(features)[:, 1]
 
 
-def _targets(truth: NDArray, flips: float) -> NDArray:
+def _targets(truth: Array, flips: float) -> Array:
     """Law of the noisy label and true label of the test inputs, shape (m, 2)."""
     return np.column_stack([flips + (1 - 2 * flips) * truth, truth])
 
 
-def _errors(predictions: Mapping[str, NDArray], targets: NDArray) -> dict[str, NDArray]:
+def _errors(predictions: Mapping[str, Array], targets: Array) -> dict[str, Array]:
     errors = {name: np.mean((p[:, None] - targets) ** 2, axis=0) for name, p in predictions.items()}
     misfit = np.mean((predictions["student"] - predictions["teacher"]) ** 2)
     return {**errors, "misfit": np.repeat(misfit, 2)}
 
 
-def _measures(errors: Mapping[str, NDArray], flips: float) -> dict[str, Result]:
+def _measures(errors: Mapping[str, Array], flips: float) -> dict[str, Result]:
     law, clean = (
         Result(**{name: values[:, i] for name, values in errors.items()}) for i in range(2)
     )

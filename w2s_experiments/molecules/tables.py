@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2s_experiments.molecules.runs import Scores, Split
-from w2s_utils import validation
+from w2s_utils.resampling import bootstrap_counts
 from w2s_utils.theory.risks import gain_per_misfit
 
 QUANTITIES = ("teacher", "student", "misfit", "cross")
@@ -84,10 +84,7 @@ def resampled(molecules: int, resamples: int, rng: np.random.Generator) -> NDArr
     -------
     ndarray, shape (resamples, molecules)
     """
-    validation.at_least(resamples, 2, "resamples", "a standard deviation")
-    return rng.multinomial(
-        molecules, np.full(molecules, 1 / molecules), size=int(resamples)
-    ).astype(float)
+    return bootstrap_counts(molecules, resamples, rng)
 
 
 def slope(found: Means) -> NDArray[np.float64] | float:
