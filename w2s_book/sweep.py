@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import w2s_utils
-from w2s_book import build, closure
+from w2s_book import closure
 from w2s_book.parameters import ParameterError, read_value, recorded
 from w2s_utils import files
 

@@ -370,7 +370,7 @@ def gains_from_labels(
     """Expected gain of every weak model, as whoever has `n` labels can compute it.
 
     The geometry is estimated from the labels of `n` inputs and the features of all
-    (`w2s_utils.geometry.from_labels`), for one draw of labels a row.
+    (`w2s_utils.geometry.setting_from_labels`), for one draw of labels a row.
 
     Parameters
     ----------
@@ -393,7 +393,7 @@ def gains_from_labels(
         labels = (target + problem.noise * generator.standard_normal(len(target)))[rows]
         row = []
         for phi, features in zip(problem.teachers.values(), moments, strict=True):
-            setting = geometry.from_labels(
+            setting = geometry.setting_from_labels(
                 phi[rows], strong[rows], labels, features=features
             ).setting
             expected = risks.exact(setting, n, N)
