@@ -33,10 +33,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
 from sklearn.neural_network import MLPClassifier
 
+from w2s_experiments.comparisons import Labelled, estimates_by_draw
 from w2s_experiments.data import datasets
-from w2s_utils import geometry, protocol, validation
+from w2s_utils import protocol, validation
 from w2s_utils.ladder import LEAST_LABELS, Predictions
-from w2s_utils.least_squares import Moments
 from w2s_utils.problem import Problem, standardise, with_constant
 from w2s_utils.protocol import Inputs, Result
 from w2s_utils.resampling import jackknife_error
@@ -385,18 +385,14 @@ def gains_from_labels(
     ndarray, shape (trials, t)
     """
     target = np.ravel(problem.targets)
-    strong = problem.students[student]
-    moments = [Moments.of(weak=phi, strong=strong) for phi in problem.teachers.values()]
-    found = []
-    for generator in rng.spawn(trials):
+
+    def draw(generator: np.random.Generator) -> Labelled:
         rows = generator.permutation(len(target))[:n]
-        labels = (target + problem.noise * generator.standard_normal(len(target)))[rows]
-        row = []
-        for phi, features in zip(problem.teachers.values(), moments, strict=True):
-            setting = geometry.setting_from_labels(
-                phi[rows], strong[rows], labels, features=features
-            ).setting
-            expected = risks.exact(setting, n, N)
-            row.append(float(expected.teacher - expected.student))
-        found.append(row)
+        return rows, (target + problem.noise * generator.standard_normal(len(target)))[rows]
+
+    strong = problem.students[student]
+    found = []
+    for _, estimates in estimates_by_draw(problem.teachers, strong, draw, trials, rng):
+        expected = [risks.exact(estimate.setting, n, N) for estimate in estimates.values()]
+        found.append([float(risk.teacher - risk.student) for risk in expected])
     return np.array(found)

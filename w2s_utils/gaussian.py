@@ -13,18 +13,19 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from w2s_utils import protocol, validation
 from w2s_utils.least_squares import Head
 from w2s_utils.protocol import Inputs, Result, Trial
 from w2s_utils.theory import laws, subspaces
 from w2s_utils.theory.risks import Setting
+from w2s_utils.validation import Array
 
-DrawRows = Callable[[np.random.Generator, tuple[int, int]], NDArray[np.float64]]
+DrawRows = Callable[[np.random.Generator, tuple[int, int]], Array]
 
 
-def gaussian_rows(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float64]:
+def gaussian_rows(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
     """Independent standard normal entries: the model's design."""
     return rng.standard_normal(shape)
 
@@ -50,7 +51,7 @@ def student_rows(degrees: float) -> DrawRows:
     if not validation.real(degrees, "degrees") > 2:
         raise ValueError(f"degrees: expected more than 2, got {degrees!r}")
 
-    def rows(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float64]:
+    def rows(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
         scale = np.sqrt((degrees - 2) / rng.chisquare(degrees, shape[0]))
         return rng.standard_normal(shape) * scale[:, None]
 
@@ -80,12 +81,12 @@ class GaussianModel:
         If shapes do not match, bases are not orthonormal, or a variance is negative.
     """
 
-    weak_basis: NDArray[np.float64]
-    strong_basis: NDArray[np.float64]
-    theta: NDArray[np.float64]
+    weak_basis: Array
+    strong_basis: Array
+    theta: Array
     sigma2: float
-    weak_spectrum: NDArray[np.float64] | None = None
-    strong_spectrum: NDArray[np.float64] | None = None
+    weak_spectrum: Array | None = None
+    strong_spectrum: Array | None = None
 
     def __post_init__(self) -> None:
         weak = validation.orthonormal(self.weak_basis, "weak_basis")
@@ -114,13 +115,13 @@ class GaussianModel:
         return self.canonical.setting
 
     @cached_property
-    def _maps(self) -> tuple[NDArray, NDArray]:
+    def _maps(self) -> tuple[Array, Array]:
         return (
             _scaled(self.weak_basis, self.weak_spectrum),
             _scaled(self.strong_basis, self.strong_spectrum),
         )
 
-    def inputs(self, g: NDArray[np.float64], noise: ArrayLike = 0.0) -> Inputs:
+    def inputs(self, g: Array, noise: Array | float = 0.0) -> Inputs:
         """Features and labels of the inputs in the rows of ``g``, shape (m, D)."""
         weak, strong = self._maps
         return Inputs(g @ weak, g @ strong, g @ self.theta + noise)
@@ -304,7 +305,7 @@ def _exact(model: GaussianModel, n: int, N: int, trials: int, rng: np.random.Gen
     )
 
 
-def _eigenvalues(spectrum: ArrayLike | None, name: str, basis: NDArray) -> NDArray | None:
+def _eigenvalues(spectrum: ArrayLike | None, name: str, basis: Array) -> Array | None:
     if spectrum is None:
         return None
     values = validation.vector(spectrum, name)
@@ -316,5 +317,5 @@ def _eigenvalues(spectrum: ArrayLike | None, name: str, basis: NDArray) -> NDArr
     return values
 
 
-def _scaled(basis: NDArray, spectrum: NDArray | None) -> NDArray:
+def _scaled(basis: Array, spectrum: Array | None) -> Array:
     return basis if spectrum is None else basis * np.sqrt(spectrum)
