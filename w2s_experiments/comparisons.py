@@ -12,7 +12,8 @@ from scipy import stats
 from w2s_utils import validation
 from w2s_utils.geometry import Estimates, setting_from_labels
 from w2s_utils.least_squares import Moments
-from w2s_utils.problem import ROLES, Cell, Problem
+from w2s_utils.problem import Cell, Problem
+from w2s_utils.protocol import ROLES
 from w2s_utils.theory.subspaces import adjusted_overlap, column_space
 
 # Labelled inputs of one draw, and their labels.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
-from w2s_utils import figures, protocol, validation
+from w2s_utils import figures, validation
 from w2s_utils.geometry import oracle_setting
-from w2s_utils.least_squares import MinimumNorm
-from w2s_utils.problem import ROLES, Cell, Problem
+from w2s_utils.problem import Cell, Problem
+from w2s_utils.protocol import ROLES
 from w2s_utils.resampling import Estimate
 from w2s_utils.theory.subspaces import canonical_correlations, intrinsic_dimension
 
@@ -82,74 +81,6 @@ def dimensions_table(problems: Mapping[str, Problem]) -> str:
                 f"{error:17.3f} {largest_leverage(phi):17.3f}"
             )
     return "\n".join(lines)
-
-
-@dataclass(frozen=True, eq=False)
-class InSample:
-    r"""Gain and misfit over a student's own training inputs, one entry a split (and a task).
-
-    Attributes
-    ----------
-    gain, misfit : ndarray, shape (trials, tasks)
-    cross : ndarray, same shape
-        :math:`-2\langle (I-P)f_w, (I-P)f^* \rangle`, with `P` the student's projection; the gain
-        is the misfit plus this term, identically.
-    unreachable : ndarray, same shape
-        :math:`\|(I-P)f^*\|^2`, the error of the best head.
-    """
-
-    gain: NDArray[np.float64]
-    misfit: NDArray[np.float64]
-    cross: NDArray[np.float64]
-    unreachable: NDArray[np.float64]
-
-
-def in_sample(
-    problem: Problem,
-    teacher: int,
-    student: str,
-    *,
-    n: int,
-    N: int,
-    trials: int,
-    rng: np.random.Generator,
-) -> InSample:
-    """Project teachers' predictions on a student's features, over the unlabelled inputs.
-
-    Parameters
-    ----------
-    problem, teacher, student, n, N, trials, rng
-        As in `w2s_utils.problem.measure_pairs`, for one pair and size.
-
-    Returns
-    -------
-    InSample
-    """
-    weak, strong = problem.teachers[teacher], problem.students[student]
-    split = protocol.random_splits(weak, strong, problem.targets, n=n, N=N)
-    rows = []
-    for generator in rng.spawn(trials):
-        labelled, unlabelled, _ = split(generator)
-        labelled = _noisy(labelled, problem.noise, generator)
-        taught = MinimumNorm().fit(labelled.weak, labelled.labels).predict(unlabelled.weak)
-        truth = unlabelled.labels
-        # Least squares on the unlabelled inputs is the projection in their empirical inner product.
-        rest = truth - MinimumNorm().fit(unlabelled.strong, truth).predict(unlabelled.strong)
-        learnt = MinimumNorm().fit(unlabelled.strong, taught).predict(unlabelled.strong)
-        rows.append(
-            (
-                np.mean((taught - truth) ** 2 - (learnt - truth) ** 2, axis=0),
-                np.mean((learnt - taught) ** 2, axis=0),
-                -2 * np.mean((taught - learnt) * rest, axis=0),
-                np.mean(rest**2, axis=0),
-            )
-        )
-    return InSample(*np.array(rows).transpose(1, 0, 2))
-
-
-def _noisy(part: protocol.Inputs, noise: float, rng: np.random.Generator) -> protocol.Inputs:
-    labels = part.labels + noise * rng.standard_normal(part.labels.shape)
-    return protocol.Inputs(part.weak, part.strong, labels)
 
 
 def results_table(grid: Grid) -> str:

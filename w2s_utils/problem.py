@@ -16,14 +16,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from w2s_utils import protocol, validation
+from w2s_utils import protocol, splits, validation
 from w2s_utils.geometry import oracle_setting
+from w2s_utils.protocol import ROLES
 from w2s_utils.resampling import Estimate, difference_of_ratios
 from w2s_utils.theory import risks
 from w2s_utils.theory.subspaces import leading_directions
 from w2s_utils.validation import Array
-
-ROLES = ("teacher", "student", "baseline", "ceiling")
 
 # Teacher and student; teacher, student, labels and pseudo-labels.
 Pair = tuple[int | str, str]
@@ -219,7 +218,7 @@ def measure_pairs(
     settings : mapping of (teacher, student) to Setting
         The pairs to measure, with their geometry from `oracle_settings`.
     cells : sequence of (int, int)
-        Labels ``n`` and pseudo-labels ``N``; see `w2s_utils.protocol.sweep`.
+        Labels ``n`` and pseudo-labels ``N``; see `w2s_utils.splits.sweep`.
     trials : int
     seed : sequence of int, or Generator
         Of the splits, the same for every pair. From a generator each pair draws splits of its own.
@@ -236,7 +235,7 @@ def measure_pairs(
     deviation = problem.noise if noise is None else noise
     found: dict[Key, Cell] = {}
     for (teacher, student), setting in settings.items():
-        results = protocol.sweep(
+        results = splits.sweep(
             problem.teachers[teacher],
             problem.students[student],
             problem.targets,

@@ -20,7 +20,7 @@ def problem(m=600, seed=1):
 
 def test_measures_differ_by_what_they_should():
     weak, strong, labels = problem()
-    found = probes.run(
+    found = probes.run_logistic(
         weak, strong, labels, cells=[(60, 200)], flips=0.2, trials=5, rng=np.random.default_rng(2)
     )
     results = found["near"][60, 200]
@@ -36,7 +36,7 @@ def test_measures_differ_by_what_they_should():
 
 def test_without_flips_all_measures_agree():
     weak, strong, labels = problem()
-    found = probes.run(
+    found = probes.run_logistic(
         weak, strong, labels, cells=[(60, 200)], flips=0.0, trials=2, rng=np.random.default_rng(3)
     )
     results = found["near"][60, 200]
@@ -47,9 +47,9 @@ def test_without_flips_all_measures_agree():
 def test_a_cell_does_not_depend_on_smaller_ones_nor_on_workers():
     weak, strong, labels = problem()
     arguments = {"flips": 0.1, "trials": 4}
-    one = probes.run(weak, strong, labels, cells=[(80, 200)], rng=np.random.default_rng(4),
+    one = probes.run_logistic(weak, strong, labels, cells=[(80, 200)], rng=np.random.default_rng(4),
                      **arguments)  # fmt: skip
-    two = probes.run(weak, strong, labels, cells=[(30, 50), (80, 200)], n_jobs=2,
+    two = probes.run_logistic(weak, strong, labels, cells=[(30, 50), (80, 200)], n_jobs=2,
                      rng=np.random.default_rng(4), **arguments)  # fmt: skip
     np.testing.assert_array_equal(
         one["near"][80, 200]["law"].student, two["near"][80, 200]["law"].student
@@ -73,7 +73,7 @@ def test_mistakes_are_named(changes, message):
     arguments = {"weak": weak, "strong": strong, "labels": labels, "cells": [(20, 20)]}
     arguments |= {"flips": 0.1, "trials": 2, "rng": np.random.default_rng(0)} | changes
     with pytest.raises(ValueError, match=message):
-        probes.run(**arguments)
+        probes.run_logistic(**arguments)
 
 
 @pytest.fixture(scope="module")

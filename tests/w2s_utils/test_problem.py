@@ -154,7 +154,8 @@ def test_error_of_a_difference_is_that_of_repetitions():
 
 def test_bad_input(cells):
     result = next(iter(cells.values())).result
-    short = protocol.Result(**{name: values[:7] for name, values in vars(result).items()})
+    names = (*protocol.ROLES, "misfit")
+    short = protocol.Result(**{name: getattr(result, name)[:7] for name in names})
     with pytest.raises(ValueError, match="second: expected the 80 trials of the first, got 7"):
         difference(result, short)
     with pytest.raises(ValueError, match="quantity: expected 'pgr' or 'opr', got 'gain'"):
