@@ -1,4 +1,4 @@
-"""The first look: terms in sample, leverage, tables and figures."""
+"""The first look: leverage, tables and figures."""
 
 from dataclasses import replace
 
@@ -30,15 +30,6 @@ def test_leverage():
     alone[1:, 1] = 1
     assert first_look.largest_leverage(alone) == pytest.approx(1)
     assert first_look.largest_leverage(np.ones((10, 1))) == pytest.approx(0.1)
-
-
-def test_in_sample_identity_and_bound(problem):
-    rng = np.random.default_rng(9)
-    run = first_look.in_sample(problem, D_W, "wide", n=40, N=60, trials=30, rng=rng)
-    assert run.gain.shape == (30, 1)
-    np.testing.assert_allclose(run.gain, run.misfit + run.cross, atol=1e-12)
-    assert np.abs(run.cross).max() > 0.01  # the truth is out of reach, the term matters
-    assert np.all(run.gain >= run.misfit - 2 * np.sqrt(run.unreachable * run.misfit))
 
 
 @pytest.fixture(scope="module")
