@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from w2s_report import words
 from w2s_report.card import ReportCard
 from w2s_report.teachers import Cell, Teacher
 from w2s_utils import figures
@@ -58,20 +59,11 @@ class Drawn:
         )
 
 
-def number(value: float) -> str:
-    """Write a number with three digits."""
-    return f"{value:.3g}".replace("-", "−") if np.isfinite(value) else "∞"
-
-
-def interval(value: Range) -> str:
-    """Write a number with its interval."""
-    return f"{number(value.value)} ({number(value.low)} to {number(value.high)})"
-
-
-def _drawn(figure: Figure, name: str, caption: str, alt: str, data: Columns) -> Drawn:
-    return Drawn(
-        figure, f"fig-report-{name}", " ".join(caption.split()), " ".join(alt.split()), data
-    )
+def _drawn(card: ReportCard, figure: Figure, name: str, data: Columns) -> Drawn:
+    context = {"card": card, "best": best_teachers(card)}
+    said: Any = words.templates().get_template("captions.txt").make_module(context)
+    caption, alt = (" ".join(getattr(said, f"{name}{end}").split()) for end in ("", "_alt"))
+    return Drawn(figure, f"fig-report-{name.replace('_', '-')}", caption, alt, data)
 
 
 def _styled(draw: Callable[[ReportCard], Drawn]) -> Callable[[ReportCard], Drawn]:
@@ -109,16 +101,7 @@ def spectra(card: ReportCard) -> Drawn:
     axis.set(xscale="log", yscale="log", xlabel="leading directions kept", ylim=(1e-4, 1.2))
     axis.set_ylabel("share of the variance left out")
     axis.legend()
-    kept = ", ".join(f"{r.name} {r.dimension}" for r in card.data.representations)
-    return _drawn(
-        figure,
-        "spectra",
-        f"""Share of the variance that the leading directions leave out (teachers dashed), with the
-        cut as a dot. Kept, with the constant: {kept}. Dotted line: one per cent.""",
-        f"""Falling curves on logarithmic axes, one for each set of features; a dot marks where each
-        is cut: {kept}.""",
-        data,
-    )
+    return _drawn(card, figure, "spectra", data)
 
 
 @_styled
@@ -133,50 +116,21 @@ def canonical(card: ReportCard) -> Drawn:
         data[teacher.name] = list(values)
     axis.set(xlabel="direction", ylabel="squared canonical correlation", ylim=(0, 1.03))
     axis.legend()
-    sums = ", ".join(f"{t.name} {t.overlap.d_sw.value:.1f}" for t in best_teachers(card))
-    return _drawn(
-        figure,
-        "canonical",
-        f"""Squared canonical correlations of teacher and student over all inputs, the first is that
-        of the constant. Estimated correlation dimensions: {sums}.""",
-        f"""Descending curves between 1 and 0, one for each teacher. The correlation dimensions are
-        {sums}.""",
-        data,
-    )
+    return _drawn(card, figure, "canonical", data)
 
 
 @_styled
 def errors_by_labels(card: ReportCard) -> Drawn:
     """Draw predicted and measured errors against the number of labels."""
     figure, data = _errors(card, "n")
-    measured = "; ".join(
-        f"{t.name} {interval(t.reference.measured['student'])}" for t in best_teachers(card)
-    )
-    return _drawn(
-        figure,
-        "labels",
-        f"""Errors against the number of labels, with {card.design["N"]} pseudo-labels. Lines and
-        bands: predicted, with 95 % intervals; markers: measured over {card.design["trials"]}
-        splits. Students measured there: {measured}.""",
-        """One panel for each teacher: errors of teacher, student, strong model on the labels, and
-        on all labels, falling with the number of labels; the table above has the numbers.""",
-        data,
-    )
+    return _drawn(card, figure, "labels", data)
 
 
 @_styled
 def errors_by_pseudo_labels(card: ReportCard) -> Drawn:
     """Draw predicted and measured errors against the number of pseudo-labels."""
     figure, data = _errors(card, "N")
-    return _drawn(
-        figure,
-        "pseudo-labels",
-        f"""Errors against the number of pseudo-labels, with {card.design["n"]} labels; as above.
-        Teacher and baseline do not depend on it.""",
-        """One panel for each teacher: the student's error falls with the number of pseudo-labels
-        and levels off; teacher and baseline are flat.""",
-        data,
-    )
+    return _drawn(card, figure, "pseudo_labels", data)
 
 
 def _errors(card: ReportCard, against: str) -> tuple[Figure, Columns]:
@@ -225,20 +179,7 @@ def ratios(card: ReportCard) -> Drawn:
         axes[1, column].set_xlabel(_AXIS[against])
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
-    unmeasured = (
-        ""
-        if card.ceiling_measured
-        else " (OPR only, for PGR needs labels on the inputs with pseudo-labels)"
-    )
-    return _drawn(
-        figure,
-        "ratios",
-        f"""PGR (top) and OPR (bottom) against labels and pseudo-labels. Lines and bands: predicted;
-        markers: measured{unmeasured}. Thin lines: no gap recovered, and a draw.""",
-        """Four panels of curves, one curve for each teacher. The text of the verdict says on which
-        side of one the OPR lies.""",
-        data,
-    )
+    return _drawn(card, figure, "ratios", data)
 
 
 @_styled
@@ -261,15 +202,7 @@ def gains(card: ReportCard) -> Drawn:
     for i, label in enumerate(("predicted", "measured"), start=1):
         for field in ("value", "low", "high"):
             data[f"{label} {field}"] = [getattr(row[i], field) for row in found]
-    return _drawn(
-        figure,
-        "gain",
-        """Gain measured on labels left out against the gain predicted from the misfit on inputs
-        without labels. Dashed: equal.""",
-        """A point with error bars for each teacher, and the diagonal; points below it gain less
-        than their misfit promises. The table above has the numbers.""",
-        data,
-    )
+    return _drawn(card, figure, "gains", data)
 
 
 @_styled
@@ -300,16 +233,7 @@ def ranking(card: ReportCard) -> Drawn:
     axis.set(yticks=np.arange(len(order)), yticklabels=data["teacher"], xlabel="error on labels")
     axis.invert_yaxis()
     figure.legend(loc="outside lower center", ncols=2)
-    return _drawn(
-        figure,
-        "ranking",
-        f"""Errors of each teacher and of its student, at {card.design["n"]} labels and
-        {card.design["N"]} pseudo-labels, with the strong model on the labels (line and band):
-        {interval(baseline)}.""",
-        f"""Dots with error bars, one row for each teacher, in the order
-        {", ".join(data["teacher"])}; the vertical line is the strong model on the labels.""",
-        data,
-    )
+    return _drawn(card, figure, "ranking", data)
 
 
 _AXIS = {"n": "labels $n$", "N": "pseudo-labels $N$"}
