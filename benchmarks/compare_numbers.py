@@ -56,10 +56,12 @@ def differences(before: Any, after: Any, tolerance: float, where: str = "") -> I
 
 
 def _alike(before: Any, after: Any, tolerance: float) -> bool:
+    if before == after:  # texts, "nan" among them
+        return True
     try:
         return math.isclose(float(before), float(after), rel_tol=tolerance, abs_tol=tolerance)
     except (TypeError, ValueError):
-        return before == after
+        return False
 
 
 def main() -> int:

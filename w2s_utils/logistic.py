@@ -164,7 +164,8 @@ def cross_entropy_head(features: ArrayLike, probabilities: ArrayLike) -> Logisti
     def curvature(flat: Array, direction: Array) -> Array:
         f = special.softmax(phi @ flat.reshape(shape), axis=1)
         step = phi @ direction.reshape(shape)
-        return (phi.T @ (f * (step - np.sum(f * step, axis=1, keepdims=True))) / m).ravel()
+        product: Array = phi.T @ (f * (step - np.sum(f * step, axis=1, keepdims=True))) / m
+        return product.ravel()
 
     size = np.sqrt(np.mean(phi**2))
     found = optimize.minimize(

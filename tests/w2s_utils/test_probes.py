@@ -1,9 +1,12 @@
 """Logistic probes: the three measures, nested samples, mistakes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from w2s_utils import probes
+from w2s_utils.problem import Problem
 
 
 def problem(m=600, seed=1):
@@ -17,7 +20,7 @@ def problem(m=600, seed=1):
 
 def test_measures_differ_by_what_they_should():
     weak, strong, labels = problem()
-    found = probes.run(
+    found = probes.run_logistic(
         weak, strong, labels, cells=[(60, 200)], flips=0.2, trials=5, rng=np.random.default_rng(2)
     )
     results = found["near"][60, 200]
@@ -33,7 +36,7 @@ def test_measures_differ_by_what_they_should():
 
 def test_without_flips_all_measures_agree():
     weak, strong, labels = problem()
-    found = probes.run(
+    found = probes.run_logistic(
         weak, strong, labels, cells=[(60, 200)], flips=0.0, trials=2, rng=np.random.default_rng(3)
     )
     results = found["near"][60, 200]
@@ -44,9 +47,9 @@ def test_without_flips_all_measures_agree():
 def test_a_cell_does_not_depend_on_smaller_ones_nor_on_workers():
     weak, strong, labels = problem()
     arguments = {"flips": 0.1, "trials": 4}
-    one = probes.run(weak, strong, labels, cells=[(80, 200)], rng=np.random.default_rng(4),
+    one = probes.run_logistic(weak, strong, labels, cells=[(80, 200)], rng=np.random.default_rng(4),
                      **arguments)  # fmt: skip
-    two = probes.run(weak, strong, labels, cells=[(30, 50), (80, 200)], n_jobs=2,
+    two = probes.run_logistic(weak, strong, labels, cells=[(30, 50), (80, 200)], n_jobs=2,
                      rng=np.random.default_rng(4), **arguments)  # fmt: skip
     np.testing.assert_array_equal(
         one["near"][80, 200]["law"].student, two["near"][80, 200]["law"].student
@@ -70,4 +73,30 @@ def test_mistakes_are_named(changes, message):
     arguments = {"weak": weak, "strong": strong, "labels": labels, "cells": [(20, 20)]}
     arguments |= {"flips": 0.1, "trials": 2, "rng": np.random.default_rng(0)} | changes
     with pytest.raises(ValueError, match=message):
-        probes.run(**arguments)
+        probes.run_logistic(**arguments)
+
+
+@pytest.fixture(scope="module")
+def signs():
+    rng = np.random.default_rng(0)
+    g = rng.standard_normal((1500, 14))
+    target = np.sign(g[:, 0] + 0.5 * g[:, 1] + 0.5 * rng.standard_normal(1500))[:, None]
+    teachers = {"near": g[:, :6], "far": g[:, [0, 1, 8, 9, 10, 11]]}
+    return Problem("toy", target / target.std(), 0.0, teachers, {"first": g[:, :5]})
+
+
+def test_flipped_labels(signs):
+    found = probes.run_flipped(
+        signs, [("near", "first"), ("far", "first")], n=60, N=200, flips=0.2, trials=5, seed=[4]
+    )
+    assert set(found) == {("near", "first"), ("far", "first")}
+    law, noisy, clean = (found["far", "first"][name] for name in ("law", "noisy", "clean"))
+    np.testing.assert_allclose(noisy.teacher - law.teacher, 0.2 * 0.8)
+    assert np.all(clean.teacher != law.teacher)
+    np.testing.assert_allclose(law.baseline, found["near", "first"]["law"].baseline)
+
+
+def test_flipped_labels_need_two_values(signs):
+    three = replace(signs, targets=np.arange(1500.0)[:, None])
+    with pytest.raises(ValueError, match="target of two values, got 1500"):
+        probes.run_flipped(three, [("near", "first")], n=9, N=9, flips=0.1, trials=2, seed=[0])
