@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import matplotlib as mpl
@@ -33,24 +34,16 @@ Columns = dict[str, list[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A figure with what a reader needs who cannot see it.
-
-    Attributes
-    ----------
-    figure : matplotlib.figure.Figure
-    name : str
-        Label for cross references.
-    caption, alt : str
-        With the numbers that the figure shows.
-    data : dict of str to list
-        The columns behind it.
-    """
+    """A figure with what a reader needs who cannot see it."""
 
     figure: Figure
     name: str
+    """Label for cross references."""
     caption: str
+    """With the numbers that the figure shows, as the alternative text."""
     alt: str
     data: Columns
+    """The columns behind it."""
 
     def show(self) -> None:
         """Display it in a notebook, by `w2s_utils.figures.show`."""
@@ -87,7 +80,7 @@ def spectra(card: ReportCard) -> Drawn:
     """Draw what the leading directions leave of the variance, and where features are cut."""
     figure, axis = plt.subplots(figsize=(6.4, 3.8))
     data: Columns = {}
-    for model, colour in zip(card.data.representations, figures.PALETTE, strict=False):
+    for model, colour in zip(card.data.representations, cycle(figures.PALETTE), strict=False):
         left = 1 - np.cumsum(model.spectrum)
         shown = left > 1e-7
         directions = np.arange(1, len(left) + 1)[shown]
@@ -136,10 +129,10 @@ def errors_by_pseudo_labels(card: ReportCard) -> Drawn:
 def _errors(card: ReportCard, against: str) -> tuple[Figure, Columns]:
     chosen = best_teachers(card)
     figure, axes = _panels(len(chosen))
-    data = _columns(COLOURS)
+    rows: list[dict[str, Any]] = []
     for teacher, axis in zip(chosen, axes, strict=True):
         curve, measured = _along(teacher, against)
-        _record(data, teacher, COLOURS, curve, measured)
+        rows += _rows(teacher, COLOURS, curve, measured)
         for model, colour in COLOURS.items():
             _curve(axis, curve, against, model, colour)
             seen = [c for c in measured if model in c.measured]
@@ -150,18 +143,18 @@ def _errors(card: ReportCard, against: str) -> tuple[Figure, Columns]:
     axes[0].set_ylabel("error on labels")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
-    return figure, data
+    return figure, _columns(rows)
 
 
 @_styled
 def ratios(card: ReportCard) -> Drawn:
     """Draw predicted PGR and OPR of each teacher against labels and pseudo-labels."""
     figure, axes = plt.subplots(2, 2, figsize=(7.2, 5.4), sharey="row")
-    data = _columns(("pgr", "opr"))
+    rows: list[dict[str, Any]] = []
     for teacher, colour in zip(best_teachers(card), figures.PALETTE, strict=False):
         for column, against in enumerate(("n", "N")):
             curve, seen = _along(teacher, against)
-            _record(data, teacher, ("pgr", "opr"), curve, seen)
+            rows += _rows(teacher, ("pgr", "opr"), curve, seen)
             for row, quantity in enumerate(("pgr", "opr")):
                 axis = axes[row, column]
                 _curve(axis, curve, against, quantity, colour, teacher.name)
@@ -179,7 +172,7 @@ def ratios(card: ReportCard) -> Drawn:
         axes[1, column].set_xlabel(_AXIS[against])
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
-    return _drawn(card, figure, "ratios", data)
+    return _drawn(card, figure, "ratios", _columns(rows))
 
 
 @_styled
@@ -189,7 +182,7 @@ def gains(card: ReportCard) -> Drawn:
     # In the order of the other figures, so that a teacher keeps its colour.
     order = [card.teacher(name) for name in card.rankings[0].order]
     found = [(t.name, t.misfit_only.predicted, t.misfit_only.measured) for t in order]
-    for (name, x, y), colour in zip(found, _cycle(len(found)), strict=True):
+    for (name, x, y), colour in zip(found, cycle(figures.PALETTE), strict=False):
         axis.errorbar(
             x.value, y.value, _reach(y), _reach(x), fmt="o", color=colour, capsize=2, label=name
         )
@@ -237,10 +230,6 @@ def ranking(card: ReportCard) -> Drawn:
 
 
 _AXIS = {"n": "labels $n$", "N": "pseudo-labels $N$"}
-
-
-def _cycle(count: int) -> list[str]:
-    return [figures.PALETTE[i % len(figures.PALETTE)] for i in range(count)]
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
@@ -311,26 +300,23 @@ def _along(teacher: Teacher, against: str) -> tuple[Sequence[Cell], Sequence[Cel
     return (teacher.by_n if against == "n" else teacher.by_N), seen
 
 
-def _columns(names: Iterable[str]) -> Columns:
-    ends = [f"{name}{end}" for name in names for end in ("", " low", " high")]
-    return {column: [] for column in ["teacher's name", "n", "N", "source", *ends]}
-
-
-def _record(
-    data: Columns,
-    teacher: Teacher,
-    names: Iterable[str],
-    predicted: Sequence[Cell],
-    measured: Sequence[Cell],
-) -> None:
-    """Add a row for each cell, with the values' ends; blanks where there are none."""
-    told = [("predicted", cell, cell.predicted) for cell in predicted]
-    for source, cell, found in [*told, *(("measured", c, c.measured) for c in measured)]:
-        data["teacher's name"].append(teacher.name)
-        data["n"].append(cell.n)
-        data["N"].append(cell.N)
-        data["source"].append(source)
+def _rows(
+    teacher: Teacher, names: Iterable[str], predicted: Sequence[Cell], measured: Sequence[Cell]
+) -> list[dict[str, Any]]:
+    """The values of each cell with their ends; blanks where there are none."""
+    rows = []
+    for source, cell in (
+        *(("predicted", c) for c in predicted),
+        *(("measured", c) for c in measured),
+    ):
+        row = {"teacher's name": teacher.name, "n": cell.n, "N": cell.N, "source": source}
         for name in names:
-            value = found.get(name)
+            value = getattr(cell, source).get(name)
             for suffix, end in (("", "value"), (" low", "low"), (" high", "high")):
-                data[f"{name}{suffix}"].append("" if value is None else getattr(value, end))
+                row[f"{name}{suffix}"] = getattr(value, end, "")
+        rows.append(row)
+    return rows
+
+
+def _columns(rows: Sequence[dict[str, Any]]) -> Columns:
+    return {name: [row[name] for row in rows] for name in rows[0]}

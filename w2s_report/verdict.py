@@ -20,53 +20,35 @@ HOPELESS = 100.0  # times as many labels: said to be out of reach
 
 @dataclass(frozen=True)
 class Ranking:
-    """One rule of choosing a teacher.
-
-    Attributes
-    ----------
-    rule : str
-        In words.
-    needs_labels : bool
-        Whether the rule needs labels on rows that the student did not learn from.
-    order : tuple of str
-        Teachers, best first.
-    scores : tuple of float
-        In that order.
-    regret : float
-        Measured student's error with the teacher chosen, less the smallest of all teachers.
-    """
+    """One rule of choosing a teacher."""
 
     rule: str
+    """In words."""
     needs_labels: bool
+    """Whether the rule needs labels on rows that the student did not learn from."""
     order: tuple[str, ...]
+    """Teachers, best first."""
     scores: tuple[Number, ...]
+    """In that order."""
     regret: float
+    """Measured student's error with the teacher chosen, less the smallest of all teachers."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What to do.
-
-    Attributes
-    ----------
-    decision : str
-        "use", "use the teacher itself", "do not use" or "not enough evidence".
-    teacher : str
-        With the smallest measured student's error.
-    as_good : tuple of str
-        Teachers that cannot be told from it.
-    pseudo_labels : Range or None
-        How many bring nine tenths of the gain; None where no number brings a gain.
-    reasons, would_change : tuple of str
-        Sentences.
-    """
+    """What to do."""
 
     decision: Decision
+    """"use", "use the teacher itself", "do not use" or "not enough evidence"."""
     teacher: str
+    """With the smallest measured student's error."""
     as_good: tuple[str, ...]
+    """Teachers that cannot be told from it."""
     pseudo_labels: Interval | None
+    """How many bring nine tenths of the gain; None where no number brings a gain."""
     reasons: tuple[str, ...]
     would_change: tuple[str, ...]
+    """Sentences."""
 
 
 def rank(teachers: Sequence[Teacher]) -> tuple[Ranking, ...]:
