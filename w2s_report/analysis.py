@@ -97,7 +97,7 @@ def report(
             noise=_noise(settings.noise, study, found),
             teachers=tuple(found),
             rankings=verdict.rank(found),
-            verdict=verdict.decide(found, _unit(inputs.labels)),
+            verdict=verdict.decide(found, inputs.labels.unit),
             probabilities=logistic,
             design=_sizes(study, settings.trials),
             ceiling_measured=study.design.ceiling,
@@ -262,10 +262,6 @@ def _logistic(
             seed=seed,
         )
     return found
-
-
-def _unit(known: Labels) -> str:
-    return "squared error" if known.task == "regression" else "squared error of the probabilities"
 
 
 def _sizes(study: _Study, trials: int) -> dict[str, int]:

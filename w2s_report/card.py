@@ -15,94 +15,61 @@ from w2s_report.verdict import Ranking, Verdict
 
 @dataclass(frozen=True)
 class Representation:
-    """One model's features.
-
-    Attributes
-    ----------
-    name, role : str
-        Role is "strong" or "weak".
-    columns : int
-    constant : int
-        Columns that do not vary.
-    rank : int
-    held : dict of str to int
-        Directions that hold a share of the variance, by share.
-    participation : float
-        Participation ratio of the spectrum.
-    dimension : int
-        Directions kept, the constant among them.
-    limited_by : str
-        What set the dimension.
-    spectrum : tuple of float
-        Eigenvalues as shares of their sum, descending.
-    warnings : tuple of str
-    """
+    """One model's features."""
 
     name: str
     role: Literal["strong", "weak"]
+    """Role is "strong" or "weak"."""
     columns: int
     constant: int
+    """Columns that do not vary."""
     rank: int
     held: Mapping[str, int]
+    """Directions that hold a share of the variance, by share."""
     participation: float
+    """Participation ratio of the spectrum."""
     dimension: int
+    """Directions kept, the constant among them."""
     limited_by: str
+    """What set the dimension."""
     spectrum: tuple[float, ...]
+    """Eigenvalues as shares of their sum, descending."""
     warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Data:
-    """What was given.
-
-    Attributes
-    ----------
-    rows, labelled, unlabelled : int
-    labelled_used : int
-        Labelled rows that were kept in memory; others count as unlabelled.
-    repeated : int
-        Rows whose strong features an earlier row has as well.
-    task : str
-        "regression", "binary" or "multiclass".
-    task_decided : str
-        "given" or "auto".
-    classes : dict of str to int
-        Labels of each class.
-    label_mean, label_sd : float or None
-        Regression only.
-    representations : tuple of Representation
-    """
+    """What was given."""
 
     rows: int
     labelled: int
     unlabelled: int
     labelled_used: int
+    """Labelled rows that were kept in memory; others count as unlabelled."""
     repeated: int
+    """Rows whose strong features an earlier row has as well."""
     task: Task
+    """"regression", "binary" or "multiclass"."""
     task_decided: Literal["auto", "given"]
+    """"given" or "auto"."""
     classes: Mapping[str, int]
+    """Labels of each class."""
     label_mean: float | None
     label_sd: float | None
+    """Regression only."""
     representations: tuple[Representation, ...]
 
 
 @dataclass(frozen=True)
 class Noise:
-    """What is known of the label noise.
-
-    Attributes
-    ----------
-    source : str
-        "given", "repeated rows" or "not identified".
-    variance : Range or None
-        None if it is not identified.
-    at_most : Range
-        What the better of all models leaves of the labels: noise and approximation error.
-    """
+    """What is known of the label noise."""
 
     source: Literal["given", "repeated rows", "not identified"]
+    """"given", "repeated rows" or "not identified"."""
     variance: Interval | None
+    """None if it is not identified."""
     at_most: Interval
+    """What the better of all models leaves of the labels: noise and approximation error."""
 
 
 @dataclass(frozen=True)
@@ -118,54 +85,33 @@ class File:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the numbers come from.
-
-    Attributes
-    ----------
-    parameters : dict
-        Settings, as in `w2s_report.options.Options`, that the numbers depend on.
-    files : tuple of File
-    versions : dict of str to str
-        Of Python and the packages.
-    """
+    """Where the numbers come from."""
 
     parameters: Mapping[str, Any]
+    """Settings, as in `w2s_report.options.Options`, that the numbers depend on."""
     files: tuple[File, ...]
     versions: Mapping[str, str]
+    """Of Python and the packages."""
 
 
 @dataclass(frozen=True)
 class ReportCard:
-    """The report.
-
-    Attributes
-    ----------
-    data : Data
-    noise : Noise
-    teachers : tuple of Teacher
-        In the order given.
-    rankings : tuple of Ranking
-    verdict : Verdict
-    probabilities : dict of str to Probabilities
-        Logistic heads by teacher; empty for regression.
-    design : dict of str to int
-        ``n``, ``N``, ``test_rows``, ``trials``, ``groups``, ``folds``.
-    ceiling_measured : bool
-    provenance : Provenance
-    format : int
-        Of the JSON.
-    """
+    """The report."""
 
     data: Data
     noise: Noise
     teachers: tuple[Teacher, ...]
+    """In the order given."""
     rankings: tuple[Ranking, ...]
     verdict: Verdict
     probabilities: Mapping[str, Probabilities]
+    """Logistic heads by teacher; empty for regression."""
     design: Mapping[str, int]
+    """``n``, ``N``, ``test_rows``, ``trials``, ``groups``, ``folds``."""
     ceiling_measured: bool
     provenance: Provenance
     format: Literal[1] = FORMAT
+    """Of the JSON."""
 
     def teacher(self, name: str) -> Teacher:
         """Return one teacher.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import matplotlib as mpl
@@ -14,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from w2s_report import words
 from w2s_report.card import ReportCard
 from w2s_report.teachers import Cell, Teacher
 from w2s_utils import figures
@@ -32,24 +34,16 @@ Columns = dict[str, list[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A figure with what a reader needs who cannot see it.
-
-    Attributes
-    ----------
-    figure : matplotlib.figure.Figure
-    name : str
-        Label for cross references.
-    caption, alt : str
-        With the numbers that the figure shows.
-    data : dict of str to list
-        The columns behind it.
-    """
+    """A figure with what a reader needs who cannot see it."""
 
     figure: Figure
     name: str
+    """Label for cross references."""
     caption: str
+    """With the numbers that the figure shows, as the alternative text."""
     alt: str
     data: Columns
+    """The columns behind it."""
 
     def show(self) -> None:
         """Display it in a notebook, by `w2s_utils.figures.show`."""
@@ -58,20 +52,11 @@ class Drawn:
         )
 
 
-def number(value: float) -> str:
-    """Write a number with three digits."""
-    return f"{value:.3g}".replace("-", "−") if np.isfinite(value) else "∞"
-
-
-def interval(value: Range) -> str:
-    """Write a number with its interval."""
-    return f"{number(value.value)} ({number(value.low)} to {number(value.high)})"
-
-
-def _drawn(figure: Figure, name: str, caption: str, alt: str, data: Columns) -> Drawn:
-    return Drawn(
-        figure, f"fig-report-{name}", " ".join(caption.split()), " ".join(alt.split()), data
-    )
+def _drawn(card: ReportCard, figure: Figure, name: str, data: Columns) -> Drawn:
+    context = {"card": card, "best": best_teachers(card)}
+    said: Any = words.templates().get_template("captions.txt").make_module(context)
+    caption, alt = (" ".join(getattr(said, f"{name}{end}").split()) for end in ("", "_alt"))
+    return Drawn(figure, f"fig-report-{name.replace('_', '-')}", caption, alt, data)
 
 
 def _styled(draw: Callable[[ReportCard], Drawn]) -> Callable[[ReportCard], Drawn]:
@@ -95,7 +80,7 @@ def spectra(card: ReportCard) -> Drawn:
     """Draw what the leading directions leave of the variance, and where features are cut."""
     figure, axis = plt.subplots(figsize=(6.4, 3.8))
     data: Columns = {}
-    for model, colour in zip(card.data.representations, figures.PALETTE, strict=False):
+    for model, colour in zip(card.data.representations, cycle(figures.PALETTE), strict=False):
         left = 1 - np.cumsum(model.spectrum)
         shown = left > 1e-7
         directions = np.arange(1, len(left) + 1)[shown]
@@ -109,16 +94,7 @@ def spectra(card: ReportCard) -> Drawn:
     axis.set(xscale="log", yscale="log", xlabel="leading directions kept", ylim=(1e-4, 1.2))
     axis.set_ylabel("share of the variance left out")
     axis.legend()
-    kept = ", ".join(f"{r.name} {r.dimension}" for r in card.data.representations)
-    return _drawn(
-        figure,
-        "spectra",
-        f"""Share of the variance that the leading directions leave out (teachers dashed), with the
-        cut as a dot. Kept, with the constant: {kept}. Dotted line: one per cent.""",
-        f"""Falling curves on logarithmic axes, one for each set of features; a dot marks where each
-        is cut: {kept}.""",
-        data,
-    )
+    return _drawn(card, figure, "spectra", data)
 
 
 @_styled
@@ -133,59 +109,30 @@ def canonical(card: ReportCard) -> Drawn:
         data[teacher.name] = list(values)
     axis.set(xlabel="direction", ylabel="squared canonical correlation", ylim=(0, 1.03))
     axis.legend()
-    sums = ", ".join(f"{t.name} {t.overlap.d_sw.value:.1f}" for t in best_teachers(card))
-    return _drawn(
-        figure,
-        "canonical",
-        f"""Squared canonical correlations of teacher and student over all inputs, the first is that
-        of the constant. Estimated correlation dimensions: {sums}.""",
-        f"""Descending curves between 1 and 0, one for each teacher. The correlation dimensions are
-        {sums}.""",
-        data,
-    )
+    return _drawn(card, figure, "canonical", data)
 
 
 @_styled
 def errors_by_labels(card: ReportCard) -> Drawn:
     """Draw predicted and measured errors against the number of labels."""
     figure, data = _errors(card, "n")
-    measured = "; ".join(
-        f"{t.name} {interval(t.reference.measured['student'])}" for t in best_teachers(card)
-    )
-    return _drawn(
-        figure,
-        "labels",
-        f"""Errors against the number of labels, with {card.design["N"]} pseudo-labels. Lines and
-        bands: predicted, with 95 % intervals; markers: measured over {card.design["trials"]}
-        splits. Students measured there: {measured}.""",
-        """One panel for each teacher: errors of teacher, student, strong model on the labels, and
-        on all labels, falling with the number of labels; the table above has the numbers.""",
-        data,
-    )
+    return _drawn(card, figure, "labels", data)
 
 
 @_styled
 def errors_by_pseudo_labels(card: ReportCard) -> Drawn:
     """Draw predicted and measured errors against the number of pseudo-labels."""
     figure, data = _errors(card, "N")
-    return _drawn(
-        figure,
-        "pseudo-labels",
-        f"""Errors against the number of pseudo-labels, with {card.design["n"]} labels; as above.
-        Teacher and baseline do not depend on it.""",
-        """One panel for each teacher: the student's error falls with the number of pseudo-labels
-        and levels off; teacher and baseline are flat.""",
-        data,
-    )
+    return _drawn(card, figure, "pseudo_labels", data)
 
 
 def _errors(card: ReportCard, against: str) -> tuple[Figure, Columns]:
     chosen = best_teachers(card)
     figure, axes = _panels(len(chosen))
-    data = _columns(COLOURS)
+    rows: list[dict[str, Any]] = []
     for teacher, axis in zip(chosen, axes, strict=True):
         curve, measured = _along(teacher, against)
-        _record(data, teacher, COLOURS, curve, measured)
+        rows += _rows(teacher, COLOURS, curve, measured)
         for model, colour in COLOURS.items():
             _curve(axis, curve, against, model, colour)
             seen = [c for c in measured if model in c.measured]
@@ -196,18 +143,18 @@ def _errors(card: ReportCard, against: str) -> tuple[Figure, Columns]:
     axes[0].set_ylabel("error on labels")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
-    return figure, data
+    return figure, _columns(rows)
 
 
 @_styled
 def ratios(card: ReportCard) -> Drawn:
     """Draw predicted PGR and OPR of each teacher against labels and pseudo-labels."""
     figure, axes = plt.subplots(2, 2, figsize=(7.2, 5.4), sharey="row")
-    data = _columns(("pgr", "opr"))
+    rows: list[dict[str, Any]] = []
     for teacher, colour in zip(best_teachers(card), figures.PALETTE, strict=False):
         for column, against in enumerate(("n", "N")):
             curve, seen = _along(teacher, against)
-            _record(data, teacher, ("pgr", "opr"), curve, seen)
+            rows += _rows(teacher, ("pgr", "opr"), curve, seen)
             for row, quantity in enumerate(("pgr", "opr")):
                 axis = axes[row, column]
                 _curve(axis, curve, against, quantity, colour, teacher.name)
@@ -225,20 +172,7 @@ def ratios(card: ReportCard) -> Drawn:
         axes[1, column].set_xlabel(_AXIS[against])
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
-    unmeasured = (
-        ""
-        if card.ceiling_measured
-        else " (OPR only, for PGR needs labels on the inputs with pseudo-labels)"
-    )
-    return _drawn(
-        figure,
-        "ratios",
-        f"""PGR (top) and OPR (bottom) against labels and pseudo-labels. Lines and bands: predicted;
-        markers: measured{unmeasured}. Thin lines: no gap recovered, and a draw.""",
-        """Four panels of curves, one curve for each teacher. The text of the verdict says on which
-        side of one the OPR lies.""",
-        data,
-    )
+    return _drawn(card, figure, "ratios", _columns(rows))
 
 
 @_styled
@@ -248,7 +182,7 @@ def gains(card: ReportCard) -> Drawn:
     # In the order of the other figures, so that a teacher keeps its colour.
     order = [card.teacher(name) for name in card.rankings[0].order]
     found = [(t.name, t.misfit_only.predicted, t.misfit_only.measured) for t in order]
-    for (name, x, y), colour in zip(found, _cycle(len(found)), strict=True):
+    for (name, x, y), colour in zip(found, cycle(figures.PALETTE), strict=False):
         axis.errorbar(
             x.value, y.value, _reach(y), _reach(x), fmt="o", color=colour, capsize=2, label=name
         )
@@ -261,15 +195,7 @@ def gains(card: ReportCard) -> Drawn:
     for i, label in enumerate(("predicted", "measured"), start=1):
         for field in ("value", "low", "high"):
             data[f"{label} {field}"] = [getattr(row[i], field) for row in found]
-    return _drawn(
-        figure,
-        "gain",
-        """Gain measured on labels left out against the gain predicted from the misfit on inputs
-        without labels. Dashed: equal.""",
-        """A point with error bars for each teacher, and the diagonal; points below it gain less
-        than their misfit promises. The table above has the numbers.""",
-        data,
-    )
+    return _drawn(card, figure, "gains", data)
 
 
 @_styled
@@ -300,23 +226,10 @@ def ranking(card: ReportCard) -> Drawn:
     axis.set(yticks=np.arange(len(order)), yticklabels=data["teacher"], xlabel="error on labels")
     axis.invert_yaxis()
     figure.legend(loc="outside lower center", ncols=2)
-    return _drawn(
-        figure,
-        "ranking",
-        f"""Errors of each teacher and of its student, at {card.design["n"]} labels and
-        {card.design["N"]} pseudo-labels, with the strong model on the labels (line and band):
-        {interval(baseline)}.""",
-        f"""Dots with error bars, one row for each teacher, in the order
-        {", ".join(data["teacher"])}; the vertical line is the strong model on the labels.""",
-        data,
-    )
+    return _drawn(card, figure, "ranking", data)
 
 
 _AXIS = {"n": "labels $n$", "N": "pseudo-labels $N$"}
-
-
-def _cycle(count: int) -> list[str]:
-    return [figures.PALETTE[i % len(figures.PALETTE)] for i in range(count)]
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
@@ -387,26 +300,23 @@ def _along(teacher: Teacher, against: str) -> tuple[Sequence[Cell], Sequence[Cel
     return (teacher.by_n if against == "n" else teacher.by_N), seen
 
 
-def _columns(names: Iterable[str]) -> Columns:
-    ends = [f"{name}{end}" for name in names for end in ("", " low", " high")]
-    return {column: [] for column in ["teacher's name", "n", "N", "source", *ends]}
-
-
-def _record(
-    data: Columns,
-    teacher: Teacher,
-    names: Iterable[str],
-    predicted: Sequence[Cell],
-    measured: Sequence[Cell],
-) -> None:
-    """Add a row for each cell, with the values' ends; blanks where there are none."""
-    told = [("predicted", cell, cell.predicted) for cell in predicted]
-    for source, cell, found in [*told, *(("measured", c, c.measured) for c in measured)]:
-        data["teacher's name"].append(teacher.name)
-        data["n"].append(cell.n)
-        data["N"].append(cell.N)
-        data["source"].append(source)
+def _rows(
+    teacher: Teacher, names: Iterable[str], predicted: Sequence[Cell], measured: Sequence[Cell]
+) -> list[dict[str, Any]]:
+    """The values of each cell with their ends; blanks where there are none."""
+    rows = []
+    for source, cell in (
+        *(("predicted", c) for c in predicted),
+        *(("measured", c) for c in measured),
+    ):
+        row = {"teacher's name": teacher.name, "n": cell.n, "N": cell.N, "source": source}
         for name in names:
-            value = found.get(name)
+            value = getattr(cell, source).get(name)
             for suffix, end in (("", "value"), (" low", "low"), (" high", "high")):
-                data[f"{name}{suffix}"].append("" if value is None else getattr(value, end))
+                row[f"{name}{suffix}"] = getattr(value, end, "")
+        rows.append(row)
+    return rows
+
+
+def _columns(rows: Sequence[dict[str, Any]]) -> Columns:
+    return {name: [row[name] for row in rows] for name in rows[0]}

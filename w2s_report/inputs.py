@@ -59,23 +59,15 @@ class Features:
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What a report is made of.
-
-    Attributes
-    ----------
-    strong : Features
-        Of the student.
-    weak : tuple of Features
-        Of each teacher, on the same rows.
-    labels : Labels
-    tables : dict of str to Table
-        Every table opened, by what it is.
-    """
+    """What a report is made of."""
 
     strong: Features
+    """Of the student."""
     weak: tuple[Features, ...]
+    """Of each teacher, on the same rows."""
     labels: Labels
     tables: Mapping[str, Table]
+    """Every table opened, by what it is."""
 
     @property
     def models(self) -> tuple[Features, ...]:
@@ -116,7 +108,7 @@ def open_inputs(
     )
     for model in models[1:]:
         _check_rows(model, models[0])
-    tables = {}
+    tables: dict[str, Table] = {}
     for model in models:
         named = (model.name, f"{model.name}, unlabelled")
         tables |= dict(zip(named, model.tables, strict=False))

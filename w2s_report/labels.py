@@ -18,26 +18,17 @@ PER_CLASS = 2
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """Labels of some of the rows.
-
-    Attributes
-    ----------
-    task : {"regression", "binary", "multiclass"}
-    rows : ndarray of int, shape (L,)
-        Labelled rows, growing.
-    values : ndarray, shape (L,)
-        Numbers, or the positions of the classes in ``classes``.
-    classes : tuple of str
-        Empty for regression.
-    decided : {"given", "auto"}
-        Who said what kind they are.
-    """
+    """Labels of some of the rows."""
 
     task: Task
     rows: NDArray[np.int64]
+    """Shape (L,). Labelled rows, growing."""
     values: NDArray[np.float64]
+    """Shape (L,). Numbers, or the positions of the classes in ``classes``."""
     classes: tuple[str, ...]
+    """Empty for regression."""
     decided: Literal["given", "auto"]
+    """Who said what kind they are."""
 
     @property
     def targets(self) -> NDArray[np.float64]:
@@ -45,6 +36,11 @@ class Labels:
         if self.task != "multiclass":
             return self.values[:, None].astype(float)
         return np.eye(len(self.classes))[self.values.astype(int)]
+
+    @property
+    def unit(self) -> str:
+        """What errors are."""
+        return "squared error" + ("" if self.classes else " of the probabilities")
 
     def only(self, chosen: NDArray[np.int64]) -> Labels:
         """Some of the labels, by position."""
@@ -183,7 +179,7 @@ def _interpret(table: Table, where: NDArray, values: NDArray, task: str) -> Labe
     classes = task == "classification" or (
         task == "auto" and (text or (whole and len(distinct) <= MOST_CLASSES))
     )
-    decided = "auto" if task == "auto" else "given"
+    decided: Literal["auto", "given"] = "auto" if task == "auto" else "given"
     if not classes:
         if values.dtype.kind == "U":
             raise InputError(

@@ -32,34 +32,24 @@ Progress = Callable[[float, str], None]
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """What the pass leaves.
-
-    Attributes
-    ----------
-    rows : int
-        All rows.
-    fold_rows : int
-        Rows of each fold.
-    rest_rows : int
-        Rows that are in no fold, fewer than there are folds.
-    own : dict of str to ndarray, shape (folds + 1, D + 1, D + 1)
-        Sums of products of ``[1 | features]``, shifted and scaled, by fold; the last entry is of
-        the rows in no fold.
-    cross : dict of str to ndarray, shape (folds + 1, D_w + 1, D_s + 1)
-        Of each teacher's with the student's.
-    kept : dict of str to ndarray, shape (labelled + sampled, D + 1)
-        Rows in memory, the labelled ones first.
-    duplicates : ndarray of int, shape (rows,)
-        For each row a number that equal rows of the strong features share.
-    """
+    """What the pass leaves."""
 
     rows: int
+    """All rows."""
     fold_rows: int
+    """Rows of each fold."""
     rest_rows: int
+    """Rows that are in no fold, fewer than there are folds."""
     own: Mapping[str, NDArray[np.float64]]
+    """Sums of products of ``[1 | features]``, shifted and scaled, by fold; the last entry is of
+    the rows in no fold.
+    """
     cross: Mapping[str, NDArray[np.float64]]
+    """Of each teacher's with the student's."""
     kept: Mapping[str, NDArray[np.float64]]
+    """Rows in memory, the labelled ones first."""
     duplicates: NDArray[np.uint64]
+    """Shape (rows,). For each row a number that equal rows of the strong features share."""
 
     @property
     def folds(self) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import numpy as np
 
 from w2s_report.readers import InputError
 
@@ -18,29 +19,6 @@ FEWEST_FOLDS = 8
 class Options:
     """Settings of a report.
 
-    Attributes
-    ----------
-    task : {"auto", "regression", "classification"}
-        "auto": texts, truth values and whole numbers with at most 20 different values are classes.
-    noise : float or None
-        Standard deviation of the label noise, if known; without it only what does not need it is
-        reported.
-    dimensions : mapping of str to int
-        Directions kept, by model, the constant among them. By default those that hold ``share``
-        of the variance, but no more than half the labels of a split, and 300.
-    share : float
-        In (0, 1).
-    trials : int
-        Random splits, 4 to 10 000.
-    folds : int
-        Folds of the rows without label, 8 to 100.
-    seed : int
-        The same seed gives the same report, whatever the number of workers.
-    jobs : int
-        Threads for reading, and processes for several teachers.
-    scheduler : str or None
-        Address of a Dask scheduler whose workers take the teachers.
-
     Raises
     ------
     InputError
@@ -48,14 +26,29 @@ class Options:
     """
 
     task: str = "auto"
+    """"auto": texts, truth values and whole numbers with at most 20 different values are
+    classes.
+    """
     noise: float | None = None
+    """Standard deviation of the label noise, if known; without it only what does not need it is
+    reported.
+    """
     dimensions: Mapping[str, int] = field(default_factory=dict)
+    """Directions kept, by model, the constant among them. By default those that hold ``share`` of
+    the variance, but no more than half the labels of a split, and 300.
+    """
     share: float = 0.99
+    """In (0, 1)."""
     trials: int = 40
+    """Random splits, 4 to 10 000."""
     folds: int = 20
+    """Folds of the rows without label, 8 to 100."""
     seed: int = 0
+    """The same seed gives the same report, whatever the number of workers."""
     jobs: int = 1
+    """Threads for reading, and processes for several teachers."""
     scheduler: str | None = None
+    """Address of a Dask scheduler whose workers take the teachers."""
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -87,11 +80,11 @@ class Options:
 
 
 def _real(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 def _whole(name: str, value: Any, least: int, most: int) -> None:
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise InputError(f"{name}: expected a whole number, got {value!r}")
     if not least <= value <= most:
         raise InputError(f"{name}: expected a number from {least} to {most}, got {value!r}")

@@ -7,17 +7,15 @@ dark. `show` displays a part of it in a notebook.
 from __future__ import annotations
 
 import base64
-import functools
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from w2s_report import draw
 from w2s_report.card import ReportCard
-from w2s_report.draw import interval, number
 from w2s_report.teachers import MODELS, Cell
+from w2s_report.words import interval, templates
 from w2s_utils import figures
 
 DECISIONS = {
@@ -61,7 +59,7 @@ def render(card: ReportCard) -> str:
         (heading, f"{name}.html", [_embedded(getattr(draw, f)(card)) for f in drawn])
         for heading, name, drawn in _PARTS
     ]
-    return _templates().get_template("page.html").render(_context(card), parts=parts)
+    return templates().get_template("page.html").render(_context(card), parts=parts)
 
 
 def section(card: ReportCard, name: str) -> str:
@@ -74,7 +72,7 @@ def section(card: ReportCard, name: str) -> str:
         "verdict", "data", "overlaps", "estimates", "reference", "misfit", "rankings", "logistic"
         or "provenance".
     """
-    return _templates().get_template(f"{name}.html").render(_context(card))
+    return templates().get_template(f"{name}.html").render(_context(card))
 
 
 def show(card: ReportCard, name: str) -> None:
@@ -82,20 +80,6 @@ def show(card: ReportCard, name: str) -> None:
     from IPython.display import HTML, display
 
     display(HTML(section(card, name)))
-
-
-@functools.cache
-def _templates() -> Environment:
-    found = Environment(
-        loader=PackageLoader("w2s_report"),
-        # A report never follows what a file's, a model's or a class's name would make of the page.
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    found.filters |= {"number": number, "interval": interval}
-    return found
 
 
 def _context(card: ReportCard) -> dict[str, Any]:

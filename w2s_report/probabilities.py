@@ -32,27 +32,22 @@ class Probabilities:
     """Logistic heads of one teacher and the student.
 
     Intervals are for the mean over test rows, given the heads.
-
-    Attributes
-    ----------
-    n, N : int
-        Labels and pseudo-labels.
-    squared, log_loss, accuracy : dict of str to Range
-        Of teacher, student, baseline and, where it can be fitted, ceiling. The squared error is
-        summed over classes (over one column for two classes); log-loss in nats.
-    kl_misfit : Range
-        Mean of KL(student || teacher) on the test rows, in nats.
-    log_loss_gain : Range
-        Teacher's log-loss less the student's.
     """
 
     n: int
     N: int
+    """Labels and pseudo-labels."""
     squared: Mapping[str, Interval]
+    """Summed over classes (over one column for two classes); as the other two of teacher, student,
+    baseline and, where it can be fitted, ceiling.
+    """
     log_loss: Mapping[str, Interval]
+    """In nats."""
     accuracy: Mapping[str, Interval]
     kl_misfit: Interval
+    """Mean of KL(student || teacher) on the test rows, in nats."""
     log_loss_gain: Interval
+    """Teacher's log-loss less the student's."""
 
 
 def logistic(

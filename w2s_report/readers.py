@@ -37,26 +37,17 @@ class InputError(ValueError):
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of numbers that are read piece by piece.
-
-    Attributes
-    ----------
-    name : str
-        What an error calls it: the file as the user gave it.
-    shape : tuple of int
-        At least one entry.
-    dtype : numpy.dtype
-    sha256 : callable
-        Returns the checksum of the file's bytes (of the array's, for an array in memory).
-    rows : callable
-        Takes first and last row, returns a copy of what lies between, row after row in memory.
-    """
+    """Rows of numbers that are read piece by piece."""
 
     name: str
+    """What an error calls it: the file as the user gave it."""
     shape: tuple[int, ...]
+    """At least one entry."""
     dtype: np.dtype
     sha256: Callable[[], str] = field(repr=False)
+    """Returns the checksum of the file's bytes (of the array's, for an array in memory)."""
     rows: Callable[[int, int], NDArray] = field(repr=False)
+    """Takes first and last row, returns a copy of what lies between, row after row in memory."""
 
     def all(self) -> NDArray:
         """Return all rows."""

@@ -35,29 +35,18 @@ class Cut:
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """Second moment of one model's features about their mean.
-
-    Attributes
-    ----------
-    name : str
-    columns : int
-    eigenvalues : ndarray, shape (columns,)
-        Descending, as shares of their sum.
-    rank : int
-        Directions whose eigenvalue is more than rounding.
-    participation : float
-        Participation ratio.
-    constant : int
-        Columns that do not vary.
-    warnings : tuple of str
-    """
+    """Second moment of one model's features about their mean."""
 
     name: str
     columns: int
     eigenvalues: NDArray[np.float64]
+    """Shape (columns,). Descending, as shares of their sum."""
     rank: int
+    """Directions whose eigenvalue is more than rounding."""
     participation: float
+    """Participation ratio."""
     constant: int
+    """Columns that do not vary."""
     warnings: tuple[str, ...]
     mean: NDArray[np.float64]
     directions: NDArray[np.float64]
@@ -149,31 +138,20 @@ def alignment(sums: Sums, weak: Spectrum, strong: Spectrum) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """One teacher and the student in few directions: all that the rest of the report needs.
-
-    Attributes
-    ----------
-    name : str
-        The teacher's.
-    d_w, d_s : int
-        Directions, the constant among them.
-    folds : tuple of Moments
-        Blocks ``weak`` and ``strong`` of the unlabelled rows, by fold.
-    total : Moments
-        Of all rows.
-    weak, strong : ndarray, shape (labelled + sampled, d)
-        Rows kept, the labelled ones first.
-    labelled : int
-    cka : float
-    """
+    """One teacher and the student in few directions: all that the rest of the report needs."""
 
     name: str
+    """The teacher's."""
     d_w: int
     d_s: int
+    """Directions, the constant among them."""
     folds: tuple[Moments, ...]
+    """Blocks ``weak`` and ``strong`` of the unlabelled rows, by fold."""
     total: Moments
+    """Of all rows."""
     weak: NDArray[np.float64]
     strong: NDArray[np.float64]
+    """Shape (labelled + sampled, d). Rows kept, the labelled ones first."""
     labelled: int
     cka: float
 

@@ -30,159 +30,113 @@ _Z = float(special.ndtri((1 + LEVEL) / 2))
 
 @dataclass(frozen=True)
 class Overlap:
-    """Correlation dimension of one teacher with the student.
-
-    Attributes
-    ----------
-    d_sw : Range
-        Adjusted estimate, interval from leaving out folds.
-    raw : float
-        Sum of squared canonical correlations.
-    canonical : tuple of float
-        Squared canonical correlations, descending; the first is that of the constant.
-    null_mean, null_sd, p_value : float
-        Permutation test of independence on ``null_rows`` rows.
-    null_raw : float
-        Sum of squared canonical correlations over those rows.
-    null_rows, permutations : int
-    cka : float
-        Linear centred kernel alignment of the uncut features.
-    """
+    """Correlation dimension of one teacher with the student."""
 
     d_sw: Interval
+    """Adjusted estimate, interval from leaving out folds."""
     raw: float
+    """Sum of squared canonical correlations."""
     canonical: tuple[float, ...]
+    """Squared canonical correlations, descending; the first is that of the constant."""
     null_raw: float
+    """The same sum over ``null_rows`` rows,"""
     null_mean: float
+    """its mean over permutations of one model's inputs,"""
     null_sd: float
     p_value: float
+    """and that of the test of independence."""
     null_rows: int
     permutations: int
     cka: float
+    """Linear centred kernel alignment of the uncut features."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Predicted and measured at one number of labels and of pseudo-labels.
-
-    Attributes
-    ----------
-    n, N : int
-    predicted : dict of str to Range
-        From the exact formulas with the estimated geometry.
-    measured : dict of str to Range
-        Over random splits; empty where nothing was measured, without the ceiling where the rows
-        with pseudo-labels have no labels.
-    """
+    """Predicted and measured at one number of labels and of pseudo-labels."""
 
     n: int
     N: int
     predicted: Mapping[str, Interval]
+    """From the exact formulas with the estimated geometry."""
     measured: Mapping[str, Interval]
+    """Over random splits; empty where nothing was measured, without the ceiling where the rows
+    with pseudo-labels have no labels.
+    """
 
 
 @dataclass(frozen=True)
 class MisfitOnly:
-    """Gain predicted from the misfit over rows without label, and the gain measured.
-
-    Attributes
-    ----------
-    misfit : Range
-        Over the student's own rows.
-    factor : float
-        ``(1 - r) / (1 - d_s / N)``: expected gain per misfit if the student can express the truth.
-    predicted, measured : Range
-        Gain.
-    """
+    """Gain predicted from the misfit over rows without label, and the gain measured."""
 
     misfit: Interval
+    """Over the student's own rows."""
     factor: float
+    """``(1 - r) / (1 - d_s / N)``: expected gain per misfit if the student can express
+    the truth.
+    """
     predicted: Interval
+    """Gain, by the factor."""
     measured: Interval
+    """Gain, on labels left out."""
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """Everything about one teacher.
-
-    Attributes
-    ----------
-    name : str
-    d_w, d_s : int
-        Dimensions after the cut.
-    overlap : Overlap
-    estimates : dict of str to Range
-        ``rho_w``, ``rho_s``, ``b``, ``kappa``: with the label noise in the first two.
-    cross_validated : dict of str to Range
-        Error on labelled rows left out, of the heads ``weak`` and ``strong``.
-    cells : tuple of Cell
-        By labels, then by pseudo-labels.
-    reference : Cell
-        The largest sizes that were measured.
-    all_rows : Cell
-        Prediction with every label, and pseudo-labels for all other rows.
-    by_n, by_N : tuple of Cell
-        Predictions for the curves, at the reference's ``N`` and ``n``.
-    misfit_only : MisfitOnly
-    enough : Range or None
-        Pseudo-labels that bring nine tenths of the gain that any number brings, with every label;
-        None where no number brings a gain.
-    break_even : int or None
-        Labels up to which the student is predicted to beat the baseline, with the pseudo-labels
-        of ``all_rows``; None if at no number.
-    excess : Cell or None
-        As ``all_rows``, in excess of the label noise, where that is known.
-    student_by_split : tuple of float
-        Student's error at the reference in each split; all teachers have the same splits.
-    inflation : float
-        Factor on the standard error of a mean over these, since splits share rows.
-    audit : dict of str to (float, float)
-        Errors of a teacher and a baseline on the last labelled rows, computed from sums of
-        products and by a least squares solver on the rows: they must agree.
-    """
+    """Everything about one teacher."""
 
     name: str
     d_w: int
     d_s: int
+    """Dimensions after the cut, of teacher and student."""
     overlap: Overlap
     estimates: Mapping[str, Interval]
+    """``rho_w``, ``rho_s``, ``b``, ``kappa``: with the label noise in the first two."""
     cross_validated: Mapping[str, Interval]
+    """Error on labelled rows left out, of the heads ``weak`` and ``strong``."""
     cells: tuple[Cell, ...]
+    """By labels, then by pseudo-labels."""
     reference: Cell
+    """The largest sizes that were measured."""
     all_rows: Cell
+    """Prediction with every label, and pseudo-labels for all other rows."""
     by_n: tuple[Cell, ...]
+    """Predictions for a curve, at the reference's ``N``."""
     by_N: tuple[Cell, ...]
+    """Predictions for a curve, at the reference's ``n``."""
     misfit_only: MisfitOnly
     enough: Interval | None
+    """Pseudo-labels that bring nine tenths of the gain that any number brings, with every label;
+    None where no number brings a gain.
+    """
     break_even: int | None
+    """Labels up to which the student is predicted to beat the baseline, with the pseudo-labels of
+    ``all_rows``; None if at no number.
+    """
     excess: Cell | None
+    """As ``all_rows``, in excess of the label noise, where that is known."""
     student_by_split: tuple[float, ...]
+    """Student's error at the reference in each split; all teachers have the same splits."""
     inflation: float
+    """Factor on the standard error of a mean over these, since splits share rows."""
     audit: Mapping[str, tuple[float, float]]
+    """Errors of a teacher and a baseline on the last labelled rows, computed from sums of products
+    and by a least squares solver on the rows: they must agree.
+    """
 
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """What `analyse` is asked: self-contained, so that it can be sent to another process.
-
-    Attributes
-    ----------
-    pair : Pair
-    targets : ndarray, shape (L, tasks)
-        Scaled so that the mean over tasks is the sum over the original columns.
-    design : Design
-    trials : int
-    seed : int
-    noise : float or None
-        Standard deviation of the label noise, where known.
-    """
+    """What `analyse` is asked: self-contained, so that it can be sent to another process."""
 
     pair: Pair
     targets: NDArray[np.float64]
+    """Shape (L, tasks). Scaled so that the mean over tasks is the sum over the original columns."""
     design: splits.Design
     trials: int
     seed: int
     noise: float | None
+    """Standard deviation of the label noise, where known."""
 
 
 def analyse(question: Question) -> Teacher:
