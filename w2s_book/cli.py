@@ -6,6 +6,7 @@ Modules are imported where they are used: ``w2s --help`` should answer at once.
 from __future__ import annotations
 
 import json
+import locale
 import os
 import sys
 from collections import Counter
@@ -37,6 +38,13 @@ class Commands(click.Group):
             command: click.Command = getattr(import_module(ELSEWHERE[cmd_name]), cmd_name)
             return command
         return super().get_command(ctx, cmd_name)
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
+        """Run the command line; with names and files in UTF-8, whatever the locale says."""
+        utf8 = locale.getpreferredencoding(False).lower().replace("-", "") == "utf8"
+        if args is None and not utf8:
+            os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+        return super().main(args, *rest, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; a file that cannot be read or written is told in a line."""

@@ -429,7 +429,8 @@ def _write(nb: Any, out: Path) -> None:
     import nbformat
 
     with files.replacing(out) as temporary:
-        temporary.write_text(nbformat.writes(nb) + "\n", "utf-8")
+        # Half a character that a cell printed is written as JSON writes it.
+        temporary.write_text(nbformat.writes(nb) + "\n", "utf-8", "backslashreplace")
 
 
 def _keep(file: Path, target: Path) -> Path:

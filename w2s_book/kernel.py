@@ -34,6 +34,7 @@ import psutil
 START_LIMIT = 60  # seconds for a kernel to answer
 GRACE = 5  # seconds to write down how far a notebook came, once its kernel is killed
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_MEMBER = re.compile(r"^ {4,}\| (\w[\w.]*: .*)$", re.MULTILINE)
 _POLL = 0.1  # seconds between two looks
 _THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM", "BLIS")
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of Linux
@@ -166,9 +167,13 @@ def _attempt(nb: Any, folder: Path, log: str | None, outcome: dict[str, Any]) ->
         _note(folder, outcome)
 
     def failed(cell: Any, cell_index: int, execute_reply: Any) -> None:
-        content = execute_reply["content"]
-        keys = ("ename", "evalue", "traceback")
-        outcome["reply"] = {key: content[key] for key in keys if content.get(key)}
+        told = execute_reply["content"]
+        reply = {key: told[key] for key in ("ename", "evalue", "traceback") if told.get(key)}
+        if told.get("ename", "").endswith("Group"):
+            # IPython prints a group's members, and sends them nowhere.
+            printed = "".join(o.text for o in cell.outputs if o.get("name") == "stderr")
+            reply["evalue"] = "\n    ".join([reply.get("evalue", ""), *_MEMBER.findall(printed)])
+        outcome["reply"] = reply
 
     class Engine(NBClientEngine):
         @classmethod

@@ -258,7 +258,7 @@ def _checked(what: str, value: Any, default: Any) -> Any:
         value = tuple(value)
     if type(default) is float and type(value) is int:
         value = float(value)
-    if default is not None and value is not None and type(value) is not type(default):
+    if default is not None and type(value) is not type(default):
         hint = "; in YAML write 1.0e-3" if isinstance(value, str) and _is_number(value) else ""
         raise ParameterError(
             f"{what}: expected {type(default).__name__} like {default!r}, "
