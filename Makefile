@@ -74,15 +74,17 @@ install: $(READY)
 # The scripts in an environment name its folder, so they are dead once it has been moved or copied:
 # the old name is replaced by the new one wherever it is.
 OLD := $(shell sed -nE '1,2s|^[^/]*(/.*)/bin/python.*|\1|p' $(VENV)/bin/w2s 2>/dev/null | head -1)
-ifneq ($(OLD),)
-ifneq ($(OLD),$(abspath $(VENV)))
+NEW := $(abspath $(VENV))
 $(READY): | moved
 moved:
+ifneq ($(OLD),$(if $(OLD),$(NEW)))
 	@echo "$(VENV) was made at $(OLD): mending the paths in it ..."
-	@grep -rlIF "$(OLD:/$(notdir $(VENV))=)" $(VENV)/bin $(VENV)/pyvenv.cfg \
+	@old=$$(dirname "$(OLD)"); new=$$(dirname "$(NEW)"); \
+	grep -rlIF "$$old" $(VENV)/bin $(VENV)/pyvenv.cfg \
 	  $$(find $(VENV) -path '*/site-packages/*' \( -name '__editable__*' -o -name direct_url.json \)) \
-	  | xargs sed -i "s|$(OLD:/$(notdir $(VENV))=)|$(patsubst %/,%,$(dir $(abspath $(VENV))))|g"
-endif
+	  | xargs sed -i "s|$$old|$$new|g"
+else
+	@:
 endif
 
 # The environment is made anew from the pins when they change, and only then.

@@ -59,6 +59,31 @@ def test_lock_pins_everything_and_names_no_index():
     assert set(declared()) <= pinned
 
 
+BUDGETS = {"w2s_utils": 6500, "w2s_experiments": 6500, "w2s_report": 3500, "w2s_book": 1700}
+
+
+@pytest.mark.parametrize("package", BUDGETS)
+def test_packages_keep_to_their_lines(package):
+    paths = sorted((ROOT / package).rglob("*.py"))
+    lines = {path: path.read_text("utf-8").count("\n") for path in paths}
+    total, most = sum(lines.values()), BUDGETS[package]
+    longest = sorted(lines, key=lines.__getitem__, reverse=True)[:5]
+    listed = ", ".join(f"{path.relative_to(ROOT)} {lines[path]}" for path in longest)
+    assert total <= most, f"{package} has {total} lines, at most {most}; the longest: {listed}"
+
+
+def test_packages_import_each_other_one_way():
+    done = subprocess.run(
+        [sys.executable, "-c", "from importlinter import cli; cli.lint_imports_command()"],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
 def test_versions_agree():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert PROJECT["version"] == w2s_utils.__version__ == citation["version"]
@@ -107,6 +132,28 @@ def test_profiles_give_every_parameter_of_every_notebook():
     for profile in PROFILES:
         for name, parameters in Layout(ROOT, profile).parameters.items():
             check(name, parameters, ROOT)
+
+
+def test_makefile_mends_an_environment_that_was_moved(tmp_path):
+    venv = tmp_path / "here" / "venv"
+    site = venv / "lib" / "python3" / "site-packages"
+    (venv / "bin").mkdir(parents=True)
+    site.mkdir(parents=True)
+    files = {
+        venv / "bin" / "w2s": "#!/old/place/venv/bin/python\nimport sys\n",
+        venv / "bin" / "long": '#!/bin/sh\nexec "/old/place/venv/bin/python" "$0"\n',
+        venv / "pyvenv.cfg": "command = /usr/bin/python3 -m venv /old/place/venv\n",
+        site / "__editable__.w2s_utils.pth": "/old/place\n",
+    }
+    for path, text in files.items():
+        path.write_text(text)
+    mend = ["make", "moved", f"VENV={venv}"]
+    done = subprocess.run(mend, cwd=ROOT, text=True, capture_output=True, check=True)
+    assert "was made at /old/place/venv" in done.stdout
+    for path, text in files.items():
+        assert path.read_text() == text.replace("/old/place", str(tmp_path / "here"))
+    again = subprocess.run(mend, cwd=ROOT, text=True, capture_output=True, check=True)
+    assert "was made at" not in again.stdout
 
 
 def test_makefile_refuses_an_old_python(tmp_path):

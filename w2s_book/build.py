@@ -29,8 +29,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from yaml import YAMLError
+
 from w2s_book.closure import Library, digest_file
-from w2s_book.execute import NotebookFailed, missing_data, run
+from w2s_book.execute import NotebookFailed, run
 from w2s_book.parameters import PROFILES, ParameterError, front_matter, load_profile
 from w2s_utils import files
 
@@ -99,6 +101,11 @@ class Layout:
         return Library(self.root)
 
     @functools.cached_property
+    def data(self) -> dict[str, dict[str, list[str]]]:
+        """For every notebook the data sets that it names, under ``data`` and ``optional_data``."""
+        return {name: _data_named(self.source(name)) for name in self.parameters}
+
+    @functools.cached_property
     def parameters(self) -> dict[str, dict[str, Any]]:
         """The profile: every notebook of the book with its parameters."""
         profile = load_profile(self.root / "profiles.yml", self.profile)
@@ -149,7 +156,7 @@ def check_settings(profile: str) -> str:
 def notebook_inputs(layout: Layout, name: str) -> dict[str, str]:
     """Return the digests of everything an executed notebook depends on."""
     source = layout.source(name)
-    library = layout.library
+    header, library = layout.data[name], layout.library
     modules = library.closure(library.of_notebook(source.read_text("utf-8")))
     return {
         "source": _digest_files([source]),
@@ -157,7 +164,10 @@ def notebook_inputs(layout: Layout, name: str) -> dict[str, str]:
         "library": library.digest(modules),
         "dependencies": _digest_files([layout.root / "requirements.lock"]),
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
-        **_data_inputs(source),
+        **{
+            f"data {each}": _data_digest(each)
+            for each in (*header.get("data", []), *header.get("optional_data", []))
+        },
     }
 
 
@@ -235,7 +245,8 @@ def read_about(executed: Path) -> dict[str, Any] | None:
 
 def lacking(layout: Layout) -> dict[str, list[str]]:
     """Return the notebooks whose data are not here, with the names of what they lack."""
-    lacks = {name: missing_data(layout.source(name)) for name in layout.parameters}
+    needed = {name: header.get("data", []) for name, header in layout.data.items()}
+    lacks = {name: [each for each in sets if not _here(each)] for name, sets in needed.items()}
     return {name: missing for name, missing in lacks.items() if missing}
 
 
@@ -245,18 +256,24 @@ def failed(layout: Layout) -> list[str]:
     return [name for name, about in abouts.items() if about.get("failed")]
 
 
-def _data_inputs(source: Path) -> dict[str, str]:
-    """Return the digests of the data sets a notebook uses, needed or optional."""
-    header = front_matter(source).get("w2s") or {}
-    names = [*header.get("data", []), *header.get("optional_data", [])]
-    if not names:
-        return {}
+def _data_named(source: Path) -> dict[str, list[str]]:
+    try:
+        return front_matter(source).get("w2s") or {}
+    except (ValueError, YAMLError):
+        return {}  # the execution says how the header is wrong
+
+
+def _here(data_set: str) -> bool:
     from w2s_experiments.data import datasets
 
-    return {
-        f"data {name}": _digest_files(datasets.files(name)) if datasets.available(name) else ABSENT
-        for name in names
-    }
+    # One that there is not at all is an error of its notebook, and does not wait to be fetched.
+    return data_set not in datasets.REGISTRY or datasets.available(data_set)
+
+
+def _data_digest(data_set: str) -> str:
+    from w2s_experiments.data import datasets
+
+    return _digest_files(datasets.files(data_set)) if _here(data_set) else ABSENT
 
 
 def _files(folder: Path) -> list[Path]:

@@ -133,7 +133,8 @@ class Progress(ConsoleReporter):
         found = []
         if failed:
             found.append(
-                f"FAILED: {len(failed)} of {total} ({', '.join(failed)}); so do their pages"
+                f"FAILED: {len(failed)} of {total} ({', '.join(failed)}); their pages say "
+                "how, the rest of the book is whole"
             )
         if lost:
             found.append(

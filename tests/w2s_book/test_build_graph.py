@@ -277,7 +277,7 @@ def test_what_was_executed_with_data_that_are_gone_is_kept(project, monkeypatch,
     here = False
     assert changes(project) == {"p/a": ""}
     project.set_seed("p/a", 2)
-    assert changes(project) == {"p/a": "changed: parameters, data freesolv"}
+    assert changes(project) == {"p/a": "changed: parameters"}
     record(project.layout, "p/a", executed=False)
     here = True
     assert changes(project) == {"p/a": "changed: data freesolv"}
