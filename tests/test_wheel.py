@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from w2s_book.build import PACKAGES
+from w2s_book.closure import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 NOT_YET = pytest.mark.xfail(strict=True, reason="the report is still a notebook that is executed")
