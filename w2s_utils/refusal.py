@@ -29,7 +29,7 @@ def refusing(*expected: type[Exception], exit_code: int = MISTAKE) -> Iterator[N
         raise Refusal(error, exit_code) from None
 
 
-class NamedValue(click.ParamType):
+class NamedValue(click.ParamType):  # type: ignore[type-arg]
     """``NAME=VALUE`` on a command line, split at the first equals sign.
 
     Parameters

@@ -26,7 +26,6 @@ from numpy.typing import ArrayLike
 from scipy import linalg, optimize, special
 
 from w2s_utils import validation
-from w2s_utils.logistic import cross_entropy_head
 from w2s_utils.validation import Array
 
 Elementwise = Callable[[Array], Array]
@@ -366,37 +365,6 @@ def greedy_mixtures(
             slopes[chosen] = np.inf
             chosen.append(int(np.argmin(slopes)))
     return steps
-
-
-def onto_softmax_heads(teacher: ArrayLike, features: ArrayLike) -> tuple[Array, Array]:
-    r"""Linear head with softmax, fitted to soft labels by ordinary cross-entropy.
-
-    Minimises :math:`\mathbb E\,\mathrm{KL}(f_w \| \mathrm{softmax}(\Phi C))` over all
-    :math:`C`, by Newton's method in a trust region (SciPy). At the minimum
-    :math:`\mathbb E\,\varphi\,(f_{sw} - f_w)^T = 0`.
-
-    Parameters
-    ----------
-    teacher : array_like, shape (m, c)
-        Positive probabilities.
-    features : array_like, shape (m, k)
-
-    Returns
-    -------
-    coefficients : ndarray, shape (k, c)
-    probabilities : ndarray, shape (m, c)
-
-    Raises
-    ------
-    RuntimeError
-        If the gradient does not vanish to 1e-7 of the features' size.
-    """
-    w = validation.matrix(teacher, "teacher")
-    phi = validation.matrix(features, "features", rows=len(w))
-    if not (np.all(w > 0) and np.allclose(w.sum(axis=1), 1)):
-        raise ValueError("teacher: expected rows of positive probabilities that sum to 1")
-    model = cross_entropy_head(phi, w)
-    return model.coefficients, model.probabilities(phi)
 
 
 def _on_simplex(loss: Loss, gradient: Elementwise, size: int) -> Array:
