@@ -8,11 +8,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from w2s_utils import figures, protocol
-from w2s_utils.oracle import MODELS, Cell, estimate_setting, largest_leverage
-from w2s_utils.problem import Problem
+from w2s_utils import figures, validation
+from w2s_utils.geometry import oracle_setting
+from w2s_utils.problem import Cell, Problem
+from w2s_utils.protocol import ROLES
+from w2s_utils.resampling import Estimate
 from w2s_utils.theory.subspaces import canonical_correlations, intrinsic_dimension
 
 # Cells of the grid, by data set, student and teacher's dimension.
@@ -37,6 +39,24 @@ RISK_TICKS = (0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 CLOSE_RISK_TICKS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0)
 
 
+def largest_leverage(features: ArrayLike) -> float:
+    """Largest share that one input has in the fit of its own label, between d/m and 1.
+
+    Near 1, a direction of the features is carried by a single input: a sample without that input
+    does not see the direction, and one with it cannot average its noise.
+
+    Parameters
+    ----------
+    features : array_like, shape (m, d)
+        Full column rank.
+
+    Returns
+    -------
+    float
+    """
+    return float(np.max(np.sum(np.linalg.qr(validation.matrix(features, "features"))[0] ** 2, 1)))
+
+
 def dimensions_table(problems: Mapping[str, Problem]) -> str:
     """Dimensions, approximation errors and leverage of every representation, as plain text.
 
@@ -55,7 +75,7 @@ def dimensions_table(problems: Mapping[str, Problem]) -> str:
         )
         for label, phi in named.items():
             # A representation against itself: only its own error is read off.
-            error = estimate_setting(phi, phi, problem.targets).rho_w
+            error = oracle_setting(phi, phi, problem.targets).rho_w
             lines.append(
                 f"{name:9s} {label:12s} {phi.shape[1]:4d} {intrinsic_dimension(phi):10d} "
                 f"{error:17.3f} {largest_leverage(phi):17.3f}"
@@ -189,7 +209,7 @@ def risks_against_size(grid: Grid) -> Drawn:
     for axis, (name, student) in zip(axes.T.ravel(), pairs, strict=True):
         sizes = [size for n, s, size in grid if (n, s) == (name, student)]
         cells = [grid[name, student, size] for size in sizes]
-        for model in MODELS:
+        for model in ROLES:
             _with_errors(axis, sizes, [cell.result.mean(model) for cell in cells], model)
             expected = [float(getattr(cell.predicted, model)) for cell in cells]
             axis.plot(sizes, expected, color=COLOURS[model], lw=1.2)
@@ -205,7 +225,7 @@ def risks_against_size(grid: Grid) -> Drawn:
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
     data = _keys(grid)
-    for model in MODELS:
+    for model in ROLES:
         estimates = [cell.result.mean(model) for cell in grid.values()]
         data[model] = [estimate.value for estimate in estimates]
         data[f"{model} standard error"] = [estimate.standard_error for estimate in estimates]
@@ -323,7 +343,7 @@ def _ticks(axis: plt.Axes, which: str, values: Sequence[float]) -> None:
 def _with_errors(
     axis: plt.Axes,
     x: Sequence[float],
-    estimates: Sequence[protocol.Estimate],
+    estimates: Sequence[Estimate],
     model: str,
     label: str | None = None,
 ) -> None:

@@ -1,142 +1,117 @@
-"""The report as a value: one frozen dataclass, and the JSON that a program can read."""
+"""The report as a value: one frozen dataclass, from which the JSON and its schema are written."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-import numpy as np
-
+from w2s_report.labels import Task
 from w2s_report.probabilities import Probabilities
-from w2s_report.schema import FORMAT
+from w2s_report.schema import FORMAT, Interval, to_dict
 from w2s_report.teachers import Teacher
 from w2s_report.verdict import Ranking, Verdict
-from w2s_utils.geometry import Range
 
 
 @dataclass(frozen=True)
 class Representation:
-    """One model's features.
-
-    Attributes
-    ----------
-    name, role : str
-        Role is "strong" or "weak".
-    columns : int
-    constant : int
-        Columns that do not vary.
-    rank : int
-    held : dict of str to int
-        Directions that hold a share of the variance, by share.
-    participation : float
-        Participation ratio of the spectrum.
-    dimension : int
-        Directions kept, the constant among them.
-    limited_by : str
-        What set the dimension.
-    spectrum : tuple of float
-        Eigenvalues as shares of their sum, descending.
-    warnings : tuple of str
-    """
+    """One model's features."""
 
     name: str
-    role: str
+    role: Literal["strong", "weak"]
+    """Role is "strong" or "weak"."""
     columns: int
     constant: int
+    """Columns that do not vary."""
     rank: int
     held: Mapping[str, int]
+    """Directions that hold a share of the variance, by share."""
     participation: float
+    """Participation ratio of the spectrum."""
     dimension: int
+    """Directions kept, the constant among them."""
     limited_by: str
+    """What set the dimension."""
     spectrum: tuple[float, ...]
+    """Eigenvalues as shares of their sum, descending."""
     warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Data:
-    """What was given.
-
-    Attributes
-    ----------
-    rows, labelled, unlabelled : int
-    labelled_used : int
-        Labelled rows that were kept in memory; others count as unlabelled.
-    repeated : int
-        Rows whose strong features an earlier row has as well.
-    task : str
-        "regression", "binary" or "multiclass".
-    task_decided : str
-        "given" or "auto".
-    classes : dict of str to int
-        Labels of each class.
-    label_mean, label_sd : float or None
-        Regression only.
-    representations : tuple of Representation
-    """
+    """What was given."""
 
     rows: int
     labelled: int
     unlabelled: int
     labelled_used: int
+    """Labelled rows that were kept in memory; others count as unlabelled."""
     repeated: int
-    task: str
-    task_decided: str
+    """Rows whose strong features an earlier row has as well."""
+    task: Task
+    """"regression", "binary" or "multiclass"."""
+    task_decided: Literal["auto", "given"]
+    """"given" or "auto"."""
     classes: Mapping[str, int]
+    """Labels of each class."""
     label_mean: float | None
     label_sd: float | None
+    """Regression only."""
     representations: tuple[Representation, ...]
 
 
 @dataclass(frozen=True)
 class Noise:
-    """What is known of the label noise.
+    """What is known of the label noise."""
 
-    Attributes
-    ----------
-    source : str
-        "given", "repeated rows" or "not identified".
-    variance : Range or None
-        None if it is not identified.
-    at_most : Range
-        What the better of all models leaves of the labels: noise and approximation error.
-    """
+    source: Literal["given", "repeated rows", "not identified"]
+    """"given", "repeated rows" or "not identified"."""
+    variance: Interval | None
+    """None if it is not identified."""
+    at_most: Interval
+    """What the better of all models leaves of the labels: noise and approximation error."""
 
-    source: str
-    variance: Range | None
-    at_most: Range
+
+@dataclass(frozen=True)
+class File:
+    """One input: what it is, the file's name without its folder, and the SHA-256 of its bytes."""
+
+    name: str
+    file: str
+    shape: tuple[int, ...]
+    dtype: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the numbers come from."""
+
+    parameters: Mapping[str, Any]
+    """Settings, as in `w2s_report.options.Options`, that the numbers depend on."""
+    files: tuple[File, ...]
+    versions: Mapping[str, str]
+    """Of Python and the packages."""
 
 
 @dataclass(frozen=True)
 class ReportCard:
-    """The report.
-
-    Attributes
-    ----------
-    data : Data
-    noise : Noise
-    teachers : tuple of Teacher
-        In the order given.
-    rankings : tuple of Ranking
-    verdict : Verdict
-    probabilities : dict of str to Probabilities
-        Logistic heads by teacher; empty for regression.
-    design : dict of str to int
-        ``n``, ``N``, ``test_rows``, ``trials``, ``groups``, ``folds``.
-    ceiling_measured : bool
-    provenance : dict
-        ``parameters``, ``files`` (name, file, shape, dtype, SHA-256) and ``versions``.
-    """
+    """The report."""
 
     data: Data
     noise: Noise
     teachers: tuple[Teacher, ...]
+    """In the order given."""
     rankings: tuple[Ranking, ...]
     verdict: Verdict
     probabilities: Mapping[str, Probabilities]
+    """Logistic heads by teacher; empty for regression."""
     design: Mapping[str, int]
+    """``n``, ``N``, ``test_rows``, ``trials``, ``groups``, ``folds``."""
     ceiling_measured: bool
-    provenance: Mapping[str, Any]
+    provenance: Provenance
+    format: Literal[1] = FORMAT
+    """Of the JSON."""
 
     def teacher(self, name: str) -> Teacher:
         """Return one teacher.
@@ -153,16 +128,4 @@ class ReportCard:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``report.json`` holds; numbers that are not finite become null."""
-        return {"format": FORMAT, **_plain(asdict(self))}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    if isinstance(value, np.integer):
-        return int(value)
-    return value
+        return to_dict(self)

@@ -1,21 +1,26 @@
-"""The figures of a report: each function returns the figure and the columns behind it."""
+"""The figures of a report, each with caption, alternative text and the columns behind it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Any
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from w2s_report import words
 from w2s_report.card import ReportCard
 from w2s_report.teachers import Cell, Teacher
 from w2s_utils import figures
 from w2s_utils.geometry import Range
 
-Drawn = tuple[Figure, dict[str, list]]
 MOST_PANELS = 4
 COLOURS = {
     "teacher": figures.TEACHER,
@@ -24,6 +29,45 @@ COLOURS = {
     "ceiling": figures.CEILING,
 }
 MARKERS = {"teacher": "s", "student": "o", "baseline": "^", "ceiling": "v"}
+Columns = dict[str, list[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A figure with what a reader needs who cannot see it."""
+
+    figure: Figure
+    name: str
+    """Label for cross references."""
+    caption: str
+    """With the numbers that the figure shows, as the alternative text."""
+    alt: str
+    data: Columns
+    """The columns behind it."""
+
+    def show(self) -> None:
+        """Display it in a notebook, by `w2s_utils.figures.show`."""
+        figures.show(
+            self.figure, name=self.name, caption=self.caption, alt=self.alt, data=self.data
+        )
+
+
+def _drawn(card: ReportCard, figure: Figure, name: str, data: Columns) -> Drawn:
+    context = {"card": card, "best": best_teachers(card)}
+    said: Any = words.templates().get_template("captions.txt").make_module(context)
+    caption, alt = (" ".join(getattr(said, f"{name}{end}").split()) for end in ("", "_alt"))
+    return Drawn(figure, f"fig-report-{name.replace('_', '-')}", caption, alt, data)
+
+
+def _styled(draw: Callable[[ReportCard], Drawn]) -> Callable[[ReportCard], Drawn]:
+    """In the book's style, whatever the defaults of the process."""
+
+    @functools.wraps(draw)
+    def styled(card: ReportCard) -> Drawn:
+        with mpl.rc_context(figures.STYLE):
+            return draw(card)
+
+    return styled
 
 
 def best_teachers(card: ReportCard) -> list[Teacher]:
@@ -31,11 +75,12 @@ def best_teachers(card: ReportCard) -> list[Teacher]:
     return [card.teacher(name) for name in card.rankings[0].order[:MOST_PANELS]]
 
 
+@_styled
 def spectra(card: ReportCard) -> Drawn:
     """Draw what the leading directions leave of the variance, and where features are cut."""
     figure, axis = plt.subplots(figsize=(6.4, 3.8))
-    data: dict[str, list] = {}
-    for model, colour in zip(card.data.representations, _colours(), strict=False):
+    data: Columns = {}
+    for model, colour in zip(card.data.representations, cycle(figures.PALETTE), strict=False):
         left = 1 - np.cumsum(model.spectrum)
         shown = left > 1e-7
         directions = np.arange(1, len(left) + 1)[shown]
@@ -49,38 +94,45 @@ def spectra(card: ReportCard) -> Drawn:
     axis.set(xscale="log", yscale="log", xlabel="leading directions kept", ylim=(1e-4, 1.2))
     axis.set_ylabel("share of the variance left out")
     axis.legend()
-    return figure, data
+    return _drawn(card, figure, "spectra", data)
 
 
+@_styled
 def canonical(card: ReportCard) -> Drawn:
     """Draw the squared canonical correlations of each teacher with the student."""
     figure, axis = plt.subplots(figsize=(6.4, 3.6))
-    data: dict[str, list] = {}
-    for teacher, colour in zip(best_teachers(card), _colours(), strict=False):
+    data: Columns = {}
+    for teacher, colour in zip(best_teachers(card), figures.PALETTE, strict=False):
         values = teacher.overlap.canonical
         place = np.arange(1, len(values) + 1)
         axis.plot(place, values, "-", color=colour, label=teacher.name)
         data[teacher.name] = list(values)
     axis.set(xlabel="direction", ylabel="squared canonical correlation", ylim=(0, 1.03))
     axis.legend()
-    return figure, data
+    return _drawn(card, figure, "canonical", data)
 
 
-def errors(card: ReportCard, against: str) -> Drawn:
-    """Draw predicted and measured errors against the labels or pseudo-labels (``"n"``, ``"N"``)."""
+@_styled
+def errors_by_labels(card: ReportCard) -> Drawn:
+    """Draw predicted and measured errors against the number of labels."""
+    figure, data = _errors(card, "n")
+    return _drawn(card, figure, "labels", data)
+
+
+@_styled
+def errors_by_pseudo_labels(card: ReportCard) -> Drawn:
+    """Draw predicted and measured errors against the number of pseudo-labels."""
+    figure, data = _errors(card, "N")
+    return _drawn(card, figure, "pseudo_labels", data)
+
+
+def _errors(card: ReportCard, against: str) -> tuple[Figure, Columns]:
     chosen = best_teachers(card)
     figure, axes = _panels(len(chosen))
-    data: dict[str, list] = {"teacher's name": [], against: [], "source": []}
-    data |= {f"{name}{end}": [] for name in COLOURS for end in ("", " low", " high")}
+    rows: list[dict[str, Any]] = []
     for teacher, axis in zip(chosen, axes, strict=True):
-        curve = teacher.by_n if against == "n" else teacher.by_N
-        reference = teacher.reference
-        fixed = "N" if against == "n" else "n"
-        measured = [c for c in teacher.cells if getattr(c, fixed) == getattr(reference, fixed)]
-        for cell in curve:
-            _record(data, teacher.name, against, "predicted", cell)
-        for cell in measured:
-            _record(data, teacher.name, against, "measured", cell)
+        curve, measured = _along(teacher, against)
+        rows += _rows(teacher, COLOURS, curve, measured)
         for model, colour in COLOURS.items():
             _curve(axis, curve, against, model, colour)
             seen = [c for c in measured if model in c.measured]
@@ -91,19 +143,18 @@ def errors(card: ReportCard, against: str) -> Drawn:
     axes[0].set_ylabel("error on labels")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
-    return figure, data
+    return figure, _columns(rows)
 
 
+@_styled
 def ratios(card: ReportCard) -> Drawn:
     """Draw predicted PGR and OPR of each teacher against labels and pseudo-labels."""
     figure, axes = plt.subplots(2, 2, figsize=(7.2, 5.4), sharey="row")
-    data: dict[str, list] = {"teacher": [], "n": [], "N": [], "source": []}
-    data |= {f"{q}{e}": [] for q in ("pgr", "opr") for e in ("", " low", " high")}
-    for teacher, colour in zip(best_teachers(card), _colours(), strict=False):
-        for column, (curve, against) in enumerate(((teacher.by_n, "n"), (teacher.by_N, "N"))):
-            fixed = "N" if against == "n" else "n"
-            level = getattr(teacher.reference, fixed)
-            seen = [c for c in teacher.cells if getattr(c, fixed) == level]
+    rows: list[dict[str, Any]] = []
+    for teacher, colour in zip(best_teachers(card), figures.PALETTE, strict=False):
+        for column, against in enumerate(("n", "N")):
+            curve, seen = _along(teacher, against)
+            rows += _rows(teacher, ("pgr", "opr"), curve, seen)
             for row, quantity in enumerate(("pgr", "opr")):
                 axis = axes[row, column]
                 _curve(axis, curve, against, quantity, colour, teacher.name)
@@ -111,9 +162,6 @@ def ratios(card: ReportCard) -> Drawn:
                 _points(axis, shown, against, quantity, colour, "o")
                 axis.set(xscale="log")
                 _decades(axis, "x")
-            for source, cells in (("predicted", curve), ("measured", seen)):
-                for cell in cells:
-                    _record_ratios(data, teacher.name, source, cell)
     for row, (name, floor) in enumerate((("PGR", -0.5), ("OPR", 0.0))):
         axes[row, 0].set_ylabel(name)
         low, high = axes[row, 0].get_ylim()
@@ -124,16 +172,17 @@ def ratios(card: ReportCard) -> Drawn:
         axes[1, column].set_xlabel(_AXIS[against])
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
-    return figure, data
+    return _drawn(card, figure, "ratios", _columns(rows))
 
 
+@_styled
 def gains(card: ReportCard) -> Drawn:
     """Draw the gain measured on labels against the gain predicted from the misfit alone."""
     figure, axis = plt.subplots(figsize=(5.2, 4.2))
     # In the order of the other figures, so that a teacher keeps its colour.
     order = [card.teacher(name) for name in card.rankings[0].order]
     found = [(t.name, t.misfit_only.predicted, t.misfit_only.measured) for t in order]
-    for (name, x, y), colour in zip(found, _cycle(len(found)), strict=True):
+    for (name, x, y), colour in zip(found, cycle(figures.PALETTE), strict=False):
         axis.errorbar(
             x.value, y.value, _reach(y), _reach(x), fmt="o", color=colour, capsize=2, label=name
         )
@@ -142,18 +191,19 @@ def gains(card: ReportCard) -> Drawn:
     axis.axhline(0, color=figures.BOUND, lw=0.8)
     axis.set(xlabel="gain predicted from the misfit, without labels", ylabel="gain measured")
     axis.legend(loc="best")
-    data: dict[str, list] = {"teacher": [name for name, _, _ in found]}
+    data: Columns = {"teacher": [name for name, _, _ in found]}
     for i, label in enumerate(("predicted", "measured"), start=1):
         for field in ("value", "low", "high"):
             data[f"{label} {field}"] = [getattr(row[i], field) for row in found]
-    return figure, data
+    return _drawn(card, figure, "gains", data)
 
 
+@_styled
 def ranking(card: ReportCard) -> Drawn:
     """Draw the students' errors, measured and predicted, beside the strong model on labels."""
     order = [card.teacher(name) for name in card.rankings[0].order]
     figure, axis = plt.subplots(figsize=(6.4, 1.6 + 0.5 * len(order)))
-    data: dict[str, list] = {"teacher": [t.name for t in order]}
+    data: Columns = {"teacher": [t.name for t in order]}
     for shift, (source, marker) in enumerate((("measured", "o"), ("predicted", "D"))):
         for model in ("student", "teacher"):
             values = [getattr(t.reference, source)[model] for t in order]
@@ -176,18 +226,10 @@ def ranking(card: ReportCard) -> Drawn:
     axis.set(yticks=np.arange(len(order)), yticklabels=data["teacher"], xlabel="error on labels")
     axis.invert_yaxis()
     figure.legend(loc="outside lower center", ncols=2)
-    return figure, data
+    return _drawn(card, figure, "ranking", data)
 
 
 _AXIS = {"n": "labels $n$", "N": "pseudo-labels $N$"}
-
-
-def _colours() -> Sequence[str]:
-    return figures.PALETTE
-
-
-def _cycle(count: int) -> list[str]:
-    return [figures.PALETTE[i % len(figures.PALETTE)] for i in range(count)]
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
@@ -250,22 +292,31 @@ def _decades(axis: Axes, which: str = "both") -> None:
             axis.tick_params(axis="x", rotation=45)
 
 
-def _record(data: dict[str, list], teacher: str, against: str, source: str, cell: Cell) -> None:
-    data["teacher's name"].append(teacher)
-    data[against].append(getattr(cell, against))
-    data["source"].append(source)
-    for name in COLOURS:
-        value = getattr(cell, source).get(name)
-        for suffix, field in (("", "value"), (" low", "low"), (" high", "high")):
-            data[f"{name}{suffix}"].append("" if value is None else getattr(value, field))
+def _along(teacher: Teacher, against: str) -> tuple[Sequence[Cell], Sequence[Cell]]:
+    """Cells of a curve and those measured on it: one size varies, the other is the reference's."""
+    fixed = "N" if against == "n" else "n"
+    level = getattr(teacher.reference, fixed)
+    seen = [cell for cell in teacher.cells if getattr(cell, fixed) == level]
+    return (teacher.by_n if against == "n" else teacher.by_N), seen
 
 
-def _record_ratios(data: dict[str, list], teacher: str, source: str, cell: Cell) -> None:
-    data["teacher"].append(teacher)
-    data["n"].append(cell.n)
-    data["N"].append(cell.N)
-    data["source"].append(source)
-    for name in ("pgr", "opr"):
-        value = getattr(cell, source).get(name)
-        for suffix, field in (("", "value"), (" low", "low"), (" high", "high")):
-            data[f"{name}{suffix}"].append("" if value is None else getattr(value, field))
+def _rows(
+    teacher: Teacher, names: Iterable[str], predicted: Sequence[Cell], measured: Sequence[Cell]
+) -> list[dict[str, Any]]:
+    """The values of each cell with their ends; blanks where there are none."""
+    rows = []
+    for source, cell in (
+        *(("predicted", c) for c in predicted),
+        *(("measured", c) for c in measured),
+    ):
+        row = {"teacher's name": teacher.name, "n": cell.n, "N": cell.N, "source": source}
+        for name in names:
+            value = getattr(cell, source).get(name)
+            for suffix, end in (("", "value"), (" low", "low"), (" high", "high")):
+                row[f"{name}{suffix}"] = getattr(value, end, "")
+        rows.append(row)
+    return rows
+
+
+def _columns(rows: Sequence[dict[str, Any]]) -> Columns:
+    return {name: [row[name] for row in rows] for name in rows[0]}

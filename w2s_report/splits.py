@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2s_utils import protocol
-from w2s_utils.moments import Moments
+from w2s_utils.least_squares import Moments
 
 GROUPS = 40
 SIZES = 6  # points of a sweep
@@ -23,23 +23,18 @@ SIZES = 6  # points of a sweep
 
 @dataclass(frozen=True)
 class Design:
-    """How rows are split.
-
-    Attributes
-    ----------
-    size : int
-        Labelled rows of one group.
-    train, hidden, test : int
-        Groups that are labels, that have their labels hidden, that are tested on.
-    folds, fold_rows : int
-        Folds of rows without label, used where none are hidden.
-    """
+    """How rows are split."""
 
     size: int
+    """Labelled rows of one group."""
     train: int
+    """Groups that are labels,"""
     hidden: int
+    """that have their labels hidden,"""
     test: int
+    """that are tested on."""
     folds: int
+    """Of rows without label, used where none are hidden."""
     fold_rows: int
 
     @classmethod
@@ -86,21 +81,14 @@ class Design:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Repeated splits at several sizes.
-
-    Attributes
-    ----------
-    results : dict of (int, int) to Result
-        By ``(n, N)``; targets' columns summed.
-    test_rows : int
-        Rows tested on in a split.
-    misfit_in_sample : Result
-        At the largest sizes: misfit over the student's own rows, one entry a split.
-    """
+    """Repeated splits at several sizes."""
 
     results: Mapping[tuple[int, int], protocol.Result]
+    """By ``(n, N)``; targets' columns summed."""
     test_rows: int
+    """Rows tested on in a split."""
     misfit_in_sample: NDArray[np.float64]
+    """At the largest sizes: misfit over the student's own rows, one entry a split."""
 
     def inflation(self, n: int, trials: int) -> float:
         """Factor by which splits of the same rows understate an error (Nadeau and Bengio).
@@ -175,12 +163,7 @@ def splits(
         unlabelled = _sums(parts, {N for _, N in cells})
         rows.append(protocol.nested_trial(cells, labelled, unlabelled, tested))
         in_sample.append(_misfit_in_sample(labelled[largest[0]], unlabelled[largest[1]]))
-    results = {
-        cell: protocol.Result(
-            **{name: np.array([row[cell][name] for row in rows]) for name in rows[0][cell]}
-        )
-        for cell in cells
-    }
+    results = {cell: protocol.Result.of([row[cell] for row in rows]) for cell in cells}
     return Measured(results, design.test * design.size, np.array(in_sample))
 
 

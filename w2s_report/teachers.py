@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, stats
+from scipy import linalg, special
+from threadpoolctl import threadpool_limits
 
 from w2s_report import splits
 from w2s_report.readers import InputError
+from w2s_report.schema import Interval
 from w2s_report.spectra import Pair
-from w2s_utils.geometry import Estimates, Range, expectations, from_labels
-from w2s_utils.moments import Moments
-from w2s_utils.theory import bridge, dimensions, risks
+from w2s_utils.geometry import Estimates, Range, expected_risks_and_ratios, setting_from_labels
+from w2s_utils.least_squares import Moments
+from w2s_utils.theory import overlap, risks
 
 LEVEL = 0.95
 DRAWS = 400
@@ -23,213 +25,181 @@ NULL_ROWS = 2000
 MODELS = ("teacher", "student", "baseline", "ceiling")
 MEASURED = (*MODELS, "misfit", "gain", "advantage")
 MOST_OF_THE_GAIN = 0.9
-_Z = float(stats.norm.ppf((1 + LEVEL) / 2))
+_Z = float(special.ndtri((1 + LEVEL) / 2))
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Correlation dimension of one teacher with the student.
+    """Correlation dimension of one teacher with the student."""
 
-    Attributes
-    ----------
-    d_sw : Range
-        Adjusted estimate, interval from leaving out folds.
-    raw : float
-        Sum of squared canonical correlations.
-    canonical : tuple of float
-        Squared canonical correlations, descending; the first is that of the constant.
-    null_mean, null_sd, p_value : float
-        Permutation test of independence on ``null_rows`` rows.
-    null_raw : float
-        Sum of squared canonical correlations over those rows.
-    null_rows, permutations : int
-    cka : float
-        Linear centred kernel alignment of the uncut features.
-    """
-
-    d_sw: Range
+    d_sw: Interval
+    """Adjusted estimate, interval from leaving out folds."""
     raw: float
+    """Sum of squared canonical correlations."""
     canonical: tuple[float, ...]
+    """Squared canonical correlations, descending; the first is that of the constant."""
     null_raw: float
+    """The same sum over ``null_rows`` rows,"""
     null_mean: float
+    """its mean over permutations of one model's inputs,"""
     null_sd: float
     p_value: float
+    """and that of the test of independence."""
     null_rows: int
     permutations: int
     cka: float
+    """Linear centred kernel alignment of the uncut features."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Predicted and measured at one number of labels and of pseudo-labels.
-
-    Attributes
-    ----------
-    n, N : int
-    predicted : dict of str to Range
-        From the exact formulas with the estimated geometry.
-    measured : dict of str to Range
-        Over random splits; empty where nothing was measured, without the ceiling where the rows
-        with pseudo-labels have no labels.
-    """
+    """Predicted and measured at one number of labels and of pseudo-labels."""
 
     n: int
     N: int
-    predicted: Mapping[str, Range]
-    measured: Mapping[str, Range]
+    predicted: Mapping[str, Interval]
+    """From the exact formulas with the estimated geometry."""
+    measured: Mapping[str, Interval]
+    """Over random splits; empty where nothing was measured, without the ceiling where the rows
+    with pseudo-labels have no labels.
+    """
 
 
 @dataclass(frozen=True)
 class MisfitOnly:
-    """Gain predicted from the misfit over rows without label, and the gain measured.
+    """Gain predicted from the misfit over rows without label, and the gain measured."""
 
-    Attributes
-    ----------
-    misfit : Range
-        Over the student's own rows.
-    factor : float
-        ``(1 - r) / (1 - d_s / N)``: expected gain per misfit if the student can express the truth.
-    predicted, measured : Range
-        Gain.
-    """
-
-    misfit: Range
+    misfit: Interval
+    """Over the student's own rows."""
     factor: float
-    predicted: Range
-    measured: Range
+    """``(1 - r) / (1 - d_s / N)``: expected gain per misfit if the student can express
+    the truth.
+    """
+    predicted: Interval
+    """Gain, by the factor."""
+    measured: Interval
+    """Gain, on labels left out."""
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """Everything about one teacher.
-
-    Attributes
-    ----------
-    name : str
-    d_w, d_s : int
-        Dimensions after the cut.
-    overlap : Overlap
-    estimates : dict of str to Range
-        ``rho_w``, ``rho_s``, ``b``, ``kappa``: with the label noise in the first two.
-    cross_validated : dict of str to Range
-        Error on labelled rows left out, of the heads ``weak`` and ``strong``.
-    cells : tuple of Cell
-        By labels, then by pseudo-labels.
-    reference : Cell
-        The largest sizes that were measured.
-    all_rows : Cell
-        Prediction with every label, and pseudo-labels for all other rows.
-    by_n, by_N : tuple of Cell
-        Predictions for the curves, at the reference's ``N`` and ``n``.
-    misfit_only : MisfitOnly
-    enough : Range or None
-        Pseudo-labels that bring nine tenths of the gain that any number brings, with every label;
-        None where no number brings a gain.
-    break_even : int or None
-        Labels up to which the student is predicted to beat the baseline, with the pseudo-labels
-        of ``all_rows``; None if at no number.
-    excess : Cell or None
-        As ``all_rows``, in excess of the label noise, where that is known.
-    student_by_split : tuple of float
-        Student's error at the reference in each split; all teachers have the same splits.
-    inflation : float
-        Factor on the standard error of a mean over these, since splits share rows.
-    audit : dict of str to (float, float)
-        Errors of a teacher and a baseline on the last labelled rows, computed from sums of
-        products and by a least squares solver on the rows: they must agree.
-    """
+    """Everything about one teacher."""
 
     name: str
     d_w: int
     d_s: int
+    """Dimensions after the cut, of teacher and student."""
     overlap: Overlap
-    estimates: Mapping[str, Range]
-    cross_validated: Mapping[str, Range]
+    estimates: Mapping[str, Interval]
+    """``rho_w``, ``rho_s``, ``b``, ``kappa``: with the label noise in the first two."""
+    cross_validated: Mapping[str, Interval]
+    """Error on labelled rows left out, of the heads ``weak`` and ``strong``."""
     cells: tuple[Cell, ...]
+    """By labels, then by pseudo-labels."""
     reference: Cell
+    """The largest sizes that were measured."""
     all_rows: Cell
+    """Prediction with every label, and pseudo-labels for all other rows."""
     by_n: tuple[Cell, ...]
+    """Predictions for a curve, at the reference's ``N``."""
     by_N: tuple[Cell, ...]
+    """Predictions for a curve, at the reference's ``n``."""
     misfit_only: MisfitOnly
-    enough: Range | None
+    enough: Interval | None
+    """Pseudo-labels that bring nine tenths of the gain that any number brings, with every label;
+    None where no number brings a gain.
+    """
     break_even: int | None
+    """Labels up to which the student is predicted to beat the baseline, with the pseudo-labels of
+    ``all_rows``; None if at no number.
+    """
     excess: Cell | None
+    """As ``all_rows``, in excess of the label noise, where that is known."""
     student_by_split: tuple[float, ...]
+    """Student's error at the reference in each split; all teachers have the same splits."""
     inflation: float
+    """Factor on the standard error of a mean over these, since splits share rows."""
     audit: Mapping[str, tuple[float, float]]
+    """Errors of a teacher and a baseline on the last labelled rows, computed from sums of products
+    and by a least squares solver on the rows: they must agree.
+    """
 
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """What `analyse` is asked: self-contained, so that it can be sent to another process.
-
-    Attributes
-    ----------
-    pair : Pair
-    targets : ndarray, shape (L, tasks)
-        Scaled so that the mean over tasks is the sum over the original columns.
-    design : Design
-    trials : int
-    seed : int
-    noise : float or None
-        Standard deviation of the label noise, where known.
-    """
+    """What `analyse` is asked: self-contained, so that it can be sent to another process."""
 
     pair: Pair
     targets: NDArray[np.float64]
+    """Shape (L, tasks). Scaled so that the mean over tasks is the sum over the original columns."""
     design: splits.Design
     trials: int
     seed: int
     noise: float | None
+    """Standard deviation of the label noise, where known."""
 
 
 def analyse(question: Question) -> Teacher:
-    """Estimate, predict and measure for one teacher."""
+    """Estimate, predict and measure for one teacher.
+
+    Random numbers come from one generator, seeded alike for every teacher, in this order: groups
+    and splits (so all teachers get the same), problems drawn from the estimates, permutations,
+    problems drawn for the excess. BLAS has one thread, wherever this runs.
+
+    Parameters
+    ----------
+    question : Question
+
+    Returns
+    -------
+    Teacher
+
+    Raises
+    ------
+    InputError
+        If the noise given is more than is left of the labels.
+    """
+    with threadpool_limits(1, "blas"):
+        return _analyse(question)
+
+
+def _analyse(question: Question) -> Teacher:
     pair, design, targets = question.pair, question.design, question.targets
     rng = np.random.default_rng(question.seed)
-    # Splits come first and from a generator of their own: all teachers get the same.
-    ns, Ns = design.sizes(max(pair.d_w, pair.d_s) + 3, pair.d_s + 3)
-    cells = list(dict.fromkeys([*((n, design.N) for n in ns), *((design.n, N) for N in Ns)]))
     weak, strong = pair.weak[: pair.labelled], pair.strong[: pair.labelled]
     groups = splits.grouped(weak, strong, targets, design.size, rng)
+    cells = _cells(pair, design)
     measured = splits.splits(groups, pair.folds, design, cells, trials=question.trials, rng=rng)
-    estimates = from_labels(weak, strong, targets, features=pair.total)
-    labels = pair.labelled
-    rest = max(pair.total.count - labels, design.N)
-    least_n, least_N = max(pair.d_w, pair.d_s) + 4, pair.d_s + 4
-    by_n = [(n, design.N) for n in _curve(least_n, max(4 * labels, 4 * least_n))]
-    by_N = [(design.n, N) for N in _curve(least_N, max(4 * rest, 4 * least_N))]
+    estimates = setting_from_labels(weak, strong, targets, features=pair.total)
     drawn = estimates.settings(DRAWS, rng)
-    predicted = _predictions(estimates.setting, drawn, [*cells, (labels, rest), *by_n, *by_N])
+    shared = _overlap(pair, groups, rng)
+    everything = pair.labelled, max(pair.total.count - pair.labelled, design.N)
+    by_n, by_N = _curves(pair, design, *everything)
+    sizes = [*cells, everything, *by_n, *by_N]
+    predicted = _predictions(estimates.setting, drawn, sizes)
 
     def cell(size: tuple[int, int]) -> Cell:
         seen = _measured(measured, size) if size in measured.results else {}
         return Cell(*size, predicted[size], seen)
 
+    largest = design.n, design.N
     return Teacher(
         name=pair.name,
         d_w=pair.d_w,
         d_s=pair.d_s,
-        overlap=_overlap(pair, groups, rng),
-        estimates={
-            name: _around(
-                float(estimates.values[i]), estimates.standard_error(name), floor=name[:3] == "rho"
-            )
-            for i, name in enumerate(("rho_w", "rho_s", "b", "kappa"))
-        },
-        cross_validated={
-            block: _around(*value) for block, value in splits.cross_validated(groups).items()
-        },
+        overlap=shared,
+        estimates=_estimated(estimates),
+        cross_validated={k: _around(*v) for k, v in splits.cross_validated(groups).items()},
         cells=tuple(map(cell, cells)),
-        reference=cell((design.n, design.N)),
-        all_rows=cell((labels, rest)),
+        reference=cell(largest),
+        all_rows=cell(everything),
         by_n=tuple(map(cell, by_n)),
         by_N=tuple(map(cell, by_N)),
         misfit_only=_misfit_only(measured, design, pair.d_s),
-        enough=_enough(estimates.setting, drawn, labels),
-        break_even=_break_even(estimates.setting, rest),
-        excess=_excess(estimates, question.noise, labels, rest, rng),
-        student_by_split=tuple(measured.results[design.n, design.N].student.mean(axis=1).tolist()),
+        enough=_pseudo_labels_for_most_gain(estimates.setting, drawn, pair.labelled),
+        break_even=_break_even(estimates.setting, everything[1]),
+        excess=_excess(estimates, question.noise, *everything, rng),
+        student_by_split=tuple(measured.results[largest].student.mean(axis=1).tolist()),
         inflation=measured.inflation(design.n, question.trials),
         audit={
             "teacher": _audit(weak, targets, design.n),
@@ -238,12 +208,37 @@ def analyse(question: Question) -> Teacher:
     )
 
 
+def _cells(pair: Pair, design: splits.Design) -> list[tuple[int, int]]:
+    """Sizes to measure at: numbers of labels, then numbers of pseudo-labels."""
+    ns, Ns = design.sizes(max(pair.d_w, pair.d_s) + 3, pair.d_s + 3)
+    return list(dict.fromkeys([*((n, design.N) for n in ns), *((design.n, N) for N in Ns)]))
+
+
+def _curves(
+    pair: Pair, design: splits.Design, labels: int, rest: int
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Sizes to predict at, up to four times what there is."""
+    least_n, least_N = max(pair.d_w, pair.d_s) + 4, pair.d_s + 4
+    by_n = [(n, design.N) for n in _spaced(least_n, max(4 * labels, 4 * least_n))]
+    by_N = [(design.n, N) for N in _spaced(least_N, max(4 * rest, 4 * least_N))]
+    return by_n, by_N
+
+
+def _estimated(estimates: Estimates) -> dict[str, Range]:
+    return {
+        name: _around(
+            float(estimates.values[i]), estimates.standard_error(name), floor=name[:3] == "rho"
+        )
+        for i, name in enumerate(("rho_w", "rho_s", "b", "kappa"))
+    }
+
+
 def _predictions(
     setting: risks.Setting, drawn: list[risks.Setting], sizes: list[tuple[int, int]]
 ) -> dict[tuple[int, int], dict[str, Range]]:
     """Predict at every size from one set of problems drawn, so that curves are smooth."""
     n, N = np.array(sizes).T
-    table = [expectations(problem, n, N) for problem in [setting, *drawn]]
+    table = [expected_risks_and_ratios(problem, n, N) for problem in [setting, *drawn]]
     at = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
     found: dict[tuple[int, int], dict[str, Range]] = {size: {} for size in sizes}
     for name in table[0]:
@@ -268,21 +263,16 @@ def _measured(measured: splits.Measured, cell: tuple[int, int]) -> dict[str, Ran
 
 
 def _overlap(pair: Pair, groups: list[Moments], rng: np.random.Generator) -> Overlap:
-    total = pair.total
-    roots = {
-        name: linalg.cholesky(total.products(name, name), lower=True) for name in ("weak", "strong")
-    }
-    half = linalg.solve_triangular(roots["weak"], total.products("weak", "strong"), lower=True)
-    cross = linalg.solve_triangular(roots["strong"], half.T, lower=True)
+    cross = pair.total.canonical("weak", "strong")
     canonical = np.clip(linalg.svdvals(cross), 0, 1) ** 2
     parts = list(pair.folds) if len(pair.folds) >= 4 else [g.only("weak", "strong") for g in groups]
-    found = dimensions.interval_from_groups(
+    found = overlap.interval_from_groups(
         [part.count for part in parts], np.array([part.matrix for part in parts]), pair.d_w
     )
     rows = min(len(pair.weak), NULL_ROWS)
     # The rows kept begin with the labelled ones; the others were drawn at random.
     chosen = rng.permutation(len(pair.weak))[:rows]
-    test = dimensions.null_test(pair.weak[chosen], pair.strong[chosen], PERMUTATIONS, rng)
+    test = overlap.null_test(pair.weak[chosen], pair.strong[chosen], PERMUTATIONS, rng)
     limit = min(pair.d_w, pair.d_s)
     clipped = np.clip([found.estimate, found.low, found.high], 0, limit).tolist()
     return Overlap(
@@ -301,7 +291,7 @@ def _overlap(pair: Pair, groups: list[Moments], rng: np.random.Generator) -> Ove
 
 def _misfit_only(measured: splits.Measured, design: splits.Design, d_s: int) -> MisfitOnly:
     cell = (design.n, design.N)
-    factor = float(bridge.gain_per_misfit(d_s, design.N, in_sample=True))
+    factor = float(risks.gain_per_misfit(d_s, design.N, in_sample=True))
     misfit, error = measured.mean(cell, "misfit_in_sample")
     return MisfitOnly(
         misfit=_around(misfit, error),
@@ -324,11 +314,13 @@ def _audit(features: NDArray, targets: NDArray, n: int) -> tuple[float, float]:
     return float(by_sums), float(by_rows)
 
 
-def _enough(setting: risks.Setting, drawn: list[risks.Setting], n: int) -> Range | None:
+def _pseudo_labels_for_most_gain(
+    setting: risks.Setting, drawn: list[risks.Setting], n: int
+) -> Range | None:
     """Pseudo-labels for nine tenths of the gain in the limit; infinite where there is none."""
 
     def needed(problem: risks.Setting) -> float:
-        misfit = float(bridge.limiting_misfit(problem, n))
+        misfit = float(risks.limiting_misfit(problem, n))
         inherited, _ = risks.student_variance(problem, n, problem.d_s + 2)
         best = problem.rho_s + problem.b + float(inherited)
         gain = float(risks.teacher(problem, n)) - best
@@ -370,5 +362,5 @@ def _around(value: float, error: float, floor: bool = False) -> Range:
     return Range(value, max(low, 0.0) if floor else low, value + _Z * error)
 
 
-def _curve(low: int, high: int) -> list[int]:
+def _spaced(low: int, high: int) -> list[int]:
     return np.unique(np.geomspace(low, high, 14).astype(int)).tolist()

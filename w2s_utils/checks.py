@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from w2s_utils import validation
+from w2s_utils.validation import Array
 
 FALSE_ALARM = 0.01
 COMPARISONS = 4000
@@ -173,6 +174,49 @@ def mean_at_least(
     return _demonstrated(observed, bound, standard_error, trials, sign=-1.0)
 
 
+def share_at_least(hits: ArrayLike, bound: float) -> Check:
+    r"""Check that an event has a probability of at least ``bound``, by an exact binomial test.
+
+    With :math:`k` hits in :math:`n` trials, passed when :math:`P(X \ge k) <` `LEVEL` / 2 for
+    :math:`X \sim \mathrm{Bin}(n, p)` at :math:`p =` ``bound``, refuted when
+    :math:`P(X \le k) <` `LEVEL` / 2, inconclusive in between. ``share_at_least(x > 0, 0.5)`` is
+    the sign test: it asks for the median, so that no tail, however heavy, decides. At a bound of
+    1/2 no verdict is possible with fewer than 20 trials.
+
+    Parameters
+    ----------
+    hits : array_like of bool, shape (trials,)
+        Whether the event happened, in each of the independent trials.
+    bound : float
+        Probability, between 0 and 1.
+    """
+    happened = np.ravel(np.asarray(hits))
+    if happened.dtype != bool or not happened.size:
+        raise ValueError(
+            f"hits: expected one bool a trial, got {happened.size} values of {happened.dtype}"
+        )
+    if not 0 < bound < 1:
+        raise ValueError(f"bound: expected a probability between 0 and 1, got {bound}")
+    count, trials = int(happened.sum()), happened.size
+    above = float(stats.binom.sf(count - 1, trials, bound))
+    below = float(stats.binom.cdf(count, trials, bound))
+    verdict: Verdict = (
+        "passed" if above < LEVEL / 2 else "refuted" if below < LEVEL / 2 else "inconclusive"
+    )
+    return Check(
+        kind="inequality",
+        verdict=verdict,
+        observed=count / trials,
+        expected=float(bound),
+        standard_error=float(np.sqrt(bound * (1 - bound) / trials)),
+        trials=trials,
+        detail=(
+            f"{count} of {trials}; were the probability {bound:.3g}, as many or more would come "
+            f"with p = {above:.1e}, as many or fewer with p = {below:.1e}, level {LEVEL / 2:.1e}"
+        ),
+    )
+
+
 def same_distribution(first: ArrayLike, second: ArrayLike, *, resolution: float) -> Check:
     r"""Two-sample Kolmogorov-Smirnov check with a stated resolution.
 
@@ -187,7 +231,7 @@ def same_distribution(first: ArrayLike, second: ArrayLike, *, resolution: float)
     return _kolmogorov(test, effective, resolution, trials=min(a.size, b.size))
 
 
-def follows(sample: ArrayLike, cdf: Callable[[NDArray], NDArray], *, resolution: float) -> Check:
+def follows(sample: ArrayLike, cdf: Callable[[Array], Array], *, resolution: float) -> Check:
     """One-sample Kolmogorov-Smirnov check of ``sample`` against a continuous ``cdf``."""
     values = _finite(sample, "sample")
     return _kolmogorov(stats.kstest(values, cdf), values.size, resolution, trials=values.size)
@@ -265,7 +309,7 @@ def _demonstrated(
     )
 
 
-def _kolmogorov(test: object, effective_size: float, resolution: float, trials: int) -> Check:
+def _kolmogorov(test: Any, effective_size: float, resolution: float, trials: int) -> Check:
     validation.positive(resolution, "resolution")
     distance, p_value = float(test.statistic), float(test.pvalue)
     if np.isnan(p_value):
@@ -291,7 +335,7 @@ def _kolmogorov(test: object, effective_size: float, resolution: float, trials: 
     )
 
 
-def _finite(values: ArrayLike, name: str) -> NDArray:
+def _finite(values: ArrayLike, name: str) -> Array:
     array = validation.real(values, name).ravel()
     if array.size == 0 or not np.all(np.isfinite(array)):
         raise ValueError(f"{name}: expected finite numbers, got {array.size} values with "
@@ -301,7 +345,7 @@ def _finite(values: ArrayLike, name: str) -> NDArray:
 
 def _finite_pair(
     observed: ArrayLike, expected: ArrayLike, name: str = "expected"
-) -> tuple[NDArray, NDArray]:
+) -> tuple[Array, Array]:
     first, second = validation.real(observed, "observed"), validation.real(expected, name)
     try:
         first, second = np.broadcast_arrays(first, second)
@@ -312,7 +356,7 @@ def _finite_pair(
     return _finite(first, "observed"), _finite(second, name)
 
 
-def _positive(values: ArrayLike, name: str, size: int) -> NDArray:
+def _positive(values: ArrayLike, name: str, size: int) -> Array:
     array = _finite(values, name)
     array = np.broadcast_to(array, size) if array.size == 1 else array
     if array.size != size or np.any(array <= 0):

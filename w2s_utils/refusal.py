@@ -12,4 +12,5 @@ class Refusal(click.ClickException):
 
     def __init__(self, message: object, exit_code: int = MISTAKE):
         super().__init__(" ".join(str(message).split()))
-        self.exit_code = exit_code
+        # click declares it of the class; each refusal has its own.
+        self.exit_code = exit_code  # type: ignore[misc]
