@@ -40,7 +40,7 @@ class Labels:
     @property
     def unit(self) -> str:
         """What errors are."""
-        return "squared error" + ("" if self.classes else " of the probabilities")
+        return "squared error of the probabilities" if self.classes else "squared error"
 
     def only(self, chosen: NDArray[np.int64]) -> Labels:
         """Some of the labels, by position."""

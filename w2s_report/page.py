@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -55,10 +56,11 @@ _PARTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 
 def render(card: ReportCard) -> str:
     """Write the whole page, as HTML."""
-    parts = [
-        (heading, f"{name}.html", [_embedded(getattr(draw, f)(card)) for f in drawn])
-        for heading, name, drawn in _PARTS
-    ]
+    with mpl.rc_context(figures.STYLE):  # type: ignore[arg-type]
+        parts = [
+            (heading, f"{name}.html", [_embedded(getattr(draw, f)(card)) for f in drawn])
+            for heading, name, drawn in _PARTS
+        ]
     return templates().get_template("page.html").render(_context(card), parts=parts)
 
 
