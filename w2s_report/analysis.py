@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
@@ -231,11 +232,11 @@ def _workers(settings: Options, items: int) -> Iterator[None]:
             yield
         return
     try:
-        from distributed import Client
+        distributed: Any = importlib.import_module("distributed")
     except ImportError:
         raise InputError("scheduler: needs Dask: pip install 'w2s_utils[dask]'") from None
     try:
-        client = Client(settings.scheduler, timeout=10)
+        client = distributed.Client(settings.scheduler, timeout=10)
     except (OSError, ValueError) as error:
         raise InputError(f"scheduler: no Dask scheduler at {settings.scheduler}: {error}") from None
     with client, joblib.parallel_config("dask", client=client):

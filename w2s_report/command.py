@@ -97,7 +97,7 @@ def report(
 
     with _bar(sys.stderr.isatty()) as tell:
         try:
-            files = {"index": index, "unlabelled": further}
+            files: dict[str, Any] = {"index": index, "unlabelled": further}
             card = analyse(teachers, strong, labels, progress=tell, **files, **options)
         except InputError as error:
             raise Refusal(error) from None

@@ -45,9 +45,8 @@ class Drawn:
 
     def show(self) -> None:
         """Display it in a notebook, by `w2s_utils.figures.show`."""
-        figures.show(
-            self.figure, name=self.name, caption=self.caption, alt=self.alt, data=self.data
-        )
+        told: Any = {"name": self.name, "caption": self.caption, "alt": self.alt}
+        figures.show(self.figure, data=self.data, **told)
 
 
 def _drawn(card: ReportCard, figure: Figure, name: str, data: Columns) -> Drawn:
@@ -228,8 +227,8 @@ def _curve(
     x = [getattr(cell, against) for cell in curve]
     values = [cell.predicted[name] for cell in curve]
     axis.plot(x, [v.value for v in values], color=colour, label=label or name)
-    low, high = [v.low for v in values], [v.high for v in values]
-    axis.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
+    ends = [v.low for v in values], [v.high for v in values]
+    axis.fill_between(x, *ends, color=colour, alpha=0.15, lw=0)
 
 
 def _points(

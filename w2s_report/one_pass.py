@@ -42,8 +42,7 @@ class Sums:
     """Rows that are in no fold, fewer than there are folds."""
     own: Mapping[str, NDArray[np.float64]]
     """Sums of products of ``[1 | features]``, shifted and scaled, by fold; the last entry is of
-    the rows in no fold.
-    """
+    the rows in no fold."""
     cross: Mapping[str, NDArray[np.float64]]
     """Of each teacher's with the student's."""
     kept: Mapping[str, NDArray[np.float64]]

@@ -39,8 +39,7 @@ class Probabilities:
     """Labels and pseudo-labels."""
     squared: Mapping[str, Interval]
     """Summed over classes (over one column for two classes); as the other two of teacher, student,
-    baseline and, where it can be fitted, ceiling.
-    """
+    baseline and, where it can be fitted, ceiling."""
     log_loss: Mapping[str, Interval]
     """In nats."""
     accuracy: Mapping[str, Interval]

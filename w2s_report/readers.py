@@ -88,7 +88,8 @@ def _unmasked(source: Any) -> Any:
     if not isinstance(source, np.ma.MaskedArray) or not np.ma.is_masked(source):
         return source
     if source.dtype.kind in "biuf":
-        return source.astype(np.result_type(source.dtype, np.float16)).filled(np.nan)
+        numbers: Any = source.astype(np.result_type(source.dtype, np.float16))
+        return numbers.filled(np.nan)
     return source.filled("") if source.dtype.kind == "U" else source
 
 
@@ -373,8 +374,7 @@ _READERS = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv, ".parquet":
 
 
 def _digest(array: NDArray) -> str:
-    array = np.ascontiguousarray(array)
-    return hashlib.sha256(memoryview(array).cast("B") if array.size else b"").hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
 def _digest_file(path: Path) -> str:
