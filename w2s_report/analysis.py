@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
@@ -89,7 +90,7 @@ def report(
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as hashing:
         digests = {name: hashing.submit(t.sha256) for name, t in inputs.tables.items()}
         study = _study(inputs, settings, tell)
-        found = _spread(teachers.analyse, study.questions, settings, tell)
+        found = _answers(study.questions, settings, tell)
         logistic = _logistic(study, settings.seed, tell)
         tell(1.0, "done")
         return card.ReportCard(
@@ -209,20 +210,18 @@ def _check_dimension(d: int, spectrum: Spectrum, design: Design, files: str, lab
     )
 
 
-def _spread(
-    function: Callable[[Any], Any],
-    items: Sequence[teachers.Question],
-    settings: Options,
-    tell: one_pass.Progress,
-) -> list[Any]:
-    """Apply a function to items here, in processes, or on a Dask cluster; results in order."""
-    found: list[Any] = []
-    with _workers(settings, len(items)):
-        tell(0.6, f"teacher {items[0].pair.name}")
+def _answers(
+    questions: Sequence[teachers.Question], settings: Options, tell: one_pass.Progress
+) -> list[teachers.Teacher]:
+    """Every teacher, analysed here, in processes, or on a Dask cluster."""
+    found: list[teachers.Teacher] = []
+    count = len(questions)
+    with _workers(settings, count):
+        tell(0.6, f"teacher {questions[0].pair.name}")
         parallel = joblib.Parallel(return_as="generator")
-        for result in parallel(joblib.delayed(function)(item) for item in items):
-            found.append(result)
-            tell(0.6 + 0.3 * len(found) / len(items), f"{len(found)} of {len(items)} teachers")
+        for teacher in parallel(joblib.delayed(teachers.analyse)(one) for one in questions):
+            found.append(teacher)
+            tell(0.6 + 0.3 * len(found) / count, f"{len(found)} of {count} teachers")
     return found
 
 
@@ -233,11 +232,11 @@ def _workers(settings: Options, items: int) -> Iterator[None]:
             yield
         return
     try:
-        from distributed import Client
+        distributed: Any = importlib.import_module("distributed")
     except ImportError:
         raise InputError("scheduler: needs Dask: pip install 'w2s_utils[dask]'") from None
     try:
-        client = Client(settings.scheduler, timeout=10)
+        client = distributed.Client(settings.scheduler, timeout=10)
     except (OSError, ValueError) as error:
         raise InputError(f"scheduler: no Dask scheduler at {settings.scheduler}: {error}") from None
     with client, joblib.parallel_config("dask", client=client):
@@ -254,12 +253,7 @@ def _logistic(
         pair = question.pair
         tell(0.9 + 0.1 * len(found) / len(study.questions), f"logistic heads, {pair.name}")
         found[pair.name] = probabilities.logistic(
-            pair.weak,
-            pair.strong,
-            study.used.values.astype(int),
-            pair.labelled,
-            study.design,
-            seed=seed,
+            pair.weak, pair.strong, study.used.values.astype(int), study.design, seed=seed
         )
     return found
 

@@ -19,7 +19,6 @@ from w2s_utils.files import replacing
 from w2s_utils.refusal import Refusal
 
 if TYPE_CHECKING:
-    from w2s_report.card import ReportCard
     from w2s_report.one_pass import Progress
 
 
@@ -98,19 +97,13 @@ def report(
 
     with _bar(sys.stderr.isatty()) as tell:
         try:
-            card = analyse(
-                teachers,
-                strong,
-                labels,
-                index=index,
-                unlabelled=further,
-                progress=tell,
-                **options,
-            )
+            files: dict[str, Any] = {"index": index, "unlabelled": further}
+            card = analyse(teachers, strong, labels, progress=tell, **files, **options)
         except InputError as error:
             raise Refusal(error) from None
         tell(1.0, "drawing")
-        texts = {outputs["html"]: page.render(card), outputs["json"]: _json(card)}
+        numbers = json.dumps(card.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+        texts = {outputs["html"]: page.render(card), outputs["json"]: numbers + "\n"}
     _write_all(texts)
     click.echo(f"{out}: {card.verdict.decision}; numbers in {outputs['json']}")
 
@@ -161,10 +154,6 @@ def _bar(shown: bool) -> Iterator[Progress]:
             bar.update(100 * share - bar.n)
 
         yield tell
-
-
-def _json(card: ReportCard) -> str:
-    return json.dumps(card.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _write_all(texts: Mapping[Path, str]) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -47,9 +45,8 @@ class Drawn:
 
     def show(self) -> None:
         """Display it in a notebook, by `w2s_utils.figures.show`."""
-        figures.show(
-            self.figure, name=self.name, caption=self.caption, alt=self.alt, data=self.data
-        )
+        told: Any = {"name": self.name, "caption": self.caption, "alt": self.alt}
+        figures.show(self.figure, data=self.data, **told)
 
 
 def _drawn(card: ReportCard, figure: Figure, name: str, data: Columns) -> Drawn:
@@ -59,23 +56,11 @@ def _drawn(card: ReportCard, figure: Figure, name: str, data: Columns) -> Drawn:
     return Drawn(figure, f"fig-report-{name.replace('_', '-')}", caption, alt, data)
 
 
-def _styled(draw: Callable[[ReportCard], Drawn]) -> Callable[[ReportCard], Drawn]:
-    """In the book's style, whatever the defaults of the process."""
-
-    @functools.wraps(draw)
-    def styled(card: ReportCard) -> Drawn:
-        with mpl.rc_context(figures.STYLE):
-            return draw(card)
-
-    return styled
-
-
 def best_teachers(card: ReportCard) -> list[Teacher]:
     """Teachers that are drawn: the best few by the measured error of their students."""
     return [card.teacher(name) for name in card.rankings[0].order[:MOST_PANELS]]
 
 
-@_styled
 def spectra(card: ReportCard) -> Drawn:
     """Draw what the leading directions leave of the variance, and where features are cut."""
     figure, axis = plt.subplots(figsize=(6.4, 3.8))
@@ -97,7 +82,6 @@ def spectra(card: ReportCard) -> Drawn:
     return _drawn(card, figure, "spectra", data)
 
 
-@_styled
 def canonical(card: ReportCard) -> Drawn:
     """Draw the squared canonical correlations of each teacher with the student."""
     figure, axis = plt.subplots(figsize=(6.4, 3.6))
@@ -112,14 +96,12 @@ def canonical(card: ReportCard) -> Drawn:
     return _drawn(card, figure, "canonical", data)
 
 
-@_styled
 def errors_by_labels(card: ReportCard) -> Drawn:
     """Draw predicted and measured errors against the number of labels."""
     figure, data = _errors(card, "n")
     return _drawn(card, figure, "labels", data)
 
 
-@_styled
 def errors_by_pseudo_labels(card: ReportCard) -> Drawn:
     """Draw predicted and measured errors against the number of pseudo-labels."""
     figure, data = _errors(card, "N")
@@ -146,7 +128,6 @@ def _errors(card: ReportCard, against: str) -> tuple[Figure, Columns]:
     return figure, _columns(rows)
 
 
-@_styled
 def ratios(card: ReportCard) -> Drawn:
     """Draw predicted PGR and OPR of each teacher against labels and pseudo-labels."""
     figure, axes = plt.subplots(2, 2, figsize=(7.2, 5.4), sharey="row")
@@ -175,7 +156,6 @@ def ratios(card: ReportCard) -> Drawn:
     return _drawn(card, figure, "ratios", _columns(rows))
 
 
-@_styled
 def gains(card: ReportCard) -> Drawn:
     """Draw the gain measured on labels against the gain predicted from the misfit alone."""
     figure, axis = plt.subplots(figsize=(5.2, 4.2))
@@ -198,7 +178,6 @@ def gains(card: ReportCard) -> Drawn:
     return _drawn(card, figure, "gains", data)
 
 
-@_styled
 def ranking(card: ReportCard) -> Drawn:
     """Draw the students' errors, measured and predicted, beside the strong model on labels."""
     order = [card.teacher(name) for name in card.rankings[0].order]
@@ -248,8 +227,8 @@ def _curve(
     x = [getattr(cell, against) for cell in curve]
     values = [cell.predicted[name] for cell in curve]
     axis.plot(x, [v.value for v in values], color=colour, label=label or name)
-    low, high = [v.low for v in values], [v.high for v in values]
-    axis.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
+    ends = [v.low for v in values], [v.high for v in values]
+    axis.fill_between(x, *ends, color=colour, alpha=0.15, lw=0)
 
 
 def _points(

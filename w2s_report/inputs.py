@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,8 +106,7 @@ def open_inputs(
         _open_model(name, source, further.get(name))
         for name, source in ((STRONG, strong), *weak.items())
     )
-    for model in models[1:]:
-        _check_rows(model, models[0])
+    _check_rows(models)
     tables: dict[str, Table] = {}
     for model in models:
         named = (model.name, f"{model.name}, unlabelled")
@@ -157,9 +156,11 @@ def _open_model(name: str, source: Source, further: Source | None) -> Features:
     return Features(name, tuple(tables))
 
 
-def _check_rows(model: Features, strong: Features) -> None:
-    for other, first in zip(model.tables, strong.tables, strict=True):
-        if other.shape[0] != first.shape[0]:
+def _check_rows(models: Sequence[Features]) -> None:
+    for first, *others in zip(*(model.tables for model in models), strict=True):
+        for other in others:
+            if other.shape[0] == first.shape[0]:
+                continue
             raise InputError(
                 f"{other.name}: shape {other.shape}, but {first.name} has shape {first.shape}; "
                 "both must have one row for each input, in the same order"

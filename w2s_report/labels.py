@@ -40,7 +40,7 @@ class Labels:
     @property
     def unit(self) -> str:
         """What errors are."""
-        return "squared error" + ("" if self.classes else " of the probabilities")
+        return "squared error of the probabilities" if self.classes else "squared error"
 
     def only(self, chosen: NDArray[np.int64]) -> Labels:
         """Some of the labels, by position."""
@@ -82,7 +82,13 @@ def read_labels(table: Table, index: Table | None, rows: int, task: str) -> Labe
         where = np.arange(rows)
     else:
         where = _positions(index, rows)
-        values = _matched(values, where, table, index, rows)
+        if len(values) == rows != len(where):
+            values = values[where]
+        elif len(values) != len(where):
+            raise InputError(
+                f"{table.name}: shape {table.shape}, but {index.name} lists {len(where)} rows of "
+                f"{rows}; give one label for each listed row"
+            )
     missing = _missing(values)
     where, values = where[~missing], _as_numbers(values[~missing])
     order = np.argsort(where)
@@ -107,15 +113,12 @@ def _as_numbers(values: NDArray) -> NDArray:
 
 
 def _column(table: Table) -> NDArray:
-    if len(table.shape) == 2 and table.shape[1] == 1:
-        values = table.all()[:, 0]
-    elif len(table.shape) == 1:
-        values = table.all()
-    else:
+    if len(table.shape) > 2 or table.shape[1:] not in ((), (1,)):
         raise InputError(
             f"{table.name}: labels of shape {table.shape}; expected one column, with the class or "
             "the number of each row"
         )
+    values = table.all().reshape(-1)
     if values.dtype.kind == "S":
         try:
             values = np.char.decode(values, "utf-8")
@@ -148,17 +151,6 @@ def _positions(index: Table, rows: int) -> NDArray[np.int64]:
     if len(np.unique(where)) < len(where):
         raise InputError(f"{index.name}: lists a row twice; list every labelled row once")
     return where
-
-
-def _matched(values: NDArray, where: NDArray, table: Table, index: Table, rows: int) -> NDArray:
-    if len(values) == len(where):
-        return values
-    if len(values) == rows:
-        return values[where]
-    raise InputError(
-        f"{table.name}: shape {table.shape}, but {index.name} lists {len(where)} rows of {rows}; "
-        "give one label for each listed row"
-    )
 
 
 def _interpret(table: Table, where: NDArray, values: NDArray, task: str) -> Labels:
@@ -195,11 +187,6 @@ def _interpret(table: Table, where: NDArray, values: NDArray, task: str) -> Labe
             f"rarest with {rarest}; fewer labels than these classes need (5 a class on average, "
             f"{PER_CLASS} of each): label more rows, join classes, or use --task regression"
         )
-    names = tuple(_name(value) for value in distinct)
-    return Labels(
-        "binary" if len(distinct) == 2 else "multiclass", where, codes.astype(float), names, decided
-    )
-
-
-def _name(value: object) -> str:
-    return f"{value:g}" if isinstance(value, np.floating) else str(value)
+    names = tuple(f"{v:g}" if distinct.dtype.kind == "f" else str(v) for v in distinct)
+    kind: Task = "binary" if len(distinct) == 2 else "multiclass"
+    return Labels(kind, where, codes.astype(float), names, decided)

@@ -42,8 +42,7 @@ class Sums:
     """Rows that are in no fold, fewer than there are folds."""
     own: Mapping[str, NDArray[np.float64]]
     """Sums of products of ``[1 | features]``, shifted and scaled, by fold; the last entry is of
-    the rows in no fold.
-    """
+    the rows in no fold."""
     cross: Mapping[str, NDArray[np.float64]]
     """Of each teacher's with the student's."""
     kept: Mapping[str, NDArray[np.float64]]
@@ -172,7 +171,8 @@ class _State:
         }
         self.kept = {name: np.empty((kept, w)) for name, w in width.items()}
         self.duplicates = np.empty(models[0].rows, np.uint64)
-        self.multipliers = _odd_numbers(models[0].columns)
+        drawn = np.random.default_rng(0).integers(1, 2**63, models[0].columns, np.uint64)
+        self.multipliers = drawn * 2 + 1
         self.shift: dict[str, NDArray] = {}
         self.scale: dict[str, float] = {}
         for model in models:
@@ -239,10 +239,6 @@ class _State:
                 f"{model.files}: shape ({model.rows}, {model.columns}), {len(bad)} values near row "
                 f"{row}, column {column} are NaN or infinite; remove these rows or impute them"
             )
-
-
-def _odd_numbers(count: int) -> NDArray[np.uint64]:
-    return np.random.default_rng(0).integers(1, 2**63, count, np.uint64) * 2 + 1
 
 
 def _fingerprints(raw: NDArray, multipliers: NDArray) -> NDArray[np.uint64]:

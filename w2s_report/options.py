@@ -31,12 +31,10 @@ class Options:
     """
     noise: float | None = None
     """Standard deviation of the label noise, if known; without it only what does not need it is
-    reported.
-    """
+    reported."""
     dimensions: Mapping[str, int] = field(default_factory=dict)
     """Directions kept, by model, the constant among them. By default those that hold ``share`` of
-    the variance, but no more than half the labels of a split, and 300.
-    """
+    the variance, but no more than half the labels of a split, and 300."""
     share: float = 0.99
     """In (0, 1)."""
     trials: int = 40

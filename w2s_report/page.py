@@ -7,8 +7,10 @@ dark. `show` displays a part of it in a notebook.
 from __future__ import annotations
 
 import base64
+import importlib
 from typing import Any
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -18,12 +20,6 @@ from w2s_report.teachers import MODELS, Cell
 from w2s_report.words import interval, templates
 from w2s_utils import figures
 
-DECISIONS = {
-    "use": "Use weak supervision.",
-    "use the teacher itself": "Use the teacher itself: it beats its student, and the labels alone.",
-    "do not use": "Do not use weak supervision: fit the strong model on your labels.",
-    "not enough evidence": "Not enough evidence either way.",
-}
 _NAMES = {
     "teacher": "teacher",
     "student": "student",
@@ -55,10 +51,11 @@ _PARTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 
 def render(card: ReportCard) -> str:
     """Write the whole page, as HTML."""
-    parts = [
-        (heading, f"{name}.html", [_embedded(getattr(draw, f)(card)) for f in drawn])
-        for heading, name, drawn in _PARTS
-    ]
+    with mpl.rc_context(figures.STYLE):  # type: ignore[arg-type]
+        parts = [
+            (heading, f"{name}.html", [_embedded(getattr(draw, f)(card)) for f in drawn])
+            for heading, name, drawn in _PARTS
+        ]
     return templates().get_template("page.html").render(_context(card), parts=parts)
 
 
@@ -77,16 +74,14 @@ def section(card: ReportCard, name: str) -> str:
 
 def show(card: ReportCard, name: str) -> None:
     """Display a `section` in a notebook."""
-    from IPython.display import HTML, display
-
-    display(HTML(section(card, name)))
+    ipython: Any = importlib.import_module("IPython.display")
+    ipython.display(ipython.HTML(section(card, name)))
 
 
 def _context(card: ReportCard) -> dict[str, Any]:
     audits = np.array([pair for t in card.teachers for pair in t.audit.values()])
     return {
         "card": card,
-        "decision": DECISIONS[card.verdict.decision],
         "names": _NAMES,
         "compared": _compared,
         "agreement": _agreement(card),

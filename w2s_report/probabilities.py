@@ -39,8 +39,7 @@ class Probabilities:
     """Labels and pseudo-labels."""
     squared: Mapping[str, Interval]
     """Summed over classes (over one column for two classes); as the other two of teacher, student,
-    baseline and, where it can be fitted, ceiling.
-    """
+    baseline and, where it can be fitted, ceiling."""
     log_loss: Mapping[str, Interval]
     """In nats."""
     accuracy: Mapping[str, Interval]
@@ -54,7 +53,6 @@ def logistic(
     weak: NDArray,
     strong: NDArray,
     classes: NDArray[np.int64],
-    labelled: int,
     design: Design,
     *,
     seed: int,
@@ -66,14 +64,13 @@ def logistic(
     weak, strong : ndarray, shape (labelled + sampled, d)
         Cut features, the constant in the first column; labelled rows first.
     classes : ndarray of int, shape (labelled,)
-    labelled : int
     design : Design
         Shares of the labelled rows.
     seed : int
     """
-    count = int(classes.max()) + 1
+    count, labelled = int(classes.max()) + 1, len(classes)
     rows = [
-        _split(weak[:, 1:], strong[:, 1:], classes, count, labelled, design, generator)
+        _split(weak[:, 1:], strong[:, 1:], classes, count, design, generator)
         for generator in np.random.default_rng(seed).spawn(SPLITS)
     ]
     n, N = rows[0]["sizes"]
@@ -108,10 +105,10 @@ def _split(
     strong: NDArray,
     classes: NDArray,
     count: int,
-    labelled: int,
     design: Design,
     rng: np.random.Generator,
 ) -> dict:
+    labelled = len(classes)
     order = rng.permutation(labelled)
     n = min(design.n, MOST_LABELS)
     given, left = order[:n], order[design.n :]

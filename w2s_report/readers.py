@@ -6,6 +6,7 @@ the file, what was found there and what to do.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import os
@@ -87,7 +88,8 @@ def _unmasked(source: Any) -> Any:
     if not isinstance(source, np.ma.MaskedArray) or not np.ma.is_masked(source):
         return source
     if source.dtype.kind in "biuf":
-        return source.astype(np.result_type(source.dtype, np.float16)).filled(np.nan)
+        numbers: Any = source.astype(np.result_type(source.dtype, np.float16))
+        return numbers.filled(np.nan)
     return source.filled("") if source.dtype.kind == "U" else source
 
 
@@ -108,8 +110,9 @@ def _open_file(given: str, name: str) -> Table:
     except MemoryError:
         raise InputError(f"{given}: does not fit into memory; {_EXPORT}") from None
     except Exception as error:  # a damaged file can make a parser raise nearly anything
+        why = str(error)[:160] or type(error).__name__
         raise InputError(
-            f"{given}: cannot be read as {suffix[1:]} ({_words(error)}); write the file again"
+            f"{given}: cannot be read as {suffix[1:]} ({why}); write the file again"
         ) from None
     if suffix == ".npy":
         # A map of its own for each piece, so that pages read before do not stay in memory.
@@ -165,9 +168,8 @@ def _check_content(path: Path, given: str, suffix: str) -> None:
         raise InputError(f"{given}: cannot be read ({reason}); check name and rights") from None
     if not head:
         raise InputError(f"{given}: the file is empty; write it again")
-    found = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "")
-    if not found:
-        found = ".csv" if _is_text(head) else "unknown"
+    other = ".csv" if _is_text(head) else "unknown"
+    found = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), other)
     if found != suffix:
         what = f"those of a {found} file" if found in _SUFFIXES else "of no kind known here"
         raise InputError(
@@ -177,13 +179,10 @@ def _check_content(path: Path, given: str, suffix: str) -> None:
 
 
 def _is_text(head: bytes) -> bool:
-    if b"\0" in head:
+    try:  # a character may be cut at the end
+        return "\0" not in codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
         return False
-    try:
-        head.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return error.start >= len(head) - 3 and len(head) == 4096
-    return True
 
 
 def _map(path: Path) -> NDArray:
@@ -375,15 +374,9 @@ _READERS = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv, ".parquet":
 
 
 def _digest(array: NDArray) -> str:
-    array = np.ascontiguousarray(array)
-    return hashlib.sha256(memoryview(array).cast("B") if array.size else b"").hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
 def _digest_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _words(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return (text or type(error).__name__)[:160]

@@ -99,8 +99,7 @@ def spectrum(features: Features, sums: Sums) -> Spectrum:
     values, directions = linalg.eigh(covariance)
     values, directions = np.maximum(values[::-1], 0), directions[:, ::-1]
     # As many directions as rows allow can be told apart.
-    rank = int(np.sum(values > ROUNDING[features.precise] * values[0]))
-    rank = min(rank, sums.rows - 1)
+    rank = min(int(np.sum(values > ROUNDING[features.precise] * values[0])), sums.rows - 1)
     return Spectrum(
         name=name,
         columns=features.columns,

@@ -67,16 +67,12 @@ class Design:
         """Whether the rows with pseudo-labels have labels too, so that a ceiling can be fitted."""
         return self.hidden > 0
 
-    @property
-    def unit(self) -> int:
-        """Rows of a group or fold with pseudo-labels."""
-        return self.size if self.hidden else self.fold_rows
-
     def sizes(self, least_n: int, least_N: int) -> tuple[list[int], list[int]]:
         """Numbers of labels and of pseudo-labels to measure at, whole groups, the largest last."""
+        unit = self.size if self.hidden else self.fold_rows
         labels = _spaced(-(-least_n // self.size), self.train)
-        pseudo = _spaced(-(-least_N // self.unit), self.hidden or self.folds)
-        return [g * self.size for g in labels], [g * self.unit for g in pseudo]
+        pseudo = _spaced(-(-least_N // unit), self.hidden or self.folds)
+        return [g * self.size for g in labels], [g * unit for g in pseudo]
 
 
 @dataclass(frozen=True, eq=False)

@@ -61,8 +61,7 @@ class Cell:
     """From the exact formulas with the estimated geometry."""
     measured: Mapping[str, Interval]
     """Over random splits; empty where nothing was measured, without the ceiling where the rows
-    with pseudo-labels have no labels.
-    """
+    with pseudo-labels have no labels."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,7 @@ class MisfitOnly:
     """Over the student's own rows."""
     factor: float
     """``(1 - r) / (1 - d_s / N)``: expected gain per misfit if the student can express
-    the truth.
-    """
+    the truth."""
     predicted: Interval
     """Gain, by the factor."""
     measured: Interval
@@ -107,12 +105,10 @@ class Teacher:
     misfit_only: MisfitOnly
     enough: Interval | None
     """Pseudo-labels that bring nine tenths of the gain that any number brings, with every label;
-    None where no number brings a gain.
-    """
+    None where no number brings a gain."""
     break_even: int | None
     """Labels up to which the student is predicted to beat the baseline, with the pseudo-labels of
-    ``all_rows``; None if at no number.
-    """
+    ``all_rows``; None if at no number."""
     excess: Cell | None
     """As ``all_rows``, in excess of the label noise, where that is known."""
     student_by_split: tuple[float, ...]
@@ -121,8 +117,7 @@ class Teacher:
     """Factor on the standard error of a mean over these, since splits share rows."""
     audit: Mapping[str, tuple[float, float]]
     """Errors of a teacher and a baseline on the last labelled rows, computed from sums of products
-    and by a least squares solver on the rows: they must agree.
-    """
+    and by a least squares solver on the rows: they must agree."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,12 +220,8 @@ def _curves(
 
 
 def _estimated(estimates: Estimates) -> dict[str, Range]:
-    return {
-        name: _around(
-            float(estimates.values[i]), estimates.standard_error(name), floor=name[:3] == "rho"
-        )
-        for i, name in enumerate(("rho_w", "rho_s", "b", "kappa"))
-    }
+    found = zip(("rho_w", "rho_s", "b", "kappa"), estimates.values.tolist(), strict=False)
+    return {k: _around(v, estimates.standard_error(k), floor=k[:3] == "rho") for k, v in found}
 
 
 def _predictions(

@@ -65,10 +65,13 @@ def rank(teachers: Sequence[Teacher]) -> tuple[Ranking, ...]:
             _student(ordered[0]) - best,
         )
 
+    def predicted(name: str) -> Callable[[Teacher], float]:
+        return lambda teacher: teacher.reference.predicted[name].value
+
     return (
         by("smallest measured error of the student", True, _student),
-        by("smallest predicted error of the student", False, lambda t: _predicted(t, "student")),
-        by("largest predicted PGR", False, lambda t: _predicted(t, "pgr"), -1),
+        by("smallest predicted error of the student", False, predicted("student")),
+        by("largest predicted PGR", False, predicted("pgr"), -1),
         by(
             "smallest teacher's error less misfit",
             False,
@@ -127,11 +130,8 @@ def _decision(chosen: Teacher, measured: Range, predicted: Range) -> tuple[Decis
         if _sign(chosen.reference.predicted["advantage"]) != seen:
             return "not enough evidence", ["contradiction"]
         outcome, notes = foreseen, ["both hold"]
-    elif seen == foreseen or predicted.value * seen > 0:
-        # They agree, or the prediction does not contradict the measurement.
-        outcome = seen
-    else:
-        outcome = 0
+    else:  # they agree, or the prediction does not contradict the measurement
+        outcome = seen if seen == foreseen or predicted.value * seen > 0 else 0
     if outcome == 0:
         return "not enough evidence", ["open"]
     if outcome < 0:
@@ -163,7 +163,3 @@ def _sign(given: Range) -> int:
 
 def _student(teacher: Teacher) -> float:
     return teacher.reference.measured["student"].value
-
-
-def _predicted(teacher: Teacher, name: str) -> float:
-    return teacher.reference.predicted[name].value

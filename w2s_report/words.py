@@ -33,11 +33,6 @@ def rounded(value: float) -> str:
     return f"{float(f'{value:.{2 if value >= 10 else 1}g}'):.10g}"
 
 
-def listed(names: list[str]) -> str:
-    """Say "a, b and c"."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
 @functools.cache
 def templates() -> Environment:
     """The templates; a page never follows what a name in it would make of it."""
@@ -48,8 +43,7 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    written = (number, interval, compared, rounded, listed)
-    found.filters |= {function.__name__: function for function in written}
+    found.filters |= {f.__name__: f for f in (number, interval, compared, rounded)}
     return found
 
 

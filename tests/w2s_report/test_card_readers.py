@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import zipfile
 
 import numpy as np
@@ -65,6 +66,53 @@ def test_labels_may_be_texts_with_gaps(tmp_path):
     assert (labels.task, labels.classes, len(labels.rows)) == ("binary", ("cat", "dog"), 20)
 
 
+def test_a_dictionary_of_texts_keeps_its_nulls(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as parquet
+
+    texts = pyarrow.array(["cat", None, "dog"] * 20).dictionary_encode()
+    truths = pyarrow.array([True, None, False] * 20)
+    for name, column in (("texts", texts), ("truths", truths)):
+        parquet.write_table(pyarrow.table({"label": column}), tmp_path / f"{name}.parquet")
+        table = open_table(tmp_path / f"{name}.parquet", "labels")
+        assert len(read_labels(table, None, 60, "auto").rows) == 40
+
+
+def test_a_column_beside_an_embedding_is_refused(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as parquet
+
+    both = pyarrow.table({"id": np.arange(8)[::-1], "e": list(ARRAY)})
+    parquet.write_table(both, tmp_path / "a.parquet")
+    assert "an embedding (e) and other columns (id)" in refused(tmp_path / "a.parquet")
+    gaps = pyarrow.table({"e": [[1.0], None, [2.0]]})
+    parquet.write_table(gaps, tmp_path / "b.parquet")
+    assert "1 of 3 embeddings are null" in refused(tmp_path / "b.parquet")
+
+
+def test_words_for_missing_are_no_class_and_no_number(tmp_path):
+    for cells in (["cat", "NA", "dog"], ["0.5", "None", "1.5"], ["1", "nan", "0"]):
+        (tmp_path / "y.csv").write_text("\n".join(["label", *cells * 10]))
+        found = read_labels(open_table(tmp_path / "y.csv", "labels"), None, 30, "auto")
+        assert len(found.rows) == 20
+        assert len(np.unique(found.values)) == 2
+        assert found.task == ("regression" if cells[0] == "0.5" else "binary")
+
+
+def test_headers_that_pandas_writes(tmp_path):
+    (tmp_path / "a.csv").write_text("0,1,2\n" + "5,6,8\n" * 3)
+    assert open_table(tmp_path / "a.csv", "x").shape == (3, 3)
+    for header in (",0,1", ",a,b"):
+        (tmp_path / "b.csv").write_text(header + "\n0,5.5,6\n1,5.5,7\n")
+        assert "column 1 has no name" in refused(tmp_path / "b.csv")
+
+
+def test_masked_entries_are_missing():
+    values = np.ma.masked_values([0.5, -999.0, 2.5] * 20, -999.0)
+    assert len(read_labels(open_table(values, "labels"), None, 60, "auto").rows) == 40
+    assert np.isnan(open_table(np.ma.masked_equal(ARRAY, 3), "x").all()[1, 0])
+
+
 class Bomb:
     def __reduce__(self):
         return (exec, ("raise SystemExit('unpickled')",))
@@ -109,6 +157,10 @@ def test_what_is_not_a_file(tmp_path):
     assert "is a folder" in refused(tmp_path / "d.npy")
     assert "cannot be read (No such file" in refused(tmp_path / "none.npy")
     assert "cannot be read" in refused(f"{tmp_path}/a\0b.npy")
+    os.mkfifo(tmp_path / "pipe.npy")
+    assert "is no ordinary file" in refused(tmp_path / "pipe.npy")
+    np.save(tmp_path / "one.npy", np.float64(3))
+    assert "holds a single value" in refused(tmp_path / "one.npy")
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
@@ -182,6 +234,10 @@ def test_labels_that_cannot_be_used(arguments, message):
     with pytest.raises(InputError, match=r"^[^\n]*$") as caught:
         labels(*arguments)
     assert message in str(caught.value)
+
+
+def test_the_two_zeros_are_one_class():
+    assert labels([0.0, -0.0, 1.0] * 20).classes == ("0", "1")
 
 
 def test_labels_of_listed_rows():

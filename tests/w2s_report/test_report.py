@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 import w2s_report
 from w2s_report import one_pass, schema, spectra, splits
@@ -119,8 +120,12 @@ def test_same_seed_same_report_whatever_the_workers_or_the_kind_of_input(tmp_pat
         found["provenance"].pop("files")
         return found
 
+    # To the bit: a fixed order of sums, and one BLAS thread wherever they are formed.
     first = plain(*arrays)
     assert plain(*paths, jobs=2) == first
+    assert plain(*(np.asfortranarray(array) for array in arrays)) == first
+    with threadpool_limits(2, "blas"):
+        assert plain(*arrays) == first
     assert plain(*arrays, seed=1)["teachers"] != first["teachers"]
     teachers = first["teachers"]
     assert {**teachers[0], "name": ""} == {**teachers[1], "name": ""}
@@ -263,6 +268,15 @@ def test_dimensions_that_the_labels_cannot_support():
         ({"task": "ranking"}, "task: expected"),
         ({"noise": -1.0}, "noise: expected"),
         ({"noise": 50.0}, "noise: expected at most"),
+        ({"seed": -1}, "seed: expected a number from 0"),
+        ({"trials": 4.5}, "trials: expected a whole number, got 4.5"),
+        ({"trials": None}, "trials: expected a whole number"),
+        ({"jobs": True}, "jobs: expected a whole number"),
+        ({"share": "x"}, "share: expected a number between 0 and 1, got 'x'"),
+        ({"share": np.nan}, "share: expected"),
+        ({"dimensions": [3]}, "dimensions: expected a mapping"),
+        ({"dimensions": {"strong": 2.5}}, "dimensions: strong: expected a whole number"),
+        ({"scheduler": 8786}, "scheduler: expected an address"),
         ({"unlabelled": {"strong": np.ones((2, 10))}}, "give the further rows of every model"),
     ],
 )
@@ -270,6 +284,36 @@ def test_settings_that_cannot_be(options, message):
     *arrays, _ = gaussian(np.random.default_rng(14), rows=600)
     with pytest.raises(InputError, match=message):
         report(*arrays, **options)
+
+
+def test_teachers_have_names():
+    *arrays, _ = gaussian(np.random.default_rng(14), rows=600)
+    with pytest.raises(InputError, match="weak: expected features by the model's name"):
+        w2s_report.report([arrays[0]], arrays[1], arrays[2])
+
+
+def test_a_column_that_counts_the_rows_is_no_feature():
+    weak, strong, labels, _ = gaussian(np.random.default_rng(16), rows=600)
+    with pytest.raises(InputError, match="column 2 counts the rows"):
+        report(weak, np.insert(strong, 2, np.arange(600) + 1, axis=1), labels)
+    masked = np.ma.masked_greater(strong, 2.5)
+    with pytest.raises(InputError, match="are NaN or infinite"):
+        report(weak, masked, labels)
+
+
+def test_labels_far_from_zero_change_nothing():
+    """An offset of 2^20 keeps the digits of labels that are multiples of 2^-20."""
+    weak, strong, labels, _ = gaussian(np.random.default_rng(17), rows=600)
+    labels = np.round(labels * 2**20) / 2**20
+    near, far = report(weak, strong, labels), report(weak, strong, labels + 2**20)
+    assert far.verdict.decision == near.verdict.decision
+    first, second = near.teachers[0], far.teachers[0]
+    for name, expected in first.reference.measured.items():
+        found = second.reference.measured[name]
+        # Centred once the labels' mean of size 2^20 is known to sixteen digits.
+        assert found.value == pytest.approx(expected.value, rel=1e-6, abs=1e-6), name
+    for sums, rows in second.audit.values():
+        assert sums == pytest.approx(rows, rel=1e-6)
 
 
 def test_a_dask_cluster_gives_the_same():
