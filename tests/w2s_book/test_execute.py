@@ -153,9 +153,9 @@ def test_hanging_notebook_is_killed_with_its_children(project):
         while True:
             pass
         """,
-        timeout=2.0,
+        timeout=20.0,
     )
-    assert "stopped after 2 s, the time limit" in message
+    assert "stopped after 20 s, the time limit" in message
     assert "--timeout" in message
     assert "TIMEOUT=" in message
     child = int((project.root / "child").read_text())
@@ -367,7 +367,7 @@ def test_result_is_kept_where_its_place_cannot_be_written(project, monkeypatch, 
     project.notebook("p/n", "print('worth', 'keeping')")
     monkeypatch.setattr(execute, "_write", write)
     with pytest.raises(
-        NotebookFailed, match="n.ipynb: No space left on device; .* kept at"
+        NotebookFailed, match=r"No space left on device; .* kept at"
     ) as caught:
         run(project)
     kept = Path(str(caught.value).rpartition(" kept at ")[2].splitlines()[0])
