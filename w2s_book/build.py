@@ -228,11 +228,11 @@ def html_changes(layout: Layout) -> str:
 
 def stale(layout: Layout) -> str:
     """Say what must be made anew; empty if nothing."""
+    steps = {"the claims": claims_changes(layout), "the html": html_changes(layout)}
     names = [name for name in layout.parameters if notebook_changes(layout, name)]
-    names += ["the claims"] * bool(claims_changes(layout)) + ["the html"] * bool(
-        html_changes(layout)
-    )
-    return f"{', '.join(names)} would have to be made" if names else ""
+    names += [step for step, reason in steps.items() if reason]
+    more = f" and {len(names) - 3} more" * (len(names) > 3)
+    return f"{', '.join(names[:3])}{more} would have to be made" if names else ""
 
 
 def read_about(executed: Path) -> dict[str, Any] | None:
