@@ -82,6 +82,7 @@ def test_failed_notebook_has_its_page_and_takes_no_other_with_it(project):
     page = (project.layout.html / "notebooks/p/a.html").read_text()
     assert "This notebook failed" in page
     assert "p1-test: expected the check to be passed" in page
+    assert page.index("A small notebook") < page.index("This notebook failed")
     assert "figure not drawn" in page
     assert [c["id"] for c in json.loads(project.layout.claims.read_text())] == ["p1-true"]
 
