@@ -47,9 +47,6 @@ def watch(folder: Path) -> None:
     """Execute the notebook in a process of its own, and outlive whatever that starts."""
     limit = json.loads((folder / "job.json").read_text())["timeout"]
     deadline = time.monotonic() + limit
-    with contextlib.suppress(AttributeError, OSError):
-        # What loses its parent below becomes a child of this process, wherever it hides.
-        ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
     command = [sys.executable, "-P", __file__, "execute", str(folder)]
     worker = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment(folder))
     family: set[psutil.Process] = set()
@@ -251,4 +248,7 @@ def _leave_with_watch() -> None:
 
 
 if __name__ == "__main__":
+    with contextlib.suppress(AttributeError, OSError):
+        # What loses its parent below becomes a child of this process, wherever it hides.
+        ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
     {"watch": watch, "execute": execute}[sys.argv[1]](Path(sys.argv[2]))

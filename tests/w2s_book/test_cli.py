@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -66,6 +68,14 @@ def test_run_starts_from_the_profile_and_sets_parameters(project, w2s, monkeypat
         (["p/n", "-p", "seed=1e-3"], "parameter 'seed': expected int like 1, got 0.001"),
         (["p/n", "-p", "seed"], "expected NAME=VALUE, such as trials=500, got 'seed'"),
         (["p/n", "-p", "seed=["], "is not valid YAML"),
+        (["p/n", "-p", "seed="], "expected NAME=VALUE, such as trials=500, got 'seed='"),
+        (["p/n", "-p", "seed=1", "-p", "seed=2"], "-p: seed is given twice"),
+        (["p/n", "-p", "seed=12:30"], "expected int like 1, got '12:30' (str)"),
+        (["p/n", "-p", "seed=&x [*x]"], "expected int like 1, got [[...]] (list)"),
+        (
+            ["p/n", "--out", "notebooks/p/n.md/x.ipynb"],
+            "x.ipynb cannot be written: ",
+        ),
         (["p/n", "--profile", "slow"], "no profile 'slow'; it has: quick"),
         (["p/n", "--out", "n.html"], "expected a name that ends in .ipynb, got n.html"),
         (["p/n", "--timeout", "0"], "0.0 is not in the range"),
@@ -79,6 +89,18 @@ def test_mistakes_are_told_in_a_line(project, w2s, arguments, message):
     assert message in output
     assert "Traceback" not in output
     assert not list(project.root.glob("*.ipynb"))
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; sys.argv[1:] = ['--help']; from w2s_book.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "heavy = {'numpy', 'yaml', 'matplotlib', 'pydantic', 'jinja2', 'nbformat', 'psutil'}\n"
+        "print(sorted(heavy & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert all(name in done.stdout for name in ("claims", "embed", "report", "sweep"))
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_failing_notebook(project, w2s):

@@ -1,12 +1,17 @@
 import json
+import os
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
+from nbformat.v4 import new_code_cell, new_output
 
-from w2s_book import execute
+from w2s_book import execute, kernel
 from w2s_book.execute import NotebookFailed, ParameterError
 from w2s_experiments.data import datasets
 
@@ -257,6 +262,149 @@ def test_unknown_data_set_in_the_front_matter(project):
     project.notebook("p/n", header="{data: [freesolve]}")
     with pytest.raises(ParameterError, match=r"front matter, w2s\.data: .*freesolve"):
         run(project)
+
+
+DAEMON = """
+import os, subprocess, sys, time
+program = "import os, time; os.fork() and os._exit(0); os.setsid(); os.fork() and os._exit(0)"
+program += "; open('pids', 'a').write(f'{os.getpid()} '); time.sleep(600)"
+subprocess.run([sys.executable, "-c", program])
+detached = subprocess.Popen(["sleep", "600"], start_new_session=True, env={})
+open("pids", "a").write(f"{detached.pid} {os.getpid()} ")
+while len(open("pids").read().split()) < 3:
+    time.sleep(0.05)
+open("started", "w").close()
+"""
+
+
+def left_of(project):
+    """Return the processes of a notebook that go on, after some time to end."""
+    pids = [int(pid) for pid in (project.root / "pids").read_text().split()]
+    assert len(pids) == 3
+    processes = [psutil.Process(pid) for pid in pids if _alive(pid)]
+    return psutil.wait_procs(processes, timeout=20)[1]
+
+
+@pytest.mark.parametrize("last", ["", "1 / 0", "time.sleep(600)"])
+def test_no_process_of_a_notebook_survives_it(project, last):
+    project.notebook("p/n", DAEMON + last)
+    try:
+        run(project, timeout=20.0 if "sleep" in last else 60.0)
+    except NotebookFailed:
+        assert last
+    assert not left_of(project)
+
+
+@pytest.mark.parametrize("killed", ["command", "watch"])
+def test_no_process_survives_the_one_that_started_it(project, killed):
+    project.notebook("p/n", DAEMON + "time.sleep(600)")
+    command = [sys.executable, "-m", "w2s_book.cli", "run", "p/n", "--profile", "smoke"]
+    with subprocess.Popen(command, cwd=project.root, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not (project.root / "started").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        victim = psutil.Process(process.pid)
+        (victim if killed == "command" else victim.children()[0]).kill()
+    assert not left_of(project)
+
+
+def test_limit_holds_where_the_kernel_never_returns_to_python(project):
+    message = fails(project, "import re; re.match('(a+)+$', 'a' * 60 + 'b')", timeout=15.0)
+    assert "stopped after 15 s" in message
+    assert "cell 3 of 3" in message
+
+
+def test_lines_of_any_length(project):
+    """The square of a million is more than the limit allows."""
+    project.notebook("p/n", "print('x' * 1_000_000)", r"print('\r'.join(['y' * 99] * 10_000))")
+    nb = nbformat.read(run(project).out, as_version=4)
+    assert nb.cells[2].outputs[0].text == "x" * 1_000_000 + "\n"
+    assert nb.cells[3].outputs[0].text == "y" * 99 + "\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["a\rb\n", "a\r\nb\r", "a\r\r\nb", "\r\r", "1\r2\r3\r\n4\r5", "", "\n\r\n"]
+)
+def test_carriage_returns_take_back_what_nbclient_takes_back(text):
+    cell = new_code_cell(outputs=[new_output("stream", name="stdout", text=text)])
+    kernel.join_streams(cell)
+    assert cell.outputs[0].text == re.sub(r".*\r(?=[^\n])", "", text)
+
+
+def test_streams_are_joined_and_standard_output_comes_first():
+    parts = [("stderr", "a"), ("stdout", "b"), ("stderr", "c"), ("stdout", "d")]
+    outputs = [new_output("stream", name=name, text=text) for name, text in parts]
+    cell = new_code_cell(outputs=[*outputs, new_output("display_data")])
+    kernel.join_streams(cell)
+    kinds = [output.get("name", output.output_type) for output in cell.outputs]
+    assert kinds == ["stdout", "stderr", "display_data"]
+    assert [output.text for output in cell.outputs[:2]] == ["bd", "ac"]
+
+
+def test_members_of_a_group_of_errors_are_told(project):
+    group = "ExceptionGroup('both', [ValueError('one'), ExceptionGroup('in', [KeyError(2)])])"
+    message = fails(project, f"raise {group}")
+    assert "ExceptionGroup: both (2 sub-exceptions)" in message
+    assert "ValueError: one" in message
+    assert "KeyError: 2" in message
+
+
+def test_long_errors_are_cut(project):
+    message = fails(project, "raise ValueError('q' * 100_000 + 'end')")
+    assert "ValueError: qqq" in message
+    assert "(100015 characters)" in message
+    assert len(message) < 4000
+
+
+def test_result_is_kept_where_its_place_cannot_be_written(project, monkeypatch, tmp_path):
+    out = project.layout.executed("p/n")
+
+    def write(nb, path):
+        if path == out:
+            raise OSError(28, "No space left on device", str(path))
+        path.write_text(nbformat.writes(nb))
+
+    project.notebook("p/n", "print('worth', 'keeping')")
+    monkeypatch.setattr(execute, "_write", write)
+    with pytest.raises(
+        NotebookFailed, match="n.ipynb: No space left on device; .* kept at"
+    ) as caught:
+        run(project)
+    kept = Path(str(caught.value).rpartition(" kept at ")[2].splitlines()[0])
+    assert "worth keeping" in kept.read_text()
+    kept.unlink()
+    kept.parent.rmdir()
+
+
+def test_place_that_cannot_be_written_is_refused_before_the_run(project):
+    project.notebook("p/n", "open('ran', 'w')")
+    (project.root / "file").write_text("")
+    out = project.root / "file" / "n.ipynb"
+    with pytest.raises(ParameterError, match=r"file/n.ipynb cannot be written: "):
+        execute.run("p/n", out, {"seed": 1}, root=project.root)
+    assert not (project.root / "ran").exists()
+
+
+def test_kernel_without_a_home_gets_one(monkeypatch, tmp_path):
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert kernel.environment(tmp_path)["HOME"] == str(tmp_path)
+
+
+def test_result_is_kept_in_an_ascii_locale(project):
+    source = project.notebook("p/n", "print('é', seed, '\\udcff')")
+    accents = source.rename(source.with_name("été.md"))
+    ascii_only = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "w2s_book.cli", "run", accents, "--out", "ö.ipynb"],
+        cwd=project.root,
+        env=os.environ | ascii_only,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    nb = nbformat.read(project.root / "ö.ipynb", as_version=4)
+    assert nb.metadata.w2s.notebook == "p/été"
+    assert nb.cells[2].outputs[0].text == "é 1 \udcff\n"
 
 
 def test_plain_jupytext_and_papermill_run_the_same_source(project):

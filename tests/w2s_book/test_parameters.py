@@ -1,7 +1,18 @@
+import datetime
+import json
+import math
+
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from w2s_book.parameters import ParameterError, defaults, load_profile, substitute
+from w2s_book.parameters import (
+    ParameterError,
+    defaults,
+    load_profile,
+    read_value,
+    recorded,
+    substitute,
+)
 
 
 def notebook(*sources):
@@ -71,3 +82,80 @@ def test_load_profile(tmp_path):
     path.write_text("a: [")
     with pytest.raises(ParameterError, match="not valid YAML"):
         load_profile(path, "a")
+
+
+@pytest.mark.parametrize(
+    ("text", "default", "value"),
+    [
+        ("010", 1, 10),
+        ("-007", 1, -7),
+        ("0x1F", 1, 31),
+        ("1_000", 1, 1000),
+        ("1e-3", 1.0, 0.001),
+        ("-.inf", 1.0, -math.inf),
+        ("inf", 1.0, math.inf),
+        ("[1e3, .5]", [1.0], [1000.0, 0.5]),
+        ("true", True, True),
+        ("12:30", None, "12:30"),
+        ("2024-01-01", None, "2024-01-01"),
+        ("yes", None, "yes"),
+        ("no", "a", "no"),
+        ("010", "a", "010"),
+        ("true", "a", "true"),
+        ("null", "a", "null"),
+        ("'1'", "a", "1"),
+    ],
+)
+def test_values_mean_what_they_say(text, default, value):
+    found = read_value("x", text, default)
+    assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("text", "default"),
+    [
+        ("12:30", "1"),
+        ("yes", "True"),
+        ("on", "False"),
+        ("2024-01-01", "1"),
+        ("null", "1"),
+        ("1e400", "1.0"),
+        ("[1, 1e999]", "[1.0]"),
+        ("[1, 2024-01-01]", "[1]"),
+        ("[1, yes]", "[1]"),
+        ("{1: 2}", "{}"),
+        ("{true: 2}", "{}"),
+        ("{a: {null: 2}}", "{}"),
+        ("{a: 1, a: 2}", "{}"),
+        ("&x [1, *x]", "[1]"),
+        ("&x {a: *x}", "{}"),
+        ("!!binary aGk=", "None"),
+        ("!!set {a, b}", "None"),
+        ("!!timestamp 2024-01-01", "None"),
+        ("!!python/object:os.system x", "None"),
+        ("[" * 3000, "[1]"),
+        ("9" * 5000, "1"),
+    ],
+)
+def test_what_is_no_literal_of_its_kind_is_refused(text, default):
+    nb = notebook(f"x = {default}")
+    with pytest.raises(ParameterError, match="x"):
+        substitute(nb, "n", {"x": read_value("x", text, defaults(nb, "n")["x"])})
+
+
+def test_numbers_that_are_not_finite_are_written_as_python_and_recorded_as_text():
+    values = {"x": math.inf, "y": [1.0, -math.inf], "z": {"a": math.nan}}
+    source = written("x = 1.0\ny = [0.5]\nz = {}", **values)
+    namespace = {}
+    exec(source, namespace)
+    assert namespace["x"] == math.inf
+    assert namespace["y"] == [1.0, -math.inf]
+    assert math.isnan(namespace["z"]["a"])
+    kept = json.loads(json.dumps(recorded(values), allow_nan=False))
+    assert kept == {"x": "inf", "y": [1.0, "-inf"], "z": {"a": "nan"}}
+
+
+@pytest.mark.parametrize("value", [datetime.date(2024, 1, 1), b"a", {1}, 1j, [object()]])
+def test_value_that_is_no_literal_is_refused(value):
+    with pytest.raises(ParameterError, match="'x': expected a literal"):
+        written("x = None", x=value)
