@@ -32,14 +32,14 @@ from typing import Any
 from yaml import YAMLError
 
 from w2s_book.closure import Library, digest_file
-from w2s_book.execute import NotebookFailed, run
+from w2s_book.execute import NotebookFailed, run, write_without_results
 from w2s_book.parameters import PROFILES, ParameterError, front_matter, load_profile
 from w2s_utils import files
 
 # Seconds for one notebook: nets against one that hangs, not tests of a machine's speed.
 TIMEOUTS = {"smoke": 900.0, "quick": 3600.0, "full": 14400.0}
 ABSENT = "absent"
-_WARNINGS_SHOWN = 20
+_LINES_SHOWN = 20
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -228,11 +228,11 @@ def html_changes(layout: Layout) -> str:
 
 def stale(layout: Layout) -> str:
     """Say what must be made anew; empty if nothing."""
+    steps = {"the claims": claims_changes(layout), "the html": html_changes(layout)}
     names = [name for name in layout.parameters if notebook_changes(layout, name)]
-    names += ["the claims"] * bool(claims_changes(layout)) + ["the html"] * bool(
-        html_changes(layout)
-    )
-    return f"{', '.join(names)} would have to be made" if names else ""
+    names += [step for step, reason in steps.items() if reason]
+    more = f" and {len(names) - 3} more" * (len(names) > 3)
+    return f"{', '.join(names[:3])}{more} would have to be made" if names else ""
 
 
 def read_about(executed: Path) -> dict[str, Any] | None:
@@ -336,10 +336,16 @@ def execute(layout: Layout, name: str) -> None:
 
 
 def _write_failed(layout: Layout, name: str, reason: str) -> None:
-    from w2s_book import pages
-
+    lines = reason.splitlines()
+    lines[_LINES_SHOWN:] = ["..."] * (len(lines) > _LINES_SHOWN)
+    notice = (
+        ":::::{error}\n**This notebook failed**, so this page has its text and its code, and no "
+        "results:\n\n~~~~~~~~text\n" + "\n".join(lines) + "\n~~~~~~~~\n:::::"
+    )
     about = {"profile": layout.profile, "parameters": layout.parameters[name], "failed": reason}
-    pages.write_failed(layout.source(name), layout.executed(name), {"notebook": name, **about})
+    write_without_results(
+        layout.source(name), layout.executed(name), {"notebook": name, **about}, notice
+    )
 
 
 def collect(layout: Layout) -> None:
@@ -454,7 +460,7 @@ def _sphinx_message(layout: Layout, log: Path) -> str:
     text = log.read_text("utf-8").replace(f"{layout.staged.resolve()}{os.sep}", "")
     lines = [line for line in text.splitlines() if "WARNING" in line or "ERROR" in line]
     found = list(dict.fromkeys(lines))
-    shown = found[:_WARNINGS_SHOWN] or text.splitlines()[-_WARNINGS_SHOWN:]
+    shown = found[:_LINES_SHOWN] or text.splitlines()[-_LINES_SHOWN:]
     more = len(found) - len(shown)
     rest = [f"and {more} more"] if more > 0 else []
     kept = "; the previous html is untouched" if layout.html.exists() else ""

@@ -42,6 +42,7 @@ __all__ = [
     "missing_data",
     "parameters_of",
     "run",
+    "write_without_results",
 ]
 
 _PACKAGES = ("w2s_utils", "numpy", "scipy", "matplotlib", "scikit-learn", "papermill")
@@ -151,7 +152,7 @@ def run(
     _check_writable(out)
     _settle_ids(nb)
     if missing := missing_data(source):
-        return _write_not_executed(nb, name, out, about, missing)
+        return _write_not_executed(source, name, out, about, missing)
     if log is not None:
         _check_writable(log)
         log.write_text("", "utf-8")
@@ -214,6 +215,42 @@ def missing_data(source: Path) -> list[str]:
         raise ParameterError(f"{source}: front matter, w2s.data: {error}") from None
 
 
+def write_without_results(source: Path, out: Path, about: dict[str, Any], notice: str) -> None:
+    """Write the page of a notebook that did not run, or not to its end: its text and its code.
+
+    Parameters
+    ----------
+    source : Path
+        The notebook.
+    out : Path
+        The page.
+    about : dict
+        What its metadata say, but that there are no results.
+    notice : str
+        Why there are none, below the title.
+    """
+    from nbformat.v4 import new_markdown_cell, new_notebook
+
+    try:
+        nb = _read(source)
+    except ParameterError:  # that may be why it did not run
+        nb = new_notebook(cells=[new_markdown_cell(f"# {source.stem}")])
+    first = nb.cells[0]
+    first.source, titles = re.subn(
+        r"(?m)^# .*$", lambda title: f"{title[0]}\n\n{notice}\n", first.source, count=1
+    )
+    if not titles:
+        first.source = f"{notice}\n\n{first.source}"
+    for cell in nb.cells:
+        if cell.cell_type == "markdown":
+            # The labels of figures exist only where figures were drawn.
+            cell.source = re.sub(r"\{numref\}`[^`]*fig-[^`]*`", "*(figure not drawn)*", cell.source)
+    _settle_ids(nb)
+    nb.metadata["w2s"] = about | {"executed": False, "seconds": 0.0, "peak_memory_mb": 0.0}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    _write(nb, out)
+
+
 # Before the run
 
 
@@ -255,7 +292,7 @@ def _check_writable(path: Path) -> None:
 
 
 def _write_not_executed(
-    nb: Any, name: str, out: Path, about: dict[str, Any], missing: list[str]
+    source: Path, name: str, out: Path, about: dict[str, Any], missing: list[str]
 ) -> Run:
     """Write the page of a notebook whose data are absent: the source, and how to get them."""
     command = f"w2s data fetch {' '.join(missing)}"
@@ -264,19 +301,8 @@ def _write_not_executed(
         f"machine ({', '.join(missing)}). To see its results, run\n\n"
         f"```bash\n{command}\nmake book\n```\n:::"
     )
-    first = nb.cells[0]
-    first.source, titles = re.subn(
-        r"(?m)^# .*$", lambda title: f"{title[0]}\n\n{notice}\n", first.source, count=1
-    )
-    if not titles:
-        first.source = f"{notice}\n\n{first.source}"
-    for cell in nb.cells:
-        if cell.cell_type == "markdown":
-            # The labels of figures exist only where figures were drawn.
-            cell.source = re.sub(r"\{numref\}`[^`]*fig-[^`]*`", "*(figure not drawn)*", cell.source)
-    about |= {"executed": False, "missing_data": missing, "command": command}
-    nb.metadata["w2s"] = about | {"seconds": 0.0, "peak_memory_mb": 0.0}
-    _write(nb, out)
+    about |= {"missing_data": missing, "command": command}
+    write_without_results(source, out, about, notice)
     return Run(name, out, 0.0, 0.0, executed=False)
 
 

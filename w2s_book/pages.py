@@ -39,7 +39,6 @@ STATEMENTS = {
     *("assumption", "axiom", "conjecture", "corollary"),
     *("definition", "lemma", "proposition", "theorem"),
 }
-REASON_LINES = 25
 _STATEMENT = re.compile(
     r"^[ ]{0,3}(?:`{3,}|:{3,}|~{3,})\{prf:(?P<kind>\w+)\}[ \t]*(?P<title>[^\n]*)\n"
     r"(?P<options>(?:[ ]*:[\w-]+:[^\n]*\n)*)",
@@ -234,42 +233,6 @@ def number(value: float, digits: int = 4) -> str:
 def plural(count: int, noun: str) -> str:
     """``1 claim``, ``2 claims``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def write_failed(source: Path, out: Path, about: Mapping[str, Any]) -> None:
-    """Write the page of a notebook that failed: its text and code below a box that says how.
-
-    Parameters
-    ----------
-    source : Path
-        The MyST notebook.
-    out : Path
-        The page.
-    about : mapping
-        Its record; ``failed`` says how it failed.
-    """
-    import jupytext
-    import nbformat
-
-    lines = about["failed"].splitlines()
-    lines[REASON_LINES:] = ["..."] * (len(lines) > REASON_LINES)
-    notice = _templates().get_template("failed.md.j2").render(reason="\n".join(lines))
-    try:
-        nb = jupytext.read(source)
-    except Exception:  # it may have failed for this
-        title = f"# {about['notebook']}"
-        nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(title)])
-    for index, each in enumerate(nb.cells):
-        each["id"] = f"cell-{index}"
-        if each.cell_type == "markdown":
-            # The labels of figures exist only where figures were drawn.
-            each.source = re.sub(r"\{numref\}`[^`]*fig-[^`]*`", "*(figure not drawn)*", each.source)
-    before, title, after = re.split(r"(?m)(^# .*$|\Z)", nb.cells[0].source, maxsplit=1)
-    nb.cells[0].source = f"{before}{title}\n\n{notice}\n{after}"
-    nb.metadata["w2s"] = {**about, "executed": False, "seconds": 0.0, "peak_memory_mb": 0.0}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with files.replacing(out) as temporary:
-        temporary.write_text(nbformat.writes(nb) + "\n", "utf-8")
 
 
 def main(staged_dir: str | Path, claims_json: str | Path, toc: str | Path = "_toc.yml") -> None:

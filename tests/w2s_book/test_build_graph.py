@@ -82,6 +82,7 @@ def test_failed_notebook_has_its_page_and_takes_no_other_with_it(project):
     page = (project.layout.html / "notebooks/p/a.html").read_text()
     assert "This notebook failed" in page
     assert "p1-test: expected the check to be passed" in page
+    assert page.index("A small notebook") < page.index("This notebook failed")
     assert "figure not drawn" in page
     assert [c["id"] for c in json.loads(project.layout.claims.read_text())] == ["p1-true"]
 
@@ -130,7 +131,7 @@ def test_interrupted_build_leaves_no_half_page_and_resumes(project, signal_numbe
     reached = (project.layout.executed("p/a"), project.root / "kernel")
     _until(lambda: all(path.exists() for path in reached))
     build_process.send_signal(signal_number)
-    output, _ = build_process.communicate(timeout=30)
+    output, _ = build_process.communicate(timeout=600)
     assert build_process.returncode != 0
     if signal_number == signal.SIGINT:
         assert "interrupted; what has finished is kept" in output
@@ -148,19 +149,41 @@ def test_interrupted_build_leaves_no_half_page_and_resumes(project, signal_numbe
     assert (project.layout.html / "notebooks/p/b.html").exists()
 
 
-def test_unknown_profile_is_refused(project):
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"PROFILE": "fast"}, "PROFILE: expected one of smoke, quick, full, got 'fast'"),
+        ({"DATA": "some"}, "DATA: expected fetch or none, got 'some'"),
+        ({"TIMEOUT": "long"}, "TIMEOUT: expected a number of seconds, got 'long'"),
+        ({"W2S_DATA_DIR": "/nowhere"}, "W2S_DATA_DIR is '/nowhere', which is not a folder"),
+    ],
+)
+def test_wrong_settings_are_refused_before_anything_is_built(project, setting, message):
     project.notebook("p/a")
     done = subprocess.run(
         [sys.executable, "-m", "doit"],
         cwd=project.root,
-        env={**project.environment, "PROFILE": "fast"},
+        env={**project.environment, **setting},
         text=True,
         capture_output=True,
         check=False,
     )
     assert done.returncode
-    assert "PROFILE: expected one of smoke, quick, full, got 'fast'" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_where_nothing_can_be_written_only_what_is_stale_is_an_error(project):
+    project.notebook("p/a", "print(seed)")
+    project.doit("html")
+    lock = project.layout.base / ".lock"
+    lock.unlink()
+    lock.mkdir()  # no file can be opened there, not even by root
+    assert "notebooks  1 up to date" in project.doit("html")
+    project.set_seed("p/a", 2)
+    output = project.doit("html", check=False)
+    assert len(output.splitlines()) == 1
+    assert "cannot be written (Is a directory): p/a would have to" in output
 
 
 # Staleness, without running anything
@@ -340,7 +363,7 @@ def test_loading_the_graph_imports_nothing_slow(project):
     assert done.stdout.strip() == "[]"
 
 
-def _until(condition, seconds=30):
+def _until(condition, seconds=600):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"

@@ -206,20 +206,6 @@ def test_theorems_are_listed_by_page():
     assert "A first look" not in text
 
 
-def test_the_page_of_a_failed_notebook_says_how_and_shows_no_results(tmp_path):
-    source, out = tmp_path / "a.md", tmp_path / "p" / "a.ipynb"
-    source.write_text("# Title\n\nSee {numref}`fig-a`.\n\n```{code-cell}\n1 + 1\n```\n")
-    reason = "\n".join(["p/a failed in cell 2", *(f"line {i}" for i in range(100))])
-    pages.write_failed(source, out, {"notebook": "p/a", "failed": reason})
-    written = pages.read_page(out, tmp_path)
-    assert (written.title, written.executed, written.failed) == ("Title", False, reason)
-    assert written.markdown.index("# Title") < written.markdown.index("p/a failed in cell 2")
-    assert "line 5" in written.markdown
-    assert "line 50" not in written.markdown
-    assert "figure not drawn" in written.markdown
-    assert "fig-a" not in written.markdown
-
-
 def test_pages_are_written_from_the_command_line(staged):
     command = [sys.executable, "-m", "w2s_book.pages", str(staged), str(staged / "claims.json")]
     subprocess.run(command, check=True)
