@@ -151,10 +151,6 @@ def shared_model(
     ambient : int, optional
         Dimension of the inputs; default ``d_w + d_s``.
 
-    Returns
-    -------
-    GaussianModel
-
     Raises
     ------
     ValueError
@@ -185,10 +181,6 @@ def authors_model(
     sigma2 : float
         Label-noise variance: 1e-2 (main), 4e-4, 0.1.
     d_w, d_s, active, D : int
-
-    Returns
-    -------
-    GaussianModel
 
     Raises
     ------

@@ -70,10 +70,6 @@ class Divergence:
         second : array_like, same shape
             In the interior of the domain.
 
-        Returns
-        -------
-        float
-
         Raises
         ------
         ValueError
@@ -175,10 +171,6 @@ def three_points(
     teacher, student : array_like, same shape
         In the interior.
 
-    Returns
-    -------
-    Terms
-
     Raises
     ------
     ValueError
@@ -248,10 +240,6 @@ def onto_hull(
     tolerance : float
         Largest gap accepted, in the unit of the divergence.
 
-    Returns
-    -------
-    HullStudent
-
     Raises
     ------
     ValueError
@@ -314,10 +302,6 @@ def gap_over(
     divergence : Divergence
     teacher, student : array_like, shape (m,) or (m, c)
     models : array_like, shape (k, m) or (k, m, c)
-
-    Returns
-    -------
-    float
     """
     w = divergence.check(teacher, "teacher")
     s = divergence.check(student, "student")

@@ -99,10 +99,6 @@ def rate(sizes: ArrayLike, values: ArrayLike) -> Rate:
     values : array_like, shape (s, trials)
         Independent repetitions, each row with a positive mean.
 
-    Returns
-    -------
-    Rate
-
     Raises
     ------
     ValueError
@@ -156,10 +152,6 @@ def maximum_on_ball(matrix: ArrayLike, vector: ArrayLike, radius: float) -> floa
     vector : array_like, shape (k,)
     radius : float
         Positive.
-
-    Returns
-    -------
-    float
     """
     quadratic = validation.matrix(matrix, "matrix")
     linear = validation.vector(vector, "vector", rows=len(quadratic))
@@ -217,10 +209,6 @@ def deviation_on_ball(
     teacher, truth : array_like, shape (K,)
         Coefficients of :math:`f_w` and :math:`f^*`.
     radius : float
-
-    Returns
-    -------
-    Deviation
     """
     everything = validation.matrix(features, "features")
     u = validation.vector(labels, "labels", rows=len(everything))

@@ -98,10 +98,6 @@ class Canonical:
         sigma2 : float
             Label-noise variance.
 
-        Returns
-        -------
-        Canonical
-
         Raises
         ------
         ValueError
@@ -174,10 +170,6 @@ def sample(problem: Canonical, n: int, N: int, trials: int, rng: np.random.Gener
     trials : int
         Independent draws.
     rng : numpy.random.Generator
-
-    Returns
-    -------
-    Draws
 
     Raises
     ------
@@ -397,10 +389,6 @@ def coordinate_law(
     nodes : int
         Quadrature nodes for each of the three scalars; double them to see the error.
 
-    Returns
-    -------
-    StudentLaw
-
     Raises
     ------
     ValueError
@@ -438,10 +426,6 @@ def sampled_law(
         Teachers (and scales ``Y``) drawn, at least 2: the error of a probability is at most
         ``0.5 / sqrt(draws)``, usually far less.
     rng : numpy.random.Generator
-
-    Returns
-    -------
-    StudentLaw
 
     Raises
     ------
@@ -481,10 +465,6 @@ def probability_of_gain(d_w: int, d_s: int, d_sw: int, N: int, *, nodes: int = 4
     nodes : int
         Quadrature nodes for each of the two scalars. The default is exact to 1e-8 for
         ``d_s >= 10``, and to 1e-3 down to ``d_s = 2``; double it to see the error.
-
-    Returns
-    -------
-    float
 
     Raises
     ------

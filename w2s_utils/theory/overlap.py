@@ -94,10 +94,6 @@ def expected_raw(m: int, d_w: int, d_s: int, cosines: ArrayLike) -> float:
     cosines : array_like, shape (min(d_w, d_s),)
         Population canonical correlations.
 
-    Returns
-    -------
-    float
-
     Raises
     ------
     ValueError
@@ -123,10 +119,6 @@ def multiple_correlation_mean(m: int, d_w: int, cosine: float) -> float:
     d_w : int
     cosine : float
         Population multiple correlation, in [0, 1).
-
-    Returns
-    -------
-    float
 
     Raises
     ------
@@ -163,10 +155,6 @@ def null_test(
     permutations : int
         At least 1; the smallest p-value is ``1 / (1 + permutations)``.
     rng : numpy.random.Generator
-
-    Returns
-    -------
-    NullTest
 
     Raises
     ------
@@ -217,10 +205,6 @@ def interval(
     level : float
         Nominal coverage, in (0, 1).
 
-    Returns
-    -------
-    Interval
-
     Raises
     ------
     ValueError
@@ -267,10 +251,6 @@ def interval_from_groups(
         Weak columns.
     level : float
         Nominal coverage, in (0, 1).
-
-    Returns
-    -------
-    Interval
 
     Raises
     ------

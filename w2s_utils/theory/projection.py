@@ -76,10 +76,6 @@ def misfit_and_gain(truth: ArrayLike, teacher: ArrayLike, student: ArrayLike) ->
     truth, teacher, student : array_like, shape (m,)
         Values of :math:`f^*`, :math:`f_w` and :math:`f_{sw}` on the same ``m`` inputs.
 
-    Returns
-    -------
-    MisfitGain
-
     Raises
     ------
     ValueError
@@ -147,10 +143,6 @@ def decompose(
     best : array_like, shape (m,)
         Values of a member of the student's class, best the one nearest to the truth.
 
-    Returns
-    -------
-    NonRealizable
-
     Raises
     ------
     ValueError
@@ -179,10 +171,6 @@ def onto_subspace(teacher: ArrayLike, features: ArrayLike) -> Projection:
         Values of the weak model.
     features : array_like, shape (m, k)
         Strong features of the same inputs.
-
-    Returns
-    -------
-    Projection
     """
     u, phi = _problem(teacher, features)
     return _projection(phi, _least_squares(phi, u))
@@ -200,10 +188,6 @@ def onto_box(
         Linearly independent columns.
     lower, upper : array_like, shape (k,) or scalar
         Bounds of the head, ``lower < upper``.
-
-    Returns
-    -------
-    Projection
 
     Raises
     ------
@@ -249,10 +233,6 @@ def onto_ball(teacher: ArrayLike, features: ArrayLike, radius: float) -> Project
     radius : float
         Bound on the Euclidean norm of the head, positive.
 
-    Returns
-    -------
-    Projection
-
     Raises
     ------
     ValueError
@@ -289,10 +269,6 @@ def onto_cone(teacher: ArrayLike, features: ArrayLike) -> Projection:
     ----------
     teacher : array_like, shape (m,)
     features : array_like, shape (m, k)
-
-    Returns
-    -------
-    Projection
     """
     u, phi = _problem(teacher, features)
     unit = linalg.norm(u) or 1.0  # SciPy's rule to stop does not know the unit of the teacher
@@ -343,10 +319,6 @@ def onto_l1_ball(teacher: ArrayLike, features: ArrayLike, radius: float) -> Proj
     features : array_like, shape (m, k)
     radius : float
         Bound on the head's l1 norm, positive.
-
-    Returns
-    -------
-    Projection
 
     Raises
     ------

@@ -84,10 +84,6 @@ class Principal:
         weak_spectrum, strong_spectrum : array_like, optional
             Positive variances along the axes; default ones.
 
-        Returns
-        -------
-        Principal
-
         Raises
         ------
         ValueError
@@ -149,10 +145,6 @@ def minimum_norm(dimension: int, count: int) -> Fit:
     ----------
     dimension, count : int
 
-    Returns
-    -------
-    Fit
-
     Raises
     ------
     ValueError
@@ -197,10 +189,6 @@ def ridge(spectrum: ArrayLike, count: int, penalty: float) -> Fit:
     penalty : float
         :math:`\lambda \ge 0`, as in `w2s_utils.least_squares.Ridge`; zero is minimum-norm
         least squares.
-
-    Returns
-    -------
-    Fit
 
     Raises
     ------
@@ -255,10 +243,6 @@ def teacher(problem: Principal, fit: Fit) -> float:
     problem : Principal
     fit : Fit
         Of the weak features on the labels.
-
-    Returns
-    -------
-    float
     """
     _same_size(fit, problem.alpha, "fit", "weak")
     square = problem.alpha**2
@@ -281,10 +265,6 @@ def student(problem: Principal, teacher_fit: Fit, student_fit: Fit) -> float:
         Of the weak features on the labels.
     student_fit : Fit
         Of the strong features on the pseudo-labels.
-
-    Returns
-    -------
-    float
     """
     _same_size(student_fit, problem.beta, "student_fit", "strong")
     mean, square, noise = _taught(problem, teacher_fit)

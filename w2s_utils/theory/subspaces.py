@@ -104,10 +104,6 @@ def correlation_dimension(weak_basis: ArrayLike, strong_basis: ArrayLike) -> flo
     ----------
     weak_basis : array_like, shape (D, d_w)
     strong_basis : array_like, shape (D, d_s)
-
-    Returns
-    -------
-    float
     """
     weak, strong = _bases(weak_basis, strong_basis)
     return float(np.sum((strong.T @ weak) ** 2))
