@@ -149,11 +149,15 @@ def cross_entropy_head(features: ArrayLike, probabilities: ArrayLike) -> Logisti
 
     Raises
     ------
+    ValueError
+        If probabilities are not positive, rows do not sum to 1 or shapes do not match.
     RuntimeError
         If the gradient does not vanish to 1e-7 of the features' size.
     """
     p = validation.matrix(probabilities, "probabilities")
     phi = validation.matrix(features, "features", rows=len(p))
+    if not (np.all(p > 0) and np.allclose(p.sum(axis=1), 1)):
+        raise ValueError("probabilities: expected rows of positive numbers that sum to 1")
     m, shape = len(p), (phi.shape[1], p.shape[1])
 
     def loss(flat: Array) -> tuple[float, Array]:

@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike
 from scipy import linalg, optimize, special
 
 from w2s_utils import validation
-from w2s_utils.logistic import cross_entropy_head
+from w2s_utils.theory.projection import MisfitGain
 from w2s_utils.validation import Array
 
 Elementwise = Callable[[Array], Array]
@@ -82,7 +82,7 @@ class Divergence:
         return float(value.sum() / len(p))
 
     def check(self, values: ArrayLike, name: str, *, boundary: bool = False) -> Array:
-        """Return predictions as floats, after checking that they lie in the domain."""
+        """Predictions as floats, after checking that they lie in the domain."""
         array = validation.targets(values, name)
         low, high = self.interior
         inside = (low <= array) & (array <= high) if boundary else (low < array) & (array < high)
@@ -133,29 +133,21 @@ LOGISTIC = Divergence(
 
 
 @dataclass(frozen=True)
-class Terms:
+class Terms(MisfitGain):
     r"""The three-point identity between truth, teacher and student.
 
     Attributes
     ----------
     teacher_error, student_error : float
         :math:`\mathbb E D(f^*, f_w)` and :math:`\mathbb E D(f^*, f_{sw})`.
-    misfit : float
-        :math:`\mathbb E D(f_{sw}, f_w)`.
+    misfit, gain : float
+        :math:`\mathbb E D(f_{sw}, f_w)`; teacher's error less the student's.
     cross : float
         :math:`\mathbb E\langle\nabla\psi(f_{sw}) - \nabla\psi(f_w), f^* - f_{sw}\rangle`. The gain
         is exactly the misfit plus this term.
     """
 
-    teacher_error: float
-    student_error: float
-    misfit: float
     cross: float
-
-    @property
-    def gain(self) -> float:
-        """Teacher's error less the student's."""
-        return self.teacher_error - self.student_error
 
 
 def three_points(
@@ -257,6 +249,8 @@ def onto_hull(
             'minimum can be certified; use first="student"'
         )
 
+    flat = corners.reshape(len(corners), -1)
+
     def values(a: Array) -> Array:
         return np.tensordot(a, corners, axes=1)
 
@@ -269,10 +263,9 @@ def onto_hull(
             by_value = divergence.slope(f) - divergence.slope(w)
         else:
             by_value = divergence.curvature(f) * (f - w)
-        return corners.reshape(len(corners), -1) @ by_value.ravel() / len(w)
+        return flat @ by_value.ravel() / len(w)
 
     def hessian(a: Array) -> Array:
-        flat = corners.reshape(len(corners), -1)
         return (flat * divergence.curvature(values(a)).ravel()) @ flat.T / len(w)
 
     weights = _on_simplex(loss, gradient, len(corners))
@@ -311,78 +304,6 @@ def gap_over(
     return float(np.max(corners @ pull) - s.ravel() @ pull) / len(w)
 
 
-def greedy_mixtures(
-    divergence: Divergence, teacher: ArrayLike, models: ArrayLike, largest: int
-) -> list[HullStudent]:
-    """Mixtures of 1, 2, ... of the models, each with its gap over the hull of all of them.
-
-    Fully corrective Frank-Wolfe: begin with the best single model; then add the model with the
-    steepest descent and fit the weights of all those chosen again.
-
-    Parameters
-    ----------
-    divergence : Divergence
-    teacher : array_like, shape (m,) or (m, c)
-    models : array_like, shape (k, m) or (k, m, c)
-    largest : int
-        Number of models in the largest mixture, at most ``k``.
-
-    Returns
-    -------
-    list of HullStudent
-        Entry ``i`` mixes ``i + 1`` models or fewer; the weights are over all ``k`` models.
-    """
-    w = divergence.check(teacher, "teacher")
-    corners = _models(divergence, models, w)
-    if not 1 <= largest <= len(corners):
-        raise ValueError(f"largest: expected 1 to {len(corners)} (the models), got {largest!r}")
-    chosen = [int(np.argmin([divergence(corner, w) for corner in corners]))]
-    steps = []
-    for size in range(1, largest + 1):
-        fitted = onto_hull(divergence, w, corners[chosen])
-        weights = np.zeros(len(corners))
-        weights[chosen] = fitted.weights
-        gap = gap_over(divergence, w, fitted.values, corners)
-        steps.append(HullStudent(weights, fitted.values, fitted.loss, max(gap, 0.0)))
-        if size < largest:
-            pull = (divergence.slope(fitted.values) - divergence.slope(w)).ravel()
-            slopes = corners.reshape(len(corners), -1) @ pull
-            slopes[chosen] = np.inf
-            chosen.append(int(np.argmin(slopes)))
-    return steps
-
-
-def onto_softmax_heads(teacher: ArrayLike, features: ArrayLike) -> tuple[Array, Array]:
-    r"""Linear head with softmax, fitted to soft labels by ordinary cross-entropy.
-
-    Minimises :math:`\mathbb E\,\mathrm{KL}(f_w \| \mathrm{softmax}(\Phi C))` over all
-    :math:`C`, by Newton's method in a trust region (SciPy). At the minimum
-    :math:`\mathbb E\,\varphi\,(f_{sw} - f_w)^T = 0`.
-
-    Parameters
-    ----------
-    teacher : array_like, shape (m, c)
-        Positive probabilities.
-    features : array_like, shape (m, k)
-
-    Returns
-    -------
-    coefficients : ndarray, shape (k, c)
-    probabilities : ndarray, shape (m, c)
-
-    Raises
-    ------
-    RuntimeError
-        If the gradient does not vanish to 1e-7 of the features' size.
-    """
-    w = validation.matrix(teacher, "teacher")
-    phi = validation.matrix(features, "features", rows=len(w))
-    if not (np.all(w > 0) and np.allclose(w.sum(axis=1), 1)):
-        raise ValueError("teacher: expected rows of positive probabilities that sum to 1")
-    model = cross_entropy_head(phi, w)
-    return model.coefficients, model.probabilities(phi)
-
-
 def _on_simplex(loss: Loss, gradient: Elementwise, size: int) -> Array:
     uniform = np.full(size, 1 / size)
     if size == 1:
@@ -402,11 +323,8 @@ def _on_simplex(loss: Loss, gradient: Elementwise, size: int) -> Array:
 
 
 def _polish(weights: Array, gradient: Elementwise, hessian: Elementwise) -> Array:
-    """Newton steps on the models in use, while they shrink the gap.
-
-    SLSQP compares losses, so rounding stops it at the root of the machine's precision; these
-    steps only look at slopes.
-    """
+    # Newton steps on the models in use, while they shrink the gap: SLSQP compares losses, so
+    # rounding stops it at the root of the machine's precision; these only look at slopes.
     best, gap = weights, _gap(weights, gradient)
     current = best
     for _ in range(POLISHING_STEPS):

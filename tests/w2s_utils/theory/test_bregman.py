@@ -1,4 +1,4 @@
-"""Three points, projections onto hulls with their certificate, mixtures, softmax heads."""
+"""Three points, projections onto hulls with their certificate, softmax heads."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import special
 
+from w2s_utils.logistic import cross_entropy_head
 from w2s_utils.theory import bregman, projection
 
 PROPERTY = settings(derandomize=True, database=None, deadline=None, max_examples=40)
@@ -116,32 +117,13 @@ def test_cross_entropy_violates_the_inequality_somewhere():
     assert np.sum(np.array(short) > 1e-3) >= 3
 
 
-@every_divergence
-@PROPERTY
-@given(seed=seeds)
-def test_greedy_mixtures_improve_and_end_at_the_projection(name, seed):
-    divergence, teacher, models, _ = instance(name, seed)
-    mixtures = bregman.greedy_mixtures(divergence, teacher, models, 5)
-    losses = [mixture.loss for mixture in mixtures]
-    assert np.all(np.diff(losses) <= 1e-12)
-    assert [np.sum(mixture.weights > 0) <= i + 1 for i, mixture in enumerate(mixtures)] == [
-        True
-    ] * 5
-    assert_allclose(losses[0], min(divergence(f, teacher) for f in models))
-    best = bregman.onto_hull(divergence, teacher, models)
-    assert_allclose(losses[-1], best.loss, atol=1e-9)
-    for mixture in mixtures:
-        assert mixture.loss - best.loss <= mixture.gap + 1e-10
-
-
 @PROPERTY
 @given(seed=seeds)
 def test_softmax_heads_satisfy_the_dual_identity(seed):
     rng = np.random.default_rng(seed)
     phi = rng.standard_normal((40, 3))
     teacher = special.softmax(rng.standard_normal((40, 4)), axis=1)
-    head, student = bregman.onto_softmax_heads(teacher, phi)
-    assert_allclose(special.softmax(phi @ head, axis=1), student)
+    student = cross_entropy_head(phi, teacher).probabilities(phi)
     assert_allclose(phi.T @ (student - teacher), 0, atol=1e-5)
     truth = special.softmax(phi @ rng.standard_normal((3, 4)), axis=1)
     gain = bregman.KL(teacher, truth) - bregman.KL(student, truth)
@@ -165,10 +147,7 @@ def test_softmax_heads_satisfy_the_dual_identity(seed):
             lambda p, m: bregman.onto_hull(bregman.ITAKURA_SAITO, p, m, first="teacher"),
             "not convex in its second place",
         ),
-        (lambda p, m: bregman.greedy_mixtures(bregman.KL, p, m, 9), "largest: expected 1 to 5"),
         (lambda p, m: bregman.gap_over(bregman.KL, p, p[:2], m), "student: expected shape"),
-        (lambda p, m: bregman.onto_softmax_heads(2 * p, p), "teacher: .*sum to 1"),
-        (lambda p, m: bregman.onto_softmax_heads(p, p[:2]), "features: expected 12 rows"),
     ],
 )
 def test_bad_input(call, message):
