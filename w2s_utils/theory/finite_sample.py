@@ -35,10 +35,8 @@ class Deviation:
     ----------
     error : float
         :math:`d(\hat f_{sw}, f^*) - d(f_{sw}, f^*)`, with its sign.
-    distance : float
-        :math:`D = d(\hat f_{sw}, f_{sw})`.
-    excess : float
-        :math:`L(\hat f_{sw}) - L(f_{sw})`.
+    distance, excess : float
+        :math:`D = d(\hat f_{sw}, f_{sw})` and :math:`L(\hat f_{sw}) - L(f_{sw})`.
     uniform : float
         :math:`\sup_{v} |L_n(v) - L(v)|` over the class.
     student_error : float
@@ -76,10 +74,8 @@ class Rate:
 
     Attributes
     ----------
-    exponent : float
-        Slope of the line.
-    standard_error : float
-        Of the slope, from the spread over trials (delta method).
+    exponent, standard_error : float
+        Slope of the line, and its error from the spread over trials (delta method).
     trials : int
         Independent repetitions behind each mean.
     """
@@ -145,13 +141,7 @@ def maximum_on_ball(matrix: ArrayLike, vector: ArrayLike, radius: float) -> floa
     :math:`\sum_j \beta_j^2 / (\mu - \lambda_j) + \mu R^2` over
     :math:`\mu \ge \max(\lambda_{\max}, 0)`, with the eigenvalues of M and :math:`\beta = Q^T b`.
 
-    Parameters
-    ----------
-    matrix : array_like, shape (k, k)
-        Symmetric.
-    vector : array_like, shape (k,)
-    radius : float
-        Positive.
+    `ValueError` if M is not symmetric or the radius not positive.
     """
     quadratic = validation.matrix(matrix, "matrix")
     linear = validation.vector(vector, "vector", rows=len(quadratic))
@@ -200,15 +190,12 @@ def deviation_on_ball(
 
     Parameters
     ----------
-    features : array_like, shape (n, K)
-        Features of the sample.
-    labels : array_like, shape (n,)
-        The teacher's values on the sample.
+    features, labels : array_like, shape (n, K) and (n,)
+        Features of the sample and the teacher's values there.
     fitted, projected : Projection
         Student on the sample and over the distribution, ``k`` coefficients each.
     teacher, truth : array_like, shape (K,)
         Coefficients of :math:`f_w` and :math:`f^*`.
-    radius : float
     """
     everything = validation.matrix(features, "features")
     u = validation.vector(labels, "labels", rows=len(everything))
