@@ -140,8 +140,8 @@ def maximum_on_ball(matrix: ArrayLike, vector: ArrayLike, radius: float) -> floa
     The dual of this problem has no gap: the maximum is the least value of the convex function
     :math:`\sum_j \beta_j^2 / (\mu - \lambda_j) + \mu R^2` over
     :math:`\mu \ge \max(\lambda_{\max}, 0)`, with the eigenvalues of M and :math:`\beta = Q^T b`.
-
-    `ValueError` if M is not symmetric or the radius not positive.
+    `ValueError` unless ``matrix`` M, shape ``(k, k)``, is symmetric, ``vector`` b has shape
+    ``(k,)``, and ``radius`` R is positive.
     """
     quadratic = validation.matrix(matrix, "matrix")
     linear = validation.vector(vector, "vector", rows=len(quadratic))
@@ -196,6 +196,8 @@ def deviation_on_ball(
         Student on the sample and over the distribution, ``k`` coefficients each.
     teacher, truth : array_like, shape (K,)
         Coefficients of :math:`f_w` and :math:`f^*`.
+    radius : float
+        R, positive.
     """
     everything = validation.matrix(features, "features")
     u = validation.vector(labels, "labels", rows=len(everything))

@@ -207,7 +207,10 @@ def student_in_sample(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
 
 
 def limiting_misfit(setting: Setting, n: ArrayLike) -> Array:
-    r"""Expected misfit as ``N`` grows, :math:`M = \tau(d_w-d_{s\wedge w}) + \kappa`."""
+    r"""Expected misfit as ``N`` grows, :math:`M = \tau(d_w-d_{s\wedge w}) + \kappa`.
+
+    For ``n >= d_w + 2``, else it raises `ValueError`.
+    """
     return teacher_variance(setting, n) * setting.discrepancy + setting.kappa
 
 

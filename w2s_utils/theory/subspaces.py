@@ -91,7 +91,10 @@ def canonical_cosines(weak_basis: ArrayLike, strong_basis: ArrayLike) -> Array:
 
 
 def correlation_dimension(weak_basis: ArrayLike, strong_basis: ArrayLike) -> float:
-    r"""Correlation dimension :math:`\|U_s^T U_w\|_F^2 = \sum_j c_j^2` of two orthonormal bases."""
+    r"""Correlation dimension :math:`\|U_s^T U_w\|_F^2`, between 0 and ``min(d_w, d_s)``.
+
+    For bases as in `canonical_cosines`, whose squares it sums.
+    """
     return float(np.sum(canonical_cosines(weak_basis, strong_basis) ** 2))
 
 
