@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from w2s_utils import protocol, validation
 from w2s_utils.least_squares import Head
@@ -33,20 +32,8 @@ def gaussian_rows(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
 def student_rows(degrees: float) -> DrawRows:
     """Rows with multivariate Student tails and identity second moment: breaks the assumption.
 
-    Parameters
-    ----------
-    degrees : float
-        Degrees of freedom, above 2 for a second moment to exist.
-
-    Returns
-    -------
-    callable
-        For the ``rows`` argument of `simulate`.
-
-    Raises
-    ------
-    ValueError
-        If ``degrees <= 2``.
+    For the ``rows`` argument of `simulate`; `ValueError` unless the ``degrees`` of freedom are
+    above 2, for a second moment to exist.
     """
     if not validation.real(degrees, "degrees") > 2:
         raise ValueError(f"degrees: expected more than 2, got {degrees!r}")
@@ -64,8 +51,7 @@ class GaussianModel:
 
     Attributes
     ----------
-    weak_basis : ndarray, shape (D, d_w)
-    strong_basis : ndarray, shape (D, d_s)
+    weak_basis, strong_basis : ndarray, shape (D, d_w) and (D, d_s)
         Orthonormal columns.
     theta : ndarray, shape (D,)
         Target in the coordinates of g.
@@ -85,8 +71,8 @@ class GaussianModel:
     strong_basis: Array
     theta: Array
     sigma2: float
-    weak_spectrum: Array | None = None
-    strong_spectrum: Array | None = None
+    weak_spectrum: Any = None
+    strong_spectrum: Any = None
 
     def __post_init__(self) -> None:
         weak = validation.orthonormal(self.weak_basis, "weak_basis")
@@ -96,9 +82,9 @@ class GaussianModel:
             "strong_basis": strong,
             "theta": validation.vector(self.theta, "theta", rows=len(weak)),
             "sigma2": validation.nonnegative(self.sigma2, "sigma2", "a variance"),
-            "weak_spectrum": _eigenvalues(self.weak_spectrum, "weak_spectrum", weak),
-            "strong_spectrum": _eigenvalues(self.strong_spectrum, "strong_spectrum", strong),
         }
+        for name, basis in (("weak_spectrum", weak), ("strong_spectrum", strong)):
+            checked[name] = validation.spectrum(getattr(self, name), name, basis.shape[1])
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
@@ -117,8 +103,8 @@ class GaussianModel:
     @cached_property
     def _maps(self) -> tuple[Array, Array]:
         return (
-            _scaled(self.weak_basis, self.weak_spectrum),
-            _scaled(self.strong_basis, self.strong_spectrum),
+            self.weak_basis * np.sqrt(self.weak_spectrum),
+            self.strong_basis * np.sqrt(self.strong_spectrum),
         )
 
     def inputs(self, g: Array, noise: Array | float = 0.0) -> Inputs:
@@ -144,21 +130,10 @@ def shared_model(
 
     Parameters
     ----------
-    d_w, d_s, d_sw : int
-        ``0 <= d_sw <= min(d_w, d_s)``.
-    sigma2 : float
-        Label-noise variance.
+    d_w, d_s, d_sw, sigma2
+        ``0 <= d_sw <= min(d_w, d_s)``, else `ValueError`; label-noise variance.
     ambient : int, optional
-        Dimension of the inputs; default ``d_w + d_s``.
-
-    Returns
-    -------
-    GaussianModel
-
-    Raises
-    ------
-    ValueError
-        If the overlap is out of range or the ambient dimension below ``d_w + d_s - d_sw``.
+        Dimension of the inputs, at least ``d_w + d_s - d_sw``; default ``d_w + d_s``.
     """
     if not 0 <= d_sw <= min(d_w, d_s):
         raise ValueError(f"d_sw: expected 0 to min(d_w, d_s) = {min(d_w, d_s)}, got {d_sw!r}")
@@ -184,11 +159,6 @@ def authors_model(
         Shared coordinates: 10, 50, 90 in the main figures; 0, 40, 80 in others.
     sigma2 : float
         Label-noise variance: 1e-2 (main), 4e-4, 0.1.
-    d_w, d_s, active, D : int
-
-    Returns
-    -------
-    GaussianModel
 
     Raises
     ------
@@ -230,11 +200,8 @@ def simulate(
 
     Parameters
     ----------
-    model : GaussianModel
-    n, N : int
-        Labels and pseudo-labels.
-    trials : int
-    rng : numpy.random.Generator
+    model, n, N, trials, rng
+        ``n`` labels and ``N`` pseudo-labels a trial.
     method : {"direct", "exact"}
         "direct" draws designs and solves least squares; "exact" draws the risks from their law,
         thousands of times faster. With "exact", teacher, student and misfit are joint draws, but
@@ -284,12 +251,7 @@ def simulate(
         return labelled, unlabelled, test
 
     return protocol.repeat(
-        draw,
-        trials,
-        rng,
-        teacher_head=teacher_head,
-        student_head=student_head,
-        n_jobs=n_jobs,
+        draw, trials, rng, teacher_head=teacher_head, student_head=student_head, n_jobs=n_jobs
     )
 
 
@@ -303,19 +265,3 @@ def _exact(model: GaussianModel, n: int, N: int, trials: int, rng: np.random.Gen
         ceiling=laws.ceiling_law(setting, n, N).rvs(trials, random_state=rng),
         misfit=joint.misfit,
     )
-
-
-def _eigenvalues(spectrum: ArrayLike | None, name: str, basis: Array) -> Array | None:
-    if spectrum is None:
-        return None
-    values = validation.vector(spectrum, name)
-    if len(values) != basis.shape[1] or not np.all(values > 0):
-        raise ValueError(
-            f"{name}: expected {basis.shape[1]} positive eigenvalues, one for each column of its "
-            f"basis, got {values}"
-        )
-    return values
-
-
-def _scaled(basis: Array, spectrum: Array | None) -> Array:
-    return basis if spectrum is None else basis * np.sqrt(spectrum)

@@ -150,7 +150,7 @@ def cross_entropy_head(features: ArrayLike, probabilities: ArrayLike) -> Logisti
     Raises
     ------
     ValueError
-        If rows differ, or are not positive probabilities.
+        If probabilities are not positive, rows do not sum to 1 or shapes do not match.
     RuntimeError
         If the gradient does not vanish to 1e-7 of the features' size.
     """

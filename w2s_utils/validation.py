@@ -62,6 +62,16 @@ def orthonormal(values: ArrayLike, name: str, *, rows: int | None = None) -> Arr
     return array
 
 
+def spectrum(values: ArrayLike | None, name: str, size: int) -> Array:
+    """Return ``values`` as ``size`` positive eigenvalues, of a second moment; None is all ones."""
+    array = np.ones(size) if values is None else vector(values, name)
+    if len(array) != size or not np.all(array > 0):
+        raise ValueError(
+            f"{name}: expected {size} positive eigenvalues, one for each feature, got {array}"
+        )
+    return array
+
+
 def at_least(value: ArrayLike, least: ArrayLike, name: str, why: str) -> Array:
     """Return ``value`` as floats, all of them at least ``least``.
 

@@ -110,8 +110,8 @@ def test_cross_entropy_is_solved_to_the_end():
         (lambda: Logistic().fit(np.ones((2, 1)), [0.0, 0.5]), "labels: expected whole numbers"),
         (lambda: Logistic().fit(np.ones((2, 1)), [0, 2], classes=2), "labels: expected whole"),
         (lambda: Logistic().fit(np.ones((2, 1)), [0, 1, 1]), "labels: expected 2 rows"),
-        (lambda: cross_entropy_head(np.ones((2, 1)), np.ones((2, 2))), "positive .*sum to 1"),
-        (lambda: cross_entropy_head(np.ones((3, 1)), np.full((2, 2), 0.5)), "features: expected 2"),
+        (lambda: cross_entropy_head([[1.0]], [[1.0, 1.0]]), "probabilities: .*sum to 1"),
+        (lambda: cross_entropy_head([[1.0]] * 2, [[0.5, 0.5]]), "features: expected 1 rows"),
     ],
 )
 def test_mistakes_are_named(call, message):

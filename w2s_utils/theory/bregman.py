@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike
 from scipy import linalg, optimize, special
 
 from w2s_utils import validation
+from w2s_utils.theory.projection import MisfitGain
 from w2s_utils.validation import Array
 
 Elementwise = Callable[[Array], Array]
@@ -69,10 +70,6 @@ class Divergence:
         second : array_like, same shape
             In the interior of the domain.
 
-        Returns
-        -------
-        float
-
         Raises
         ------
         ValueError
@@ -85,7 +82,7 @@ class Divergence:
         return float(value.sum() / len(p))
 
     def check(self, values: ArrayLike, name: str, *, boundary: bool = False) -> Array:
-        """Return predictions as floats, after checking that they lie in the domain."""
+        """Predictions as floats, after checking that they lie in the domain."""
         array = validation.targets(values, name)
         low, high = self.interior
         inside = (low <= array) & (array <= high) if boundary else (low < array) & (array < high)
@@ -136,29 +133,21 @@ LOGISTIC = Divergence(
 
 
 @dataclass(frozen=True)
-class Terms:
+class Terms(MisfitGain):
     r"""The three-point identity between truth, teacher and student.
 
     Attributes
     ----------
     teacher_error, student_error : float
         :math:`\mathbb E D(f^*, f_w)` and :math:`\mathbb E D(f^*, f_{sw})`.
-    misfit : float
-        :math:`\mathbb E D(f_{sw}, f_w)`.
+    misfit, gain : float
+        :math:`\mathbb E D(f_{sw}, f_w)`; teacher's error less the student's.
     cross : float
         :math:`\mathbb E\langle\nabla\psi(f_{sw}) - \nabla\psi(f_w), f^* - f_{sw}\rangle`. The gain
         is exactly the misfit plus this term.
     """
 
-    teacher_error: float
-    student_error: float
-    misfit: float
     cross: float
-
-    @property
-    def gain(self) -> float:
-        """Teacher's error less the student's."""
-        return self.teacher_error - self.student_error
 
 
 def three_points(
@@ -173,10 +162,6 @@ def three_points(
         May lie at the end of the domain (one-hot labels).
     teacher, student : array_like, same shape
         In the interior.
-
-    Returns
-    -------
-    Terms
 
     Raises
     ------
@@ -247,10 +232,6 @@ def onto_hull(
     tolerance : float
         Largest gap accepted, in the unit of the divergence.
 
-    Returns
-    -------
-    HullStudent
-
     Raises
     ------
     ValueError
@@ -268,6 +249,8 @@ def onto_hull(
             'minimum can be certified; use first="student"'
         )
 
+    flat = corners.reshape(len(corners), -1)
+
     def values(a: Array) -> Array:
         return np.tensordot(a, corners, axes=1)
 
@@ -280,10 +263,9 @@ def onto_hull(
             by_value = divergence.slope(f) - divergence.slope(w)
         else:
             by_value = divergence.curvature(f) * (f - w)
-        return corners.reshape(len(corners), -1) @ by_value.ravel() / len(w)
+        return flat @ by_value.ravel() / len(w)
 
     def hessian(a: Array) -> Array:
-        flat = corners.reshape(len(corners), -1)
         return (flat * divergence.curvature(values(a)).ravel()) @ flat.T / len(w)
 
     weights = _on_simplex(loss, gradient, len(corners))
@@ -313,10 +295,6 @@ def gap_over(
     divergence : Divergence
     teacher, student : array_like, shape (m,) or (m, c)
     models : array_like, shape (k, m) or (k, m, c)
-
-    Returns
-    -------
-    float
     """
     w = divergence.check(teacher, "teacher")
     s = divergence.check(student, "student")
@@ -324,47 +302,6 @@ def gap_over(
     pull = (divergence.slope(w) - divergence.slope(s)).ravel()
     corners = _models(divergence, models, w).reshape(-1, w.size)
     return float(np.max(corners @ pull) - s.ravel() @ pull) / len(w)
-
-
-def greedy_mixtures(
-    divergence: Divergence, teacher: ArrayLike, models: ArrayLike, largest: int
-) -> list[HullStudent]:
-    """Mixtures of 1, 2, ... of the models, each with its gap over the hull of all of them.
-
-    Fully corrective Frank-Wolfe: begin with the best single model; then add the model with the
-    steepest descent and fit the weights of all those chosen again.
-
-    Parameters
-    ----------
-    divergence : Divergence
-    teacher : array_like, shape (m,) or (m, c)
-    models : array_like, shape (k, m) or (k, m, c)
-    largest : int
-        Number of models in the largest mixture, at most ``k``.
-
-    Returns
-    -------
-    list of HullStudent
-        Entry ``i`` mixes ``i + 1`` models or fewer; the weights are over all ``k`` models.
-    """
-    w = divergence.check(teacher, "teacher")
-    corners = _models(divergence, models, w)
-    if not 1 <= largest <= len(corners):
-        raise ValueError(f"largest: expected 1 to {len(corners)} (the models), got {largest!r}")
-    chosen = [int(np.argmin([divergence(corner, w) for corner in corners]))]
-    steps = []
-    for size in range(1, largest + 1):
-        fitted = onto_hull(divergence, w, corners[chosen])
-        weights = np.zeros(len(corners))
-        weights[chosen] = fitted.weights
-        gap = gap_over(divergence, w, fitted.values, corners)
-        steps.append(HullStudent(weights, fitted.values, fitted.loss, max(gap, 0.0)))
-        if size < largest:
-            pull = (divergence.slope(fitted.values) - divergence.slope(w)).ravel()
-            slopes = corners.reshape(len(corners), -1) @ pull
-            slopes[chosen] = np.inf
-            chosen.append(int(np.argmin(slopes)))
-    return steps
 
 
 def _on_simplex(loss: Loss, gradient: Elementwise, size: int) -> Array:
@@ -386,11 +323,8 @@ def _on_simplex(loss: Loss, gradient: Elementwise, size: int) -> Array:
 
 
 def _polish(weights: Array, gradient: Elementwise, hessian: Elementwise) -> Array:
-    """Newton steps on the models in use, while they shrink the gap.
-
-    SLSQP compares losses, so rounding stops it at the root of the machine's precision; these
-    steps only look at slopes.
-    """
+    # Newton steps on the models in use, while they shrink the gap: SLSQP compares losses, so
+    # rounding stops it at the root of the machine's precision; these only look at slopes.
     best, gap = weights, _gap(weights, gradient)
     current = best
     for _ in range(POLISHING_STEPS):

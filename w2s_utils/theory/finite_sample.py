@@ -35,10 +35,8 @@ class Deviation:
     ----------
     error : float
         :math:`d(\hat f_{sw}, f^*) - d(f_{sw}, f^*)`, with its sign.
-    distance : float
-        :math:`D = d(\hat f_{sw}, f_{sw})`.
-    excess : float
-        :math:`L(\hat f_{sw}) - L(f_{sw})`.
+    distance, excess : float
+        :math:`D = d(\hat f_{sw}, f_{sw})` and :math:`L(\hat f_{sw}) - L(f_{sw})`.
     uniform : float
         :math:`\sup_{v} |L_n(v) - L(v)|` over the class.
     student_error : float
@@ -76,10 +74,8 @@ class Rate:
 
     Attributes
     ----------
-    exponent : float
-        Slope of the line.
-    standard_error : float
-        Of the slope, from the spread over trials (delta method).
+    exponent, standard_error : float
+        Slope of the line, and its error from the spread over trials (delta method).
     trials : int
         Independent repetitions behind each mean.
     """
@@ -98,10 +94,6 @@ def rate(sizes: ArrayLike, values: ArrayLike) -> Rate:
         Positive, at least two different ones.
     values : array_like, shape (s, trials)
         Independent repetitions, each row with a positive mean.
-
-    Returns
-    -------
-    Rate
 
     Raises
     ------
@@ -148,18 +140,8 @@ def maximum_on_ball(matrix: ArrayLike, vector: ArrayLike, radius: float) -> floa
     The dual of this problem has no gap: the maximum is the least value of the convex function
     :math:`\sum_j \beta_j^2 / (\mu - \lambda_j) + \mu R^2` over
     :math:`\mu \ge \max(\lambda_{\max}, 0)`, with the eigenvalues of M and :math:`\beta = Q^T b`.
-
-    Parameters
-    ----------
-    matrix : array_like, shape (k, k)
-        Symmetric.
-    vector : array_like, shape (k,)
-    radius : float
-        Positive.
-
-    Returns
-    -------
-    float
+    `ValueError` unless ``matrix`` M, shape ``(k, k)``, is symmetric, ``vector`` b has shape
+    ``(k,)``, and ``radius`` R is positive.
     """
     quadratic = validation.matrix(matrix, "matrix")
     linear = validation.vector(vector, "vector", rows=len(quadratic))
@@ -208,19 +190,14 @@ def deviation_on_ball(
 
     Parameters
     ----------
-    features : array_like, shape (n, K)
-        Features of the sample.
-    labels : array_like, shape (n,)
-        The teacher's values on the sample.
+    features, labels : array_like, shape (n, K) and (n,)
+        Features of the sample and the teacher's values there.
     fitted, projected : Projection
         Student on the sample and over the distribution, ``k`` coefficients each.
     teacher, truth : array_like, shape (K,)
         Coefficients of :math:`f_w` and :math:`f^*`.
     radius : float
-
-    Returns
-    -------
-    Deviation
+        R, positive.
     """
     everything = validation.matrix(features, "features")
     u = validation.vector(labels, "labels", rows=len(everything))

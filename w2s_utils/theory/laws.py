@@ -66,10 +66,8 @@ class Canonical:
     ----------
     cosines : ndarray, shape (min(d_w, d_s),)
         Cosines of the canonical angles; exactly 1 where rounding alone keeps them from it.
-    alpha : ndarray, shape (d_w,)
-        Coordinates of the target in the weak subspace.
-    beta : ndarray, shape (d_s,)
-        Coordinates of the target in the strong subspace.
+    alpha, beta : ndarray, shape (d_w,) and (d_s,)
+        Coordinates of the target in the weak and in the strong subspace.
     norm2 : float
         Squared norm of the whole target, in squared target units.
     sigma2 : float
@@ -86,21 +84,9 @@ class Canonical:
     def from_bases(
         cls, weak_basis: ArrayLike, strong_basis: ArrayLike, theta: ArrayLike, sigma2: float
     ) -> Canonical:
-        """Canonical coordinates of a target with respect to two subspaces.
+        """Canonical coordinates of a target, shape ``(D,)``, with respect to two subspaces.
 
-        Parameters
-        ----------
-        weak_basis : array_like, shape (D, d_w)
-        strong_basis : array_like, shape (D, d_s)
-            Orthonormal columns.
-        theta : array_like, shape (D,)
-            Target.
-        sigma2 : float
-            Label-noise variance.
-
-        Returns
-        -------
-        Canonical
+        The bases have shapes ``(D, d_w)`` and ``(D, d_s)`` and orthonormal columns.
 
         Raises
         ------
@@ -164,25 +150,9 @@ class Draws:
 
 
 def sample(problem: Canonical, n: int, N: int, trials: int, rng: np.random.Generator) -> Draws:
-    """Draw teacher, student and misfit jointly from their exact law.
+    """Draw teacher, student and misfit jointly from their exact law, ``trials`` times.
 
-    Parameters
-    ----------
-    problem : Canonical
-    n, N : int
-        Labels and pseudo-labels; ``n >= d_w`` and ``N >= d_s`` (means need two more).
-    trials : int
-        Independent draws.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    Draws
-
-    Raises
-    ------
-    ValueError
-        If ``n``, ``N`` or ``trials`` is too small.
+    For ``n >= d_w`` and ``N >= d_s`` (means need two more), else it raises `ValueError`.
     """
     _check_sizes(problem.alpha.size, problem.beta.size, n, N)
     validation.at_least(trials, 1, "trials", "draws")
@@ -228,21 +198,8 @@ def teacher_law(setting: Setting, n: int) -> stats.rv_continuous:
 
     .. math:: ER_w \sim \rho_w + (\sigma^2+\rho_w)\,\frac{d_w}{n-d_w+1}\,F(d_w, n-d_w+1)
 
-    Parameters
-    ----------
-    setting : Setting
-    n : int
-        Labels, at least ``d_w``.
-
-    Returns
-    -------
-    scipy.stats frozen distribution
-        With ``ppf``, ``cdf``, ``mean``, ``rvs``.
-
-    Raises
-    ------
-    ValueError
-        If ``n < d_w``.
+    A frozen distribution of SciPy, with ``ppf``, ``cdf``, ``mean``, ``rvs``; `ValueError` for
+    ``n < d_w``, and so for baseline and ceiling.
     """
     return _least_squares_law(setting.d_w, n, setting.sigma2 + setting.rho_w, setting.rho_w, "n")
 
@@ -254,9 +211,8 @@ def baseline_law(setting: Setting, n: int) -> stats.rv_continuous:
 
 def ceiling_law(setting: Setting, n: int, N: int) -> stats.rv_continuous:
     """Law of the ceiling's risk: strong features on ``n + N`` labels."""
-    return _least_squares_law(
-        setting.d_s, n + N, setting.sigma2 + setting.rho_s, setting.rho_s, "n + N"
-    )
+    noise = setting.sigma2 + setting.rho_s
+    return _least_squares_law(setting.d_s, n + N, noise, setting.rho_s, "n + N")
 
 
 def _least_squares_law(
@@ -311,13 +267,7 @@ class StudentLaw:
         return np.reshape(each, values.shape)
 
     def ppf(self, probability: ArrayLike) -> Array:
-        """Quantiles of the student's risk, to a relative error of 1e-9.
-
-        Raises
-        ------
-        ValueError
-            If a probability is not strictly between 0 and 1.
-        """
+        """Quantiles of the student's risk, to a relative 1e-9; `ValueError` outside (0, 1)."""
         values = np.asarray(probability, dtype=float)
         if not np.all((values > 0) & (values < 1)):
             raise ValueError(f"probability: expected numbers in (0, 1), got {probability!r}")
@@ -340,14 +290,12 @@ class StudentLaw:
 
         Zero for a law computed by quadrature.
         """
-        points = np.atleast_1d(np.nan if risk is None else np.asarray(risk, dtype=float))
+        shape = () if risk is None else np.shape(risk)
         if not self.drawn:
-            errors = np.zeros(points.size)
-        else:
-            limits = [self.teacher] if risk is None else points.ravel()
-            errors = np.array([self._conditional(limit).std(ddof=1) for limit in limits])
-            errors = errors / np.sqrt(self.weights.size)
-        return errors.reshape(() if risk is None else np.shape(risk))
+            return np.zeros(shape)
+        limits = [self.teacher] if risk is None else np.ravel(np.asarray(risk, dtype=float))
+        errors = [self._conditional(limit).std(ddof=1) for limit in limits]
+        return np.asarray(np.reshape(errors, shape) / np.sqrt(self.weights.size))
 
     def _conditional(self, limit: ArrayLike) -> Array:
         """Probability in each component that the risk is at most ``limit``."""
@@ -360,7 +308,6 @@ class StudentLaw:
         return probability
 
     def _room(self) -> float:
-        """Mean above the floor, of the components."""
         return float(self.weights @ (self.seen + self.d_s * self.spread))
 
     def _quantile(self, probability: float) -> float:
@@ -388,23 +335,11 @@ def coordinate_law(
 
     Parameters
     ----------
-    d_w, d_s, d_sw : int
-        ``0 <= d_sw <= min(d_w, d_s)``.
-    sigma2 : float
-        Label-noise variance, positive.
-    n, N : int
-        Labels and pseudo-labels, ``n >= d_w`` and ``N >= d_s``.
+    d_w, d_s, d_sw, sigma2, n, N
+        ``0 <= d_sw <= min(d_w, d_s)``, ``sigma2 > 0``, ``n >= d_w`` and ``N >= d_s``, else
+        `ValueError`.
     nodes : int
         Quadrature nodes for each of the three scalars; double them to see the error.
-
-    Returns
-    -------
-    StudentLaw
-
-    Raises
-    ------
-    ValueError
-        If a dimension or size is out of range.
     """
     _check_sizes(d_w, d_s, n, N)
     _check_rule(d_w, d_s, d_sw, nodes)
@@ -431,22 +366,11 @@ def sampled_law(
 
     Parameters
     ----------
-    problem : Canonical
-    n, N : int
-        ``n >= d_w`` and ``N >= d_s``.
+    problem, n, N
+        ``n >= d_w`` and ``N >= d_s``, else `ValueError`.
     draws : int
         Teachers (and scales ``Y``) drawn, at least 2: the error of a probability is at most
         ``0.5 / sqrt(draws)``, usually far less.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    StudentLaw
-
-    Raises
-    ------
-    ValueError
-        If ``n``, ``N`` or ``draws`` is too small.
     """
     _check_sizes(problem.alpha.size, problem.beta.size, n, N)
     validation.at_least(draws, 2, "draws", "a standard error")
@@ -473,23 +397,12 @@ def probability_of_gain(d_w: int, d_s: int, d_sw: int, N: int, *, nodes: int = 4
 
     Parameters
     ----------
-    d_w, d_s, d_sw : int
-        ``0 <= d_sw <= min(d_w, d_s)``; with ``d_sw = d_w`` the student is its teacher and the
-        probability of beating it 0.
-    N : int
-        Pseudo-labels, at least ``d_s``.
+    d_w, d_s, d_sw, N : int
+        ``0 <= d_sw <= min(d_w, d_s)`` and ``N >= d_s``, else `ValueError`; with ``d_sw = d_w`` the
+        student is its teacher and the probability of beating it 0.
     nodes : int
         Quadrature nodes for each of the two scalars. The default is exact to 1e-8 for
         ``d_s >= 10``, and to 1e-3 down to ``d_s = 2``; double it to see the error.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ValueError
-        If a dimension or size is out of range.
     """
     _check_sizes(d_w, d_s, d_w, N)
     _check_rule(d_w, d_s, d_sw, nodes)

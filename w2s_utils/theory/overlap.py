@@ -38,14 +38,12 @@ class NullTest:
         Its standard deviation over the permutations drawn.
     p_value : float
         One-sided, valid at every level: ``(1 + #{as large}) / (1 + permutations)``.
-    permutations : int
     """
 
     raw: float
     null_mean: float
     null_sd: float
     p_value: float
-    permutations: int
 
 
 @dataclass(frozen=True)
@@ -60,8 +58,7 @@ class Interval:
         Standard deviation of the adjusted estimate over bootstrap samples, or from leaving out
         groups of inputs.
     low, high : float
-        ``estimate`` less and plus the normal quantile (Student's, for groups) times the standard
-        error.
+        Estimate less and plus the normal (for groups Student's) quantile times standard errors.
     level : float
         Nominal coverage.
     percentiles : tuple of float, optional
@@ -84,24 +81,13 @@ def expected_raw(m: int, d_w: int, d_s: int, cosines: ArrayLike) -> float:
 
         d + \frac{(d_w-d)(d_s-d)}{m-d} - \frac1m\sum_j c_j^2(1-c_j^2), \qquad d = \sum_j c_j^2 ,
 
-    exact when every cosine is 0 or 1.
-
-    Parameters
-    ----------
-    m : int
-        Inputs, more than ``d_w + d_s``.
-    d_w, d_s : int
-    cosines : array_like, shape (min(d_w, d_s),)
-        Population canonical correlations.
-
-    Returns
-    -------
-    float
+    exact when every cosine is 0 or 1. ``cosines``, shape ``(min(d_w, d_s),)``, are the population's
+    canonical correlations.
 
     Raises
     ------
     ValueError
-        If there are too few inputs, or a cosine is not in [0, 1].
+        If ``m <= d_w + d_s``, or a cosine is not in [0, 1].
     """
     validation.at_least(m, d_w + d_s + 1, "m", "inputs: more than d_w + d_s")
     c = validation.vector(cosines, "cosines", rows=min(d_w, d_s))
@@ -116,22 +102,10 @@ def multiple_correlation_mean(m: int, d_w: int, cosine: float) -> float:
 
     .. math:: 1 - \frac{m-d_w}{m}(1-c^2)\,{}_2F_1\bigl(1, 1; \tfrac m2+1; c^2\bigr)
 
-    Parameters
-    ----------
-    m : int
-        Inputs, more than ``d_w``.
-    d_w : int
-    cosine : float
-        Population multiple correlation, in [0, 1).
-
-    Returns
-    -------
-    float
-
     Raises
     ------
     ValueError
-        If ``m <= d_w`` or the cosine is not in [0, 1).
+        If ``m <= d_w``, or ``cosine``, the population's multiple correlation, is not in [0, 1).
     """
     validation.at_least(m, d_w + 1, "m", "inputs: more than d_w")
     if not 0 <= cosine < 1:
@@ -157,16 +131,11 @@ def null_test(
 
     Parameters
     ----------
-    weak_features : array_like, shape (m, d_w)
-    strong_features : array_like, shape (m, d_s)
+    weak_features, strong_features : array_like, shape (m, d_w) and (m, d_s)
         Full column rank.
     permutations : int
         At least 1; the smallest p-value is ``1 / (1 + permutations)``.
     rng : numpy.random.Generator
-
-    Returns
-    -------
-    NullTest
 
     Raises
     ------
@@ -186,7 +155,6 @@ def null_test(
         null_mean=float(held[0] * held[1] + rest / (m - 1)),
         null_sd=float(null.std()),
         p_value=float((1 + as_large) / (1 + permutations)),
-        permutations=int(permutations),
     )
 
 
@@ -198,16 +166,14 @@ def interval(
     *,
     level: float = 0.95,
 ) -> Interval:
-    """Bootstrap interval for the correlation dimension.
+    """Bootstrap interval for the correlation dimension, from inputs drawn with replacement.
 
-    Inputs are drawn with replacement and the adjusted estimate is computed on each sample. Only
-    the spread of these values is used: their mean is too high, since a repeated row is fitted
-    twice by both feature sets.
+    Only the spread of the adjusted estimates of the samples is used: their mean is too high, since
+    a repeated row is fitted twice by both feature sets.
 
     Parameters
     ----------
-    weak_features : array_like, shape (m, d_w)
-    strong_features : array_like, shape (m, d_s)
+    weak_features, strong_features : array_like, shape (m, d_w) and (m, d_s)
         Full column rank, ``m >= 2 (d_w + d_s)``: a bootstrap sample has about ``0.63 m``
         different rows.
     resamples : int
@@ -217,17 +183,12 @@ def interval(
     level : float
         Nominal coverage, in (0, 1).
 
-    Returns
-    -------
-    Interval
-
     Raises
     ------
     ValueError
         If there are too few inputs or resamples, or the level is not in (0, 1).
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level: expected a number in (0, 1), got {level!r}")
+    upper = _upper_tail(level)
     weak, strong = subspaces.column_spaces(weak_features, strong_features)
     m, d_w, d_s = len(weak), weak.shape[1], strong.shape[1]
     validation.at_least(m, 2 * (d_w + d_s), "rows of weak_features", "2 (d_w + d_s) to resample")
@@ -239,8 +200,8 @@ def interval(
     estimates = subspaces.adjusted_overlap(raws, m, d_w, d_s)
     estimate = float(subspaces.adjusted_overlap(_overlap(weak, strong), m, d_w, d_s))
     error = float(estimates.std(ddof=1))
-    reach = stats.norm.ppf((1 + level) / 2) * error
-    low, high = np.quantile(estimates, [(1 - level) / 2, (1 + level) / 2])
+    reach = stats.norm.ppf(upper) * error
+    low, high = np.quantile(estimates, [1 - upper, upper])
     return Interval(
         estimate, error, estimate - reach, estimate + reach, level, (float(low), float(high))
     )
@@ -268,17 +229,12 @@ def interval_from_groups(
     level : float
         Nominal coverage, in (0, 1).
 
-    Returns
-    -------
-    Interval
-
     Raises
     ------
     ValueError
         If there are too few groups or inputs, or the level is not in (0, 1).
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level: expected a number in (0, 1), got {level!r}")
+    upper = _upper_tail(level)
     sizes = validation.vector(counts, "counts")
     grams = validation.real(moments, "moments")
     groups = int(validation.at_least(len(sizes), 4, "groups", "an error from leaving one out"))
@@ -296,8 +252,14 @@ def interval_from_groups(
     value = estimate(total, m)
     left = np.array([estimate(total - g, m - k) for g, k in zip(grams, sizes, strict=True)])
     error = float(np.sqrt((groups - 1) / groups * np.sum((left - left.mean()) ** 2)))
-    reach = stats.t.ppf((1 + level) / 2, groups - 1) * error
+    reach = stats.t.ppf(upper, groups - 1) * error
     return Interval(value, error, value - reach, value + reach, level)
+
+
+def _upper_tail(level: float) -> float:
+    if not 0 < level < 1:
+        raise ValueError(f"level: expected a number in (0, 1), got {level!r}")
+    return (1 + level) / 2
 
 
 def _overlap(weak: Array, strong: Array) -> float:
@@ -305,6 +267,5 @@ def _overlap(weak: Array, strong: Array) -> float:
 
 
 def _overlap_of(gram: Array, d_w: int) -> float:
-    """Raw overlap from the products of ``[weak | strong]``."""
     blocks = {"weak": slice(d_w), "strong": slice(d_w, len(gram))}
     return float(np.sum(Moments(1, gram, blocks).canonical("weak", "strong") ** 2))

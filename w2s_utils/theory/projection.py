@@ -11,7 +11,8 @@ function class is a set of linear heads on strong features :math:`\Phi` (shape `
           f_{sw} = \arg\min_{v \in V_s} d(v, f_w),
 
 and each constraint below is one choice of :math:`F_s`. With the identity for :math:`\Phi` it is a
-set of functions directly.
+set of functions directly. All functions raise `ValueError` if shapes do not match or a value is not
+finite.
 """
 
 from __future__ import annotations
@@ -71,19 +72,8 @@ class MisfitGain:
 def misfit_and_gain(truth: ArrayLike, teacher: ArrayLike, student: ArrayLike) -> MisfitGain:
     """Distances between truth, teacher and student from their values on the same inputs.
 
-    Parameters
-    ----------
-    truth, teacher, student : array_like, shape (m,)
-        Values of :math:`f^*`, :math:`f_w` and :math:`f_{sw}` on the same ``m`` inputs.
-
-    Returns
-    -------
-    MisfitGain
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ or a value is not finite.
+    These are :math:`f^*`, :math:`f_w` and :math:`f_{sw}`, each of shape ``(m,)``; `ValueError` if
+    the shapes differ or a value is not finite.
     """
     f = validation.vector(truth, "truth")
     w = validation.vector(teacher, "teacher", rows=len(f))
@@ -147,10 +137,6 @@ def decompose(
     best : array_like, shape (m,)
         Values of a member of the student's class, best the one nearest to the truth.
 
-    Returns
-    -------
-    NonRealizable
-
     Raises
     ------
     ValueError
@@ -173,16 +159,7 @@ def decompose(
 def onto_subspace(teacher: ArrayLike, features: ArrayLike) -> Projection:
     r"""Project onto :math:`\{\Phi c : c \in \mathbb{R}^k\}`: least squares, minimum norm.
 
-    Parameters
-    ----------
-    teacher : array_like, shape (m,)
-        Values of the weak model.
-    features : array_like, shape (m, k)
-        Strong features of the same inputs.
-
-    Returns
-    -------
-    Projection
+    ``teacher`` has shape ``(m,)``, its values, and ``features`` shape ``(m, k)``.
     """
     u, phi = _problem(teacher, features)
     return _projection(phi, _least_squares(phi, u))
@@ -195,15 +172,10 @@ def onto_box(
 
     Parameters
     ----------
-    teacher : array_like, shape (m,)
-    features : array_like, shape (m, k)
+    teacher, features : array_like, shape (m,) and (m, k)
         Linearly independent columns.
     lower, upper : array_like, shape (k,) or scalar
         Bounds of the head, ``lower < upper``.
-
-    Returns
-    -------
-    Projection
 
     Raises
     ------
@@ -241,22 +213,8 @@ def onto_ball(teacher: ArrayLike, features: ArrayLike, radius: float) -> Project
 
     The solution is ridge regression with the multiplier :math:`\lambda \ge 0` for which
     :math:`\|c\|_2 = R`, found by bracketing; :math:`\lambda = 0` when least squares is inside.
-
-    Parameters
-    ----------
-    teacher : array_like, shape (m,)
-    features : array_like, shape (m, k)
-    radius : float
-        Bound on the Euclidean norm of the head, positive.
-
-    Returns
-    -------
-    Projection
-
-    Raises
-    ------
-    ValueError
-        If the radius is not positive.
+    ``teacher`` has shape ``(m,)`` and ``features`` shape ``(m, k)``; `ValueError` if the radius,
+    the bound on the Euclidean norm of the head, is not positive.
     """
     u, phi = _problem(teacher, features)
     bound = validation.positive(radius, "radius", "; use onto_subspace for no bound")
@@ -285,14 +243,7 @@ def onto_ball(teacher: ArrayLike, features: ArrayLike, radius: float) -> Project
 def onto_cone(teacher: ArrayLike, features: ArrayLike) -> Projection:
     r"""Project onto :math:`\{\Phi c : c \ge 0\}` (non-negative least squares, active-set).
 
-    Parameters
-    ----------
-    teacher : array_like, shape (m,)
-    features : array_like, shape (m, k)
-
-    Returns
-    -------
-    Projection
+    ``teacher`` has shape ``(m,)`` and ``features`` shape ``(m, k)``.
     """
     u, phi = _problem(teacher, features)
     unit = linalg.norm(u) or 1.0  # SciPy's rule to stop does not know the unit of the teacher
@@ -307,17 +258,8 @@ def onto_hull(teacher: ArrayLike, vertices: ArrayLike) -> Projection:
     (Along a ray :math:`w = s w_1` with :math:`1^T w_1 = 1` the best value is
     :math:`\|A w_1\|^2 / (1 + \|A w_1\|^2)`, increasing in :math:`\|A w_1\|`.) The teacher is
     first projected on the hull's affine span, which does not move its projection on the hull.
-
-    Parameters
-    ----------
-    teacher : array_like, shape (m,)
-    vertices : array_like, shape (m, k)
-        Values of the ``k`` functions that span the hull.
-
-    Returns
-    -------
-    Projection
-        Its coefficients are the convex weights.
+    The columns of ``vertices``, shape ``(m, k)``, are the functions (``teacher`` has shape
+    ``(m,)``); the coefficients are the convex weights.
     """
     u, hull = _problem(teacher, vertices, "vertices")
     # A distance to the span far larger than the hull would drown the weights in rounding.
@@ -337,21 +279,8 @@ def onto_hull(teacher: ArrayLike, vertices: ArrayLike) -> Projection:
 def onto_l1_ball(teacher: ArrayLike, features: ArrayLike, radius: float) -> Projection:
     r"""Project onto :math:`\{\Phi c : \|c\|_1 \le R\}`, the hull of :math:`\pm R \phi_j`.
 
-    Parameters
-    ----------
-    teacher : array_like, shape (m,)
-    features : array_like, shape (m, k)
-    radius : float
-        Bound on the head's l1 norm, positive.
-
-    Returns
-    -------
-    Projection
-
-    Raises
-    ------
-    ValueError
-        If the radius is not positive.
+    ``teacher`` has shape ``(m,)`` and ``features`` shape ``(m, k)``; `ValueError` if the radius,
+    the bound on the head's l1 norm, is not positive.
     """
     u, phi = _problem(teacher, features)
     bound = validation.positive(radius, "radius", "; use onto_subspace for no bound")
@@ -363,15 +292,8 @@ def onto_l1_ball(teacher: ArrayLike, features: ArrayLike, radius: float) -> Proj
 def onto_finite_set(teacher: ArrayLike, functions: ArrayLike) -> Projection:
     """Nearest of finitely many functions: not convex, the theorem's negative control.
 
-    Parameters
-    ----------
-    teacher : array_like, shape (m,)
-    functions : array_like, shape (m, k)
-
-    Returns
-    -------
-    Projection
-        Its coefficients are the indicator of the function chosen.
+    The columns of ``functions``, shape ``(m, k)``, are compared with ``teacher``, shape ``(m,)``;
+    the coefficients are the indicator of the one chosen.
     """
     u, values = _problem(teacher, functions, "functions")
     nearest = np.argmin(np.mean((values - u[:, None]) ** 2, axis=0))

@@ -72,21 +72,16 @@ class Principal:
         weak_spectrum: ArrayLike | None = None,
         strong_spectrum: ArrayLike | None = None,
     ) -> Principal:
-        """Principal of two subspaces and a target.
+        """Principal coordinates of two subspaces and a target.
 
         Parameters
         ----------
-        weak_basis : array_like, shape (D, d_w)
-        strong_basis : array_like, shape (D, d_s)
+        weak_basis, strong_basis : array_like, shape (D, d_w) and (D, d_s)
             Orthonormal columns: the principal axes of the features.
         theta : array_like, shape (D,)
         sigma2 : float
         weak_spectrum, strong_spectrum : array_like, optional
             Positive variances along the axes; default ones.
-
-        Returns
-        -------
-        Principal
 
         Raises
         ------
@@ -102,8 +97,8 @@ class Principal:
             cross=strong.T @ weak,
             alpha=alpha,
             beta=beta,
-            weak_spectrum=_spectrum(weak_spectrum, "weak_spectrum", len(alpha)),
-            strong_spectrum=_spectrum(strong_spectrum, "strong_spectrum", len(beta)),
+            weak_spectrum=validation.spectrum(weak_spectrum, "weak_spectrum", len(alpha)),
+            strong_spectrum=validation.spectrum(strong_spectrum, "strong_spectrum", len(beta)),
             # Differences of squared norms: rounding may leave them a hair below zero.
             rho_w=max(norm2 - float(alpha @ alpha), 0.0),
             rho_s=max(norm2 - float(beta @ beta), 0.0),
@@ -117,12 +112,9 @@ class Fit:
 
     Attributes
     ----------
-    shrinkage : ndarray, shape (d,)
-        :math:`\ell`.
-    spread : ndarray, shape (d,)
-        :math:`\delta`.
-    energy : ndarray, shape (d,)
-        :math:`h`, the share of the target that acts on the fit as noise does.
+    shrinkage, spread, energy : ndarray, shape (d,)
+        :math:`\ell`, :math:`\delta` and :math:`h`, the share of the target that acts on the fit
+        as noise does.
     rank_one : float
         :math:`\eta`.
     """
@@ -144,14 +136,6 @@ def minimum_norm(dimension: int, count: int) -> Fit:
         \ell = \frac md, \quad \delta\,s^2 = \frac{m}{d(d-m-1)}\,s^2, \quad
         \delta\,h = B, \quad \eta = \frac md - B d - \frac{m^2}{d^2}, \quad
         B = \frac{m(d-m)}{d(d-1)(d+2)} .
-
-    Parameters
-    ----------
-    dimension, count : int
-
-    Returns
-    -------
-    Fit
 
     Raises
     ------
@@ -198,16 +182,12 @@ def ridge(spectrum: ArrayLike, count: int, penalty: float) -> Fit:
         :math:`\lambda \ge 0`, as in `w2s_utils.least_squares.Ridge`; zero is minimum-norm
         least squares.
 
-    Returns
-    -------
-    Fit
-
     Raises
     ------
     ValueError
         If the penalty is zero and ``count`` equals the dimension, or an argument is out of range.
     """
-    variances = _spectrum(spectrum, "spectrum", np.size(spectrum))
+    variances = validation.spectrum(spectrum, "spectrum", np.size(spectrum))
     kappa = effective_penalty(variances, count, penalty)
     shrinkage = variances / (variances + kappa)
     return Fit(
@@ -223,7 +203,7 @@ def effective_penalty(spectrum: ArrayLike, count: int, penalty: float) -> float:
     Ridge regression on ``m`` random rows shrinks like ridge regression on the population with
     this penalty. Zero for :math:`\lambda = 0` and :math:`m > d`.
     """
-    variances = _spectrum(spectrum, "spectrum", np.size(spectrum))
+    variances = validation.spectrum(spectrum, "spectrum", np.size(spectrum))
     validation.at_least(count, 1, "count", "rows")
     penalty = validation.nonnegative(penalty, "penalty", "in squared feature units times rows")
     if penalty == 0:
@@ -248,18 +228,7 @@ def effective_penalty(spectrum: ArrayLike, count: int, penalty: float) -> float:
 
 
 def teacher(problem: Principal, fit: Fit) -> float:
-    """Teacher's expected risk on a fresh input.
-
-    Parameters
-    ----------
-    problem : Principal
-    fit : Fit
-        Of the weak features on the labels.
-
-    Returns
-    -------
-    float
-    """
+    """Teacher's expected risk on a fresh input, from the fit of weak features on the labels."""
     _same_size(fit, problem.alpha, "fit", "weak")
     square = problem.alpha**2
     noise = problem.sigma2 + problem.rho_w
@@ -272,19 +241,8 @@ def student(problem: Principal, teacher_fit: Fit, student_fit: Fit) -> float:
 
     Given the teacher's coefficients :math:`w` the student fits the target :math:`Cw` with label
     noise :math:`v(w) = w^T(I - C^TC)w`, so its risk is quadratic in :math:`w`, and the teacher's
-    mean and covariance determine the expectation.
-
-    Parameters
-    ----------
-    problem : Principal
-    teacher_fit : Fit
-        Of the weak features on the labels.
-    student_fit : Fit
-        Of the strong features on the pseudo-labels.
-
-    Returns
-    -------
-    float
+    mean and covariance determine the expectation. ``teacher_fit`` is of the weak features on the
+    labels, ``student_fit`` of the strong features on the pseudo-labels.
     """
     _same_size(student_fit, problem.beta, "student_fit", "strong")
     mean, square, noise = _taught(problem, teacher_fit)
@@ -303,15 +261,6 @@ def _taught(problem: Principal, fit: Fit) -> tuple[Array, Array, float]:
     second = mean**2 + fit.rank_one * (cross @ alpha) ** 2 + cross**2 @ diagonal
     total = fit.shrinkage**2 @ square + fit.rank_one * square.sum() + diagonal.sum()
     return mean, second, max(total - second.sum(), 0.0)
-
-
-def _spectrum(values: ArrayLike | None, name: str, size: int) -> Array:
-    if values is None:
-        return np.ones(size)
-    variances = validation.vector(values, name, rows=size)
-    if not np.all(variances > 0):
-        raise ValueError(f"{name}: expected positive variances, got {variances.min():g}")
-    return variances
 
 
 def _same_size(fit: Fit, target: Array, name: str, which: str) -> None:

@@ -36,8 +36,8 @@ the parts of the teacher's mean and of the target that lie outside the student's
 
 These are this book's (proved in the chapters ``discrepancy/variance`` and
 ``bridge/gain_and_misfit``); the functions named after the authors implement the bounds of their
-code. All risks are in squared units of the target, and all functions broadcast over ``n`` and
-``N``.
+code. All risks are in squared units of the target. All functions broadcast over the labels ``n``
+and pseudo-labels ``N``, and raise `ValueError` where these are below the size stated.
 """
 
 from __future__ import annotations
@@ -133,20 +133,8 @@ class Risks:
 def exact(setting: Setting, n: ArrayLike, N: ArrayLike) -> Risks:
     """Expected excess risks of all four models on a fresh input.
 
-    Parameters
-    ----------
-    setting : Setting
-    n, N : array_like of int
-        Labels and pseudo-labels; ``n >= max(d_w, d_s) + 2`` and ``N >= d_s + 2``.
-
-    Returns
-    -------
-    Risks
-
-    Raises
-    ------
-    ValueError
-        If ``n`` or ``N`` is too small for the expectation to exist.
+    For ``n >= max(d_w, d_s) + 2`` and ``N >= d_s + 2``; below these, where an expectation does
+    not exist, it raises `ValueError`.
     """
     return Risks(
         teacher=teacher(setting, n),
@@ -186,20 +174,7 @@ def student(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
 
     .. math:: \rho_s + b + \tau\,(d_{s\wedge w} + (d_w-d_{s\wedge w})\,r) + r\kappa
 
-    Parameters
-    ----------
-    setting : Setting
-    n, N : array_like of int
-        ``n >= d_w + 2`` and ``N >= d_s + 2``.
-
-    Returns
-    -------
-    ndarray
-
-    Raises
-    ------
-    ValueError
-        If ``n`` or ``N`` is too small.
+    For ``n >= d_w + 2`` and ``N >= d_s + 2``, else it raises `ValueError`.
     """
     inherited = teacher_variance(setting, n) * setting.d_sw
     reduced = student_factor(setting, N) * limiting_misfit(setting, n)
@@ -209,12 +184,7 @@ def student(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
 def student_variance(setting: Setting, n: ArrayLike, N: ArrayLike) -> tuple[Array, Array]:
     r"""Teacher's variance in the student: inherited in the overlap, reduced in the discrepancy.
 
-    Returns
-    -------
-    inherited : ndarray
-        :math:`\tau\, d_{s\wedge w}`.
-    reduced : ndarray
-        :math:`\tau\,(d_w - d_{s\wedge w})\, d_s/(N-d_s-1)`.
+    Returns :math:`\tau\, d_{s\wedge w}` and :math:`\tau\,(d_w - d_{s\wedge w})\, d_s/(N-d_s-1)`.
     """
     tau = teacher_variance(setting, n)
     return tau * setting.d_sw, tau * setting.discrepancy * student_factor(setting, N)
@@ -228,23 +198,9 @@ def student_in_sample(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
         \rho_s\Bigl(1-\frac{d_s}{N}\Bigr) + b + \frac{d_s}{N}\|(I-P_s)(I-P_w)\theta_*\|^2
         + \tau\Bigl(d_{s\wedge w} + (d_w-d_{s\wedge w})\frac{d_s}{N}\Bigr)
 
-    Parameters
-    ----------
-    setting : Setting
-    n, N : array_like of int
-        ``n >= d_w + 2`` and ``N >= d_s``.
-
-    Returns
-    -------
-    ndarray
-
-    Raises
-    ------
-    ValueError
-        If ``n`` or ``N`` is too small.
+    For ``n >= d_w + 2`` and ``N >= d_s``, else it raises `ValueError`.
     """
-    pseudo = validation.at_least(N, setting.d_s, "N", "least squares in sample needs d_s rows")
-    shrink = setting.d_s / pseudo
+    shrink = _in_sample_share(setting, N)
     tau = teacher_variance(setting, n)
     bias = setting.rho_s * (1 - shrink) + setting.b + shrink * setting.residual
     return bias + tau * setting.surviving(shrink)
@@ -253,15 +209,7 @@ def student_in_sample(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
 def limiting_misfit(setting: Setting, n: ArrayLike) -> Array:
     r"""Expected misfit as ``N`` grows, :math:`M = \tau(d_w-d_{s\wedge w}) + \kappa`.
 
-    Parameters
-    ----------
-    setting : Setting
-    n : array_like of int
-        Labels, at least ``d_w + 2``.
-
-    Returns
-    -------
-    ndarray
+    For ``n >= d_w + 2``, else it raises `ValueError`.
     """
     return teacher_variance(setting, n) * setting.discrepancy + setting.kappa
 
@@ -282,14 +230,6 @@ def out_of_reach(setting: Setting) -> float:
 
     Zero if the student can express the target, or if the teacher's mean is within its reach; at
     most :math:`\sqrt{\kappa\rho_s}` in absolute value; :math:`\kappa` for coordinate subspaces.
-
-    Parameters
-    ----------
-    setting : Setting
-
-    Returns
-    -------
-    float
 
     Raises
     ------
@@ -312,8 +252,7 @@ def out_of_reach(setting: Setting) -> float:
 
 def misfit_in_sample(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
     """Expected misfit over the student's own inputs, ``(1 - d_s / N) M``, for ``N >= d_s``."""
-    pseudo = validation.at_least(N, setting.d_s, "N", "least squares needs d_s pseudo-labels")
-    return (1 - setting.d_s / pseudo) * limiting_misfit(setting, n)
+    return (1 - _in_sample_share(setting, N)) * limiting_misfit(setting, n)
 
 
 def gain_per_misfit(d_s: int, N: ArrayLike, *, in_sample: bool = False) -> Array:
@@ -362,15 +301,7 @@ def authors_bounds(setting: Setting, n: ArrayLike, N: ArrayLike) -> Risks:
         ER_w = \frac{\sigma^2 d_w}{n} + \rho_w, \quad ER_s = \frac{\sigma^2 d_s}{n} + \rho_s,
         \quad ER_c = \frac{\sigma^2 d_s}{n+N} + \rho_s .
 
-    Parameters
-    ----------
-    setting : Setting
-    n, N : array_like of int
-        ``n >= d_w + 2`` and ``N >= 1``.
-
-    Returns
-    -------
-    Risks
+    For ``n >= d_w + 2`` and ``N >= 1``, else it raises `ValueError`.
     """
     labels, pseudo = np.asarray(n, float), validation.at_least(N, 1, "N", "pseudo-labels")
     directions = setting.surviving(setting.d_s / pseudo)
@@ -411,13 +342,18 @@ def _strong_on_labels(setting: Setting, count: ArrayLike, name: str) -> Array:
 
 
 def _authors_cost(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
-    """Authors' bound of the student's risk, in units of the noise in one label."""
     labels, pseudo = np.asarray(n, float), validation.at_least(N, 1, "N", "pseudo-labels")
     if setting.sigma2 == 0:
         raise ValueError("sigma2: the authors' PGR and OPR bounds divide by it, got 0")
     bias = labels * ((setting.rho_s + setting.rho_w) / setting.sigma2)
     shrink = labels / _degrees(n, setting.d_w, "n")
     return np.asarray(shrink * setting.surviving(setting.d_s / pseudo) + bias)
+
+
+def _in_sample_share(setting: Setting, N: ArrayLike) -> Array:
+    return setting.d_s / validation.at_least(
+        N, setting.d_s, "N", "least squares needs d_s pseudo-labels"
+    )
 
 
 def _degrees(count: ArrayLike, dimension: int, name: str) -> Array:

@@ -3,7 +3,8 @@ r"""Dong et al. 2025's corollaries: where weak-to-strong helps, limits, peaks, s
 Everything here follows from the exact expected risks (`w2s_utils.theory.risks`), by solving
 quadratic equations in ``n`` or ``N``; the derivations are in the chapter ``discrepancy/scaling``.
 Abbreviations: :math:`r = d_s/(N-d_s-1)`, :math:`D'_N = d_{s\wedge w} + (d_w-d_{s\wedge w})r`,
-:math:`q = d_{s\wedge w}/d_w`. PGR and OPR are ratios of means.
+:math:`q = d_{s\wedge w}/d_w`. PGR and OPR are ratios of means. An ``n`` or ``N`` that is too small
+raises `ValueError`.
 """
 
 from __future__ import annotations
@@ -23,17 +24,8 @@ from w2s_utils.validation import Array
 def helps(setting: Setting, n: ArrayLike, N: ArrayLike) -> NDArray[np.bool_]:
     r"""Whether the student's expected risk is below its teacher's.
 
-    Well specified: exactly when :math:`d_{s\wedge w} < d_w` and :math:`N > 2d_s+1`.
-
-    Parameters
-    ----------
-    setting : Setting
-    n, N : array_like of int
-        ``n >= d_w + 2``, ``N >= d_s + 2``.
-
-    Returns
-    -------
-    ndarray of bool
+    Well specified: exactly when :math:`d_{s\wedge w} < d_w` and :math:`N > 2d_s+1`. For
+    ``n >= d_w + 2`` and ``N >= d_s + 2``, over which it broadcasts.
     """
     return risks.gain(setting, n, N) > 0
 
@@ -43,18 +35,8 @@ def pseudo_labels_to_help(setting: Setting, n: int) -> float:
 
     With the limiting misfit :math:`M` and the product :math:`\xi` of `w2s_utils.theory.risks`,
     the condition is :math:`(1-r)M > 2\xi`: ``N = 2 d_s + 2`` when the target is within the
-    student's reach, more when :math:`\xi > 0`.
-
-    Parameters
-    ----------
-    setting : Setting
-    n : int
-        Labels, at least ``d_w + 2``.
-
-    Returns
-    -------
-    float
-        A whole number, or infinity if no number of pseudo-labels is enough.
+    student's reach, more when :math:`\xi > 0`, infinity if no number of pseudo-labels is enough.
+    Labels ``n >= d_w + 2``.
     """
     product = risks.out_of_reach(setting)
     unseen = float(risks.limiting_misfit(setting, n))
@@ -73,16 +55,7 @@ def pgr_limit(setting: Setting, n: ArrayLike) -> Array:
 
     .. math:: \frac{M - 2\xi}{\tau d_w + \rho_w - \rho_s}
 
-    Parameters
-    ----------
-    setting : Setting
-    n : array_like of int
-        Labels, at least ``d_w + 2``.
-
-    Returns
-    -------
-    ndarray
-        Meaningful where the teacher is worse than the ceiling.
+    for ``n >= d_w + 2``; meaningful where the teacher is worse than the ceiling.
     """
     gain = risks.limiting_misfit(setting, n) - 2 * risks.out_of_reach(setting)
     return gain / (risks.teacher(setting, n) - setting.rho_s)
@@ -138,18 +111,8 @@ def labels_for_risk(setting: Setting, N: int, risk: float) -> float:
 
     .. math:: n \ge d_w + 1 + \frac{(\sigma^2+\rho_w)\,D'_N}{\mathrm{risk} - \rho_s - b - r\kappa}
 
-    Parameters
-    ----------
-    setting : Setting
-    N : int
-        Pseudo-labels, at least ``d_s + 2``.
-    risk : float
-        Positive, in squared target units.
-
-    Returns
-    -------
-    float
-        A whole number, at least ``d_w + 2``, or infinity if the student's bias is above ``risk``.
+    A whole number, at least ``d_w + 2``, or infinity if the student's bias is above ``risk``
+    (positive, in squared target units); for ``N >= d_s + 2``.
     """
     goal = validation.positive(risk, "risk")
     r = float(risks.student_factor(setting, N))
@@ -171,16 +134,7 @@ def authors_peak(setting: Setting, N: ArrayLike) -> Array:
         n^* = d_w + 1 + \sqrt{D_N\,(d_w+1)\,\frac{\sigma^2}{\rho_s+\rho_w}}, \qquad
         D_N = d_{s\wedge w} + (d_w-d_{s\wedge w})\frac{d_s}{N}
 
-    Parameters
-    ----------
-    setting : Setting
-    N : array_like of int
-        At least 1.
-
-    Returns
-    -------
-    ndarray
-        Infinite without misspecification: the bounds then rise for ever.
+    for ``N >= 1``; infinite without misspecification, where the bounds rise for ever.
     """
     pseudo = validation.at_least(N, 1, "N", "pseudo-labels")
     bias = setting.rho_s + setting.rho_w
@@ -200,16 +154,8 @@ def pgr_peak(setting: Setting, N: int) -> float:
 
     .. math:: s\,(A h + e z^2) > c\,(z+h)^2 .
 
-    Parameters
-    ----------
-    setting : Setting
-    N : int
-        At least ``d_s + 2``.
-
-    Returns
-    -------
-    float
-        NaN if there is no such maximum: PGR is then monotone, or has only a minimum.
+    NaN if there is no such maximum: PGR is then monotone, or has only a minimum. Pseudo-labels
+    ``N >= d_s + 2``.
     """
     r = float(risks.student_factor(setting, N))
     h = N + setting.d_w - setting.d_s
@@ -230,16 +176,7 @@ def opr_peak(setting: Setting, N: int) -> float:
 
     .. math:: (T\rho_s - sB)\,x^2 + 2sBg\,x + sg\,(T - Bg) > 0 .
 
-    Parameters
-    ----------
-    setting : Setting
-    N : int
-        At least ``d_s + 2``.
-
-    Returns
-    -------
-    float
-        NaN if there is no such maximum with ``n > max(d_w, d_s) + 1``.
+    NaN if there is no such maximum with ``n > max(d_w, d_s) + 1``. Pseudo-labels ``N >= d_s + 2``.
     """
     r = float(risks.student_factor(setting, N))
     g = setting.d_w - setting.d_s
@@ -251,7 +188,7 @@ def opr_peak(setting: Setting, N: int) -> float:
 
 
 def _reaches(setting: Setting, n: float, N: float, target: float) -> bool:
-    """Whether PGR is at least ``target``, without dividing."""
+    # The condition on PGR, without dividing.
     teacher = risks.teacher(setting, n)
     gap = teacher - risks.ceiling(setting, n, N)
     return bool(teacher - risks.student(setting, n, N) >= target * gap)

@@ -81,18 +81,11 @@ def leading_directions(features: ArrayLike, dimension: int) -> Array:
 def canonical_cosines(weak_basis: ArrayLike, strong_basis: ArrayLike) -> Array:
     """Cosines of the canonical angles between two subspaces, descending, in [0, 1].
 
-    Parameters
-    ----------
-    weak_basis : array_like, shape (D, d_w)
-        Orthonormal columns.
-    strong_basis : array_like, shape (D, d_s)
-        Orthonormal columns.
-
-    Returns
-    -------
-    ndarray, shape (min(d_w, d_s),)
+    For bases with orthonormal columns, shapes ``(D, d_w)`` and ``(D, d_s)``, else `ValueError`;
+    shape ``(min(d_w, d_s),)``.
     """
-    weak, strong = _bases(weak_basis, strong_basis)
+    weak = validation.orthonormal(weak_basis, "weak_basis")
+    strong = validation.orthonormal(strong_basis, "strong_basis", rows=len(weak))
     cosines: Array = np.minimum(linalg.svdvals(strong.T @ weak), 1.0)
     return cosines
 
@@ -100,17 +93,9 @@ def canonical_cosines(weak_basis: ArrayLike, strong_basis: ArrayLike) -> Array:
 def correlation_dimension(weak_basis: ArrayLike, strong_basis: ArrayLike) -> float:
     r"""Correlation dimension :math:`\|U_s^T U_w\|_F^2`, between 0 and ``min(d_w, d_s)``.
 
-    Parameters
-    ----------
-    weak_basis : array_like, shape (D, d_w)
-    strong_basis : array_like, shape (D, d_s)
-
-    Returns
-    -------
-    float
+    For bases as in `canonical_cosines`, whose squares it sums.
     """
-    weak, strong = _bases(weak_basis, strong_basis)
-    return float(np.sum((strong.T @ weak) ** 2))
+    return float(np.sum(canonical_cosines(weak_basis, strong_basis) ** 2))
 
 
 def canonical_correlations(weak_features: ArrayLike, strong_features: ArrayLike) -> Array:
@@ -118,10 +103,8 @@ def canonical_correlations(weak_features: ArrayLike, strong_features: ArrayLike)
 
     Parameters
     ----------
-    weak_features : array_like, shape (m, d_w)
-        Full column rank, ``m > d_w``.
-    strong_features : array_like, shape (m, d_s)
-        Full column rank, ``m > d_s``.
+    weak_features, strong_features : array_like, shape (m, d_w) and (m, d_s)
+        Full column rank, ``m > max(d_w, d_s)``.
 
     Returns
     -------
@@ -139,7 +122,7 @@ def canonical_correlations(weak_features: ArrayLike, strong_features: ArrayLike)
 
 
 def column_space(features: ArrayLike, name: str = "features") -> Array:
-    """Orthonormal basis of the column space of features in R^m: the features, whitened.
+    """Orthonormal basis, shape ``(m, d)``, of the column space in R^m: the features, whitened.
 
     Parameters
     ----------
@@ -147,10 +130,6 @@ def column_space(features: ArrayLike, name: str = "features") -> Array:
         Full column rank, ``m > d``.
     name : str
         What an error calls them.
-
-    Returns
-    -------
-    ndarray, shape (m, d)
 
     Raises
     ------
@@ -205,8 +184,7 @@ def correlation_dimension_of_features(
 
     Parameters
     ----------
-    weak_features : array_like, shape (m, d_w)
-    strong_features : array_like, shape (m, d_s)
+    weak_features, strong_features : array_like, shape (m, d_w) and (m, d_s)
     adjusted : bool
         Whether to remove the finite-sample bias.
 
@@ -234,21 +212,8 @@ def correlation_dimension_of_features(
 def adjusted_overlap(raw: ArrayLike, m: float, d_w: float, d_s: float) -> Array:
     r"""Sum of squared sample canonical correlations with its bias removed.
 
-    The formula of `correlation_dimension_of_features`, for a sum that is known already.
-
-    Parameters
-    ----------
-    raw : array_like
-        Sums of squared canonical correlations.
-    m : int
-        Inputs, more than ``d_w + d_s``.
-    d_w, d_s : float
-        Dimensions.
-
-    Returns
-    -------
-    ndarray
-        Same shape as `raw`; may be negative.
+    The formula of `correlation_dimension_of_features`, for sums ``raw`` that are known already,
+    from ``m > d_w + d_s`` inputs; may be negative.
     """
     return (m * np.asarray(raw) - d_w * d_s) / (m - d_w - d_s + np.asarray(raw))
 
@@ -268,7 +233,6 @@ def pair_with_cosines(
         Dimension of the whole space; at least ``d_w + d_s`` less the number of cosines equal
         to one.
     d_w, d_s : int
-        Dimensions of the weak and the strong subspace.
     cosines : array_like, shape (min(d_w, d_s),)
         In [0, 1]; their squares sum to the correlation dimension.
     rng : numpy.random.Generator, optional
@@ -276,8 +240,7 @@ def pair_with_cosines(
 
     Returns
     -------
-    weak_basis : ndarray, shape (ambient, d_w)
-    strong_basis : ndarray, shape (ambient, d_s)
+    weak_basis, strong_basis : ndarray, shape (ambient, d_w) and (ambient, d_s)
 
     Raises
     ------
@@ -301,8 +264,3 @@ def pair_with_cosines(
         return weak, strong
     rotation = linalg.qr(rng.standard_normal((ambient, ambient)))[0]
     return rotation @ weak, rotation @ strong
-
-
-def _bases(weak_basis: ArrayLike, strong_basis: ArrayLike) -> tuple[Array, Array]:
-    weak = validation.orthonormal(weak_basis, "weak_basis")
-    return weak, validation.orthonormal(strong_basis, "strong_basis", rows=len(weak))

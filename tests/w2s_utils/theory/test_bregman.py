@@ -1,4 +1,4 @@
-"""Three points, projections onto hulls with their certificate, mixtures, softmax heads."""
+"""Three points, projections onto hulls with their certificate, softmax heads."""
 
 from __future__ import annotations
 
@@ -117,24 +117,6 @@ def test_cross_entropy_violates_the_inequality_somewhere():
     assert np.sum(np.array(short) > 1e-3) >= 3
 
 
-@every_divergence
-@PROPERTY
-@given(seed=seeds)
-def test_greedy_mixtures_improve_and_end_at_the_projection(name, seed):
-    divergence, teacher, models, _ = instance(name, seed)
-    mixtures = bregman.greedy_mixtures(divergence, teacher, models, 5)
-    losses = [mixture.loss for mixture in mixtures]
-    assert np.all(np.diff(losses) <= 1e-12)
-    assert [np.sum(mixture.weights > 0) <= i + 1 for i, mixture in enumerate(mixtures)] == [
-        True
-    ] * 5
-    assert_allclose(losses[0], min(divergence(f, teacher) for f in models))
-    best = bregman.onto_hull(divergence, teacher, models)
-    assert_allclose(losses[-1], best.loss, atol=1e-9)
-    for mixture in mixtures:
-        assert mixture.loss - best.loss <= mixture.gap + 1e-10
-
-
 @PROPERTY
 @given(seed=seeds)
 def test_softmax_heads_satisfy_the_dual_identity(seed):
@@ -165,7 +147,6 @@ def test_softmax_heads_satisfy_the_dual_identity(seed):
             lambda p, m: bregman.onto_hull(bregman.ITAKURA_SAITO, p, m, first="teacher"),
             "not convex in its second place",
         ),
-        (lambda p, m: bregman.greedy_mixtures(bregman.KL, p, m, 9), "largest: expected 1 to 5"),
         (lambda p, m: bregman.gap_over(bregman.KL, p, p[:2], m), "student: expected shape"),
     ],
 )
