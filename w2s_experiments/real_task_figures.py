@@ -180,6 +180,6 @@ def looks() -> list[dict[str, Any]]:
     return [{"color": colour, "fmt": marker} for colour, marker in pairs]
 
 
-def _name(chosen: Sequence[Pair], teacher: str, student: str) -> str:
+def _name(chosen: Sequence[Pair], teacher: int | str, student: str) -> str:
     """Name of a pair; the student is left out where all pairs have the same."""
-    return teacher if len({s for _, s in chosen}) == 1 else f"{teacher} → {student}"
+    return f"{teacher}" if len({s for _, s in chosen}) == 1 else f"{teacher} → {student}"

@@ -7,6 +7,8 @@ splits beside ChemBench's three, one headline configuration. The chapters report
 it says, and the other configurations as sensitivity.
 """
 
+TITLES = {"esol": "ESOL", "freesolv": "FreeSolv", "lipophilicity": "Lipophilicity"}
+
 # The paper's protocol: a least-squares weak head on all training labels, the student on the same
 # inputs with the weak labels, both tested on the test part.
 HEADLINE = {"protocol": "paper", "strong": "transformer", "ladder": "masked"}
