@@ -85,6 +85,23 @@ def test_error_of_a_difference_is_that_of_repetitions():
     assert np.mean([gap.standard_error for gap in many]) == pytest.approx(spread, rel=0.15)
 
 
+def test_difference_of_several_is_the_mean_of_their_differences(cells):
+    results = [cell.result for cell in cells.values()]
+    both = pairs.difference(results[:2], results[2:4])
+    single = [pairs.difference(*two) for two in zip(results[:2], results[2:4], strict=True)]
+    assert_allclose(both.value, np.mean([gap.value for gap in single]))
+    # On common splits the error of the mean is at most the mean of the errors.
+    assert both.standard_error <= np.mean([gap.standard_error for gap in single])
+
+
+def test_larger_counts_splits():
+    teacher, student, ceiling = np.array([[4.0, 4.0, 4.0], [2.0, 3.0, 1.0], [1.0, 1.0, 1.0]])
+    first = protocol.Result(teacher, student, np.full(3, 3.0), ceiling, teacher)
+    second = protocol.Result(teacher, student[::-1], np.full(3, 3.0), ceiling, teacher)
+    for quantity in ("pgr", "opr"):
+        assert_allclose(pairs.larger(first, second, quantity), [False, False, True])
+
+
 def test_from_labels_centres_on_the_formula(problem, cells):
     cell = cells["far", "first", N_LABELS, N_PSEUDO]
     found = pairs.predict_from_labels(

@@ -240,7 +240,7 @@ class Cell:
 
 
 def median_deviations(cells: Sequence[Cell]) -> dict[str, float]:
-    """Median over cells of the size of the logarithm of measured over predicted risk.
+    """Median over cells of the size of `Cell.log_ratio`.
 
     Parameters
     ----------
@@ -252,7 +252,7 @@ def median_deviations(cells: Sequence[Cell]) -> dict[str, float]:
         By model.
     """
     return {
-        model: float(np.median([abs(np.log(cell.ratios()[model].value)) for cell in cells]))
+        model: float(np.median([abs(cell.log_ratio(model).value) for cell in cells]))
         for model in MODELS
     }
 

@@ -154,14 +154,16 @@ def run_flipped(
 
 
 def difference(
-    first: protocol.Result, second: protocol.Result, quantity: str = "pgr"
+    first: protocol.Result | Sequence[protocol.Result],
+    second: protocol.Result | Sequence[protocol.Result],
+    quantity: str = "pgr",
 ) -> protocol.Estimate:
     """PGR (or OPR) of the first less that of the second, on common splits.
 
     Parameters
     ----------
-    first, second : Result
-        From the same splits, so of as many trials.
+    first, second : Result, or sequence of Result
+        From the same splits, so of as many trials; of several the mean of their ratios is taken.
     quantity : {"pgr", "opr"}
 
     Returns
@@ -174,26 +176,59 @@ def difference(
     ValueError
         If the numbers of trials differ or are below 2, or the quantity is unknown.
     """
-    count = first.trials
+    sides = [[side] if isinstance(side, protocol.Result) else [*side] for side in (first, second)]
+    count = sides[0][0].trials
     validation.at_least(count, 2, "trials", "for a standard error")
-    if second.trials != count:
-        raise ValueError(f"second: expected the {count} trials of the first, got {second.trials}")
-    (whole, left_out), (other, others) = (_ratio(result, quantity) for result in (first, second))
-    values = left_out - others
+    for result in (*sides[0], *sides[1]):
+        if result.trials != count:
+            raise ValueError(
+                f"second: expected the {count} trials of the first, got {result.trials}"
+            )
+    first_values, second_values = (
+        np.mean([_ratios(result, quantity) for result in side], axis=0) for side in sides
+    )
+    whole, *left_out = first_values - second_values
+    values = np.array(left_out)
     error = np.sqrt((count - 1) * np.mean((values - values.mean()) ** 2))
-    return protocol.Estimate(float(whole - other), float(error), count)
+    return protocol.Estimate(float(whole), float(error), count)
 
 
-def _ratio(result: protocol.Result, quantity: str) -> tuple[float, NDArray[np.float64]]:
+def larger(
+    first: protocol.Result, second: protocol.Result, quantity: str = "pgr"
+) -> NDArray[np.bool_]:
+    """Splits in which the PGR (or OPR) of the first is larger than that of the second.
+
+    For `w2s_utils.checks.share_at_least`: where single splits dominate a mean, splits can still be
+    counted.
+
+    Parameters
+    ----------
+    first, second, quantity
+        As in `difference`, one result each.
+
+    Returns
+    -------
+    ndarray of bool, shape (trials,)
+    """
+    (top, bottom), (other_top, other_bottom) = (_parts(r, quantity) for r in (first, second))
+    return top / bottom > other_top / other_bottom
+
+
+def _ratios(result: protocol.Result, quantity: str) -> NDArray[np.float64]:
     """A ratio of means over all trials, and without each of them."""
+    top, bottom = _parts(result, quantity)
+    return np.append(top.sum() / bottom.sum(), (top.sum() - top) / (bottom.sum() - bottom))
+
+
+def _parts(result: protocol.Result, quantity: str) -> tuple[NDArray, NDArray]:
+    """Numerator and denominator of a ratio in every trial."""
     teacher, student, baseline, ceiling = (
         getattr(result, name).reshape(result.trials, -1).mean(axis=1) for name in MODELS
     )
     ratios = {"pgr": (teacher - student, teacher - ceiling), "opr": (baseline, student)}
     if quantity not in ratios:
         raise ValueError(f"quantity: expected 'pgr' or 'opr', got {quantity!r}")
-    top, bottom = ratios[quantity]
-    return top.sum() / bottom.sum(), (top.sum() - top) / (bottom.sum() - bottom)
+    return ratios[quantity]
 
 
 @dataclass(frozen=True, eq=False)
