@@ -59,7 +59,7 @@ clean:
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis
 
 distclean: clean
-	rm -rf $(VENV) w2s_utils.egg-info
+	rm -rf $(VENV) *.egg-info
 
 install: $(READY)
 

@@ -1,6 +1,6 @@
 """The build graph: executed notebooks, then the claims in them, then the html.
 
-`make book` runs it. `w2s_utils/build.py` holds the steps and decides, by content, what is stale.
+`make book` runs it. `w2s_book/build.py` holds the steps and decides, by content, what is stale.
 """
 
 import fcntl
@@ -11,9 +11,9 @@ from pathlib import Path
 
 from doit.exceptions import TaskFailed
 
-from w2s_utils import build
-from w2s_utils.parameters import ParameterError
-from w2s_utils.progress import Progress
+from w2s_book import build
+from w2s_book.parameters import ParameterError
+from w2s_book.reporter import Progress
 
 try:
     LAYOUT = build.Layout(Path("."), build.check_profile(environ.get("PROFILE") or "quick"))
@@ -79,7 +79,7 @@ def task_book():
 
 
 def step(*arguments):
-    command = [sys.executable, "-m", "w2s_utils.build", LAYOUT.profile, *arguments]
+    command = [sys.executable, "-m", "w2s_book.build", LAYOUT.profile, *arguments]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     return TaskFailed(done.stderr) if done.returncode else None
 

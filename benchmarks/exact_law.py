@@ -13,7 +13,7 @@ import time
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from w2s_utils.simulate import gaussian
+from w2s_utils import gaussian
 from w2s_utils.theory import laws
 
 D_W, D_S, D_SW, LABELS, PSEUDO_LABELS = 200, 100, 10, 2000, 4000

@@ -25,8 +25,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from w2s_utils.parameters import load_profile
-from w2s_utils.simulate import representations as reps
+from w2s_book.parameters import load_profile
+from w2s_experiments import relu_networks as reps
 
 try:
     import torch

@@ -14,8 +14,8 @@ import time
 
 import numpy as np
 
+from w2s_experiments import images
 from w2s_utils import protocol
-from w2s_utils.tasks import images
 
 SIZES_N = [200, 300, 600, 1000, 1500, 2500, 4000]
 SIZES_PSEUDO = [150, 400, 1000, 1500, 3000, 5000, 8000, 10000]

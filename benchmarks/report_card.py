@@ -22,11 +22,11 @@ from joblib import Parallel, delayed
 from numpy.lib.format import open_memmap
 from threadpoolctl import threadpool_limits
 
-import w2s_utils
-from w2s_utils import heads
-from w2s_utils.estimates import expectations
+import w2s_report
+from w2s_report import splits
+from w2s_utils import least_squares
+from w2s_utils.geometry import expectations
 from w2s_utils.moments import Moments
-from w2s_utils.reportcard import measure
 from w2s_utils.theory import risks
 
 CHUNK = 20_000
@@ -109,7 +109,7 @@ def one_pass(rows, jobs):
             stages.append((what, time.perf_counter() - started[0]))
 
         strong, labels = paths["strong"], paths["labels"]
-        w2s_utils.report({"w": paths["w"]}, strong, labels, jobs=jobs, trials=20, progress=note)
+        w2s_report.report({"w": paths["w"]}, strong, labels, jobs=jobs, trials=20, progress=note)
         wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
         memory = peak_memory()
         reading = max(at for what, at in stages if what == "reading the rows")
@@ -142,7 +142,7 @@ def whole_report(jobs):
                 rng = np.random.default_rng(1)
                 labels = np.load(paths["strong"])[:, :5].sum(axis=1) + rng.standard_normal(20_000)
             started = time.perf_counter(), time.process_time()
-            found = w2s_utils.report(
+            found = w2s_report.report(
                 {k: paths[k] for k in "abc"}, paths["strong"], labels, jobs=jobs
             )
             wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
@@ -166,7 +166,7 @@ def coverage(draws):
         truth = risks.Setting(
             d_w=7, d_s=11, d_sw=3 + 2 * 0.36, sigma2=0, rho_w=0.94, rho_s=0.83, b=0.36, kappa=0.25
         )
-        found = w2s_utils.report(
+        found = w2s_report.report(
             {"w": weak}, strong, y, share=0.999999, trials=4, seed=seed
         ).teachers[0]
         exact = expectations(truth, found.all_rows.n, found.all_rows.N)
@@ -189,18 +189,18 @@ def saving():
     rows, d_w, d_s, trials = 20_000, 60, 120, 3
     g = rng.standard_normal((rows, 200))
     weak, strong, y = g[:, :d_w], g[:, 50 : 50 + d_s], g @ rng.standard_normal(200)
-    design = measure.Design.of(rows, 0, 0)
+    design = splits.Design.of(rows, 0, 0)
     ns, Ns = design.sizes(3 * d_w, 3 * d_s)
     cells = list(dict.fromkeys([*((n, design.N) for n in ns), *((design.n, N) for N in Ns)]))
     targets = y[:, None]
     started = time.process_time()
-    groups = measure.grouped(weak, strong, targets, design.size, rng)
+    groups = splits.grouped(weak, strong, targets, design.size, rng)
     grouping = time.process_time() - started
     started = time.process_time()
-    measure.splits(groups, (), design, cells, trials=trials, rng=rng)
+    splits.splits(groups, (), design, cells, trials=trials, rng=rng)
     updated = time.process_time() - started
     started = time.process_time()
-    head = heads.MinimumNorm()
+    head = least_squares.MinimumNorm()
     for _ in range(trials):
         order = rng.permutation(rows)
         test = order[design.n + design.N :]

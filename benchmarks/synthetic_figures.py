@@ -6,7 +6,7 @@ Seven settings (overlaps 10, 50, 90 at noise 1e-2; 90 at 4e-4; 0, 40, 80 at 0.1)
 points, 40 trials a point:
 
 - a plain loop: draw the designs, ``numpy.linalg.lstsq`` four times, one setting after the other;
-- ``w2s_utils.simulate.synthetic``: the same least squares from shared draws;
+- ``w2s_experiments.synthetic``: the same least squares from shared draws;
 - the exact laws, with 10 000 trials a point.
 
 The first two are measured on a slice, at every ``--every``-th point and a few trials, and
@@ -19,7 +19,8 @@ import time
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from w2s_utils.simulate import gaussian, synthetic
+from w2s_experiments import synthetic
+from w2s_utils import gaussian
 
 SETTINGS = [(10, 1e-2), (50, 1e-2), (90, 1e-2), (90, 4e-4), (0, 0.1), (40, 0.1), (80, 0.1)]
 SWEEP = np.linspace(400, 4000, 20).round().astype(int).tolist()

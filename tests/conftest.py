@@ -13,7 +13,7 @@ from textwrap import dedent
 import pytest
 import yaml
 
-from w2s_utils.build import Layout
+from w2s_book.build import PACKAGES, Layout
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = next(
@@ -87,9 +87,10 @@ class Project:
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     """Return an empty book that can be built."""
-    shutil.copytree(
-        ROOT / "w2s_utils", tmp_path / "w2s_utils", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    for package in PACKAGES:
+        shutil.copytree(
+            ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
     shutil.copy(ROOT / "dodo.py", tmp_path)
     (tmp_path / "requirements.lock").write_text("")
     (tmp_path / "book").mkdir()

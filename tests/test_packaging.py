@@ -25,7 +25,14 @@ def requirements(texts):
 
 
 def declared():
-    return requirements([*PROJECT["dependencies"], *EXTRAS["book"], *EXTRAS["test"]])
+    return requirements([*PROJECT["dependencies"], *extra("book"), *extra("test")])
+
+
+def extra(name):
+    """Requirements of an extra, those of the extras that it names among them."""
+    own = [text for text in EXTRAS[name] if not text.startswith("w2s_utils[")]
+    named = re.findall(r"w2s_utils\[([^]]*)\]", " ".join(EXTRAS[name]))
+    return [*own, *(text for group in named for n in group.split(",") for text in extra(n))]
 
 
 def locked():
@@ -60,7 +67,7 @@ def test_versions_agree():
 
 def test_importing_the_package_needs_nothing_heavy():
     code = (
-        "import sys, w2s_utils.theory, w2s_utils.execute, w2s_utils.cli, w2s_utils.claims;"
+        "import sys, w2s_utils.theory, w2s_book.execute, w2s_book.cli, w2s_utils.claims;"
         "print([m for m in ('torch', 'rdkit', 'dask', 'sentence_transformers', 'sphinx', "
         "'papermill', 'IPython') if m in sys.modules])"
     )
@@ -93,9 +100,9 @@ def test_there_is_a_workflow_for_each_purpose():
 
 
 def test_profiles_give_every_parameter_of_every_notebook():
-    from w2s_utils.build import Layout
-    from w2s_utils.execute import check
-    from w2s_utils.parameters import PROFILES
+    from w2s_book.build import Layout
+    from w2s_book.execute import check
+    from w2s_book.parameters import PROFILES
 
     for profile in PROFILES:
         for name, parameters in Layout(ROOT, profile).parameters.items():

@@ -116,7 +116,7 @@ def collect(executed: Iterable[Path]) -> list[dict[str, Any]]:
     Parameters
     ----------
     executed : iterable of Path
-        ``.ipynb`` files written by `w2s_utils.execute`.
+        ``.ipynb`` files written by `w2s_book.execute`.
 
     Returns
     -------

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from w2s_utils import validation
-from w2s_utils.heads import Head, MinimumNorm
+from w2s_utils.least_squares import Head, MinimumNorm
 from w2s_utils.theory import bridge
 
 # Labels for each of a teacher's features. Nearer to interpolation its error and its misfit are both

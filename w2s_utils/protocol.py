@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from w2s_utils import validation
-from w2s_utils.heads import Head, MinimumNorm
+from w2s_utils.least_squares import Head, MinimumNorm
 from w2s_utils.moments import Moments, prefixes
 
 
@@ -167,7 +167,8 @@ def run_trial(
     labelled, unlabelled, test : Inputs
         The unlabelled inputs' labels are seen by the ceiling only.
     teacher_head, student_head : Head, optional
-        Default `w2s_utils.heads.MinimumNorm`. The student's head serves baseline and ceiling.
+        Default `w2s_utils.least_squares.MinimumNorm`. The student's head serves baseline and
+        ceiling.
 
     Returns
     -------

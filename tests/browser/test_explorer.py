@@ -5,8 +5,8 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 
-from w2s_utils import explorer
-from w2s_utils.simulate import gaussian
+from w2s_experiments import explorer
+from w2s_utils import gaussian
 from w2s_utils.theory import risks, scaling
 
 ROLES = ("teacher", "student", "baseline", "ceiling")

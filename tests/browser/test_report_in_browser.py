@@ -2,8 +2,8 @@
 
 import pytest
 
-from w2s_utils.execute import parameters_of
-from w2s_utils.reportcard import command, example
+from w2s_book.execute import parameters_of
+from w2s_report import command, example
 
 WIDTHS = (1280, 390)
 

@@ -13,8 +13,8 @@ import nbformat
 import pytest
 import yaml
 
+from w2s_book.parameters import load_profile, parameters_cell
 from w2s_utils import claims
-from w2s_utils.parameters import load_profile, parameters_cell
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(load_profile(ROOT / "profiles.yml", "smoke"))

@@ -194,7 +194,8 @@ def ridge(spectrum: ArrayLike, count: int, penalty: float) -> Fit:
     count : int
         Rows, ``m``.
     penalty : float
-        :math:`\lambda \ge 0`, as in `w2s_utils.heads.Ridge`; zero is minimum-norm least squares.
+        :math:`\lambda \ge 0`, as in `w2s_utils.least_squares.Ridge`; zero is minimum-norm
+        least squares.
 
     Returns
     -------

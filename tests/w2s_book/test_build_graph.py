@@ -1,0 +1,296 @@
+"""What is stale, what a failure or an interruption leaves, and how little a no-op does."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from w2s_book import build
+from w2s_book.build import BuildError, Layout
+from w2s_book.parameters import ParameterError
+
+FALSE_CLAIM = """
+from w2s_utils import checks, claims
+check = checks.Check("equality", "refuted", 1.0, 2.0, tolerance=0.1, detail="a comparison")
+claims.claim("p1-test", "one is two", check, supports="arithmetic")
+"""
+
+
+def executed(output):
+    """Return the notebooks that a build says it started."""
+    return {line.split()[0] for line in output.splitlines() if " started (" in line}
+
+
+def state(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+# The whole build, in a book of its own
+
+
+def test_build_then_nothing_then_one(project):
+    project.notebook("p/a", "print(seed)")
+    project.notebook("p/b", "print(seed)")
+    layout = project.layout
+
+    first = project.doit("-n", "2", "book")
+    assert executed(first) == {"p/a", "p/b"}
+    assert "notebooks  2 run" in first
+    assert "_build/html/index.html (built)" in first
+    assert (layout.html / "notebooks/p/a.html").exists()
+    assert os.readlink(project.root / "_build/html") == "smoke/html"
+    assert json.loads((project.root / "_build/claims.json").read_text()) == []
+
+    before = state(layout.base)
+    nothing = project.doit("-n", "2", "book")
+    assert executed(nothing) == set()
+    assert "notebooks  2 up to date" in nothing
+    assert "(up to date)" in nothing
+    assert state(layout.base) == before
+
+    project.set_seed("p/b", 2)
+    one = project.doit("-n", "2", "html")
+    assert executed(one) == {"p/b"}
+    assert "changed: parameters" in one
+    assert "notebooks  1 run, 1 up to date" in one
+
+
+def test_false_claim_fails_the_build_and_leaves_what_was_built(project):
+    project.notebook("p/a", "print(seed)")
+    project.doit("html")
+    before = state(project.layout.html), project.layout.executed("p/a").read_bytes()
+
+    project.notebook("p/a", FALSE_CLAIM)
+    project.notebook("p/b", "print(seed)")
+    output = project.doit("-n", "2", "html", check=False)
+    assert "p/a                          FAILED" in output
+    assert "ClaimFailed: p1-test: expected the check to be passed, it was refuted" in output
+    assert "notebooks  1 run, 1 failed" in output
+    assert "html       not built; the previous one stays" in output
+    assert (state(project.layout.html), project.layout.executed("p/a").read_bytes()) == before
+    assert project.layout.executed("p/b").exists()
+
+
+def test_warning_of_the_book_is_an_error_and_keeps_the_old_html(project):
+    project.notebook("p/a")
+    project.doit("html")
+    before = state(project.layout.html)
+    (project.root / "book/index.md").write_text("# The book\n\n[](nowhere.md)\n")
+    for _ in range(2):  # an incremental build would pass the second time
+        output = project.doit("html", check=False)
+        assert "index.md:3: WARNING" in output
+        assert "not built; the previous one stays" in output
+    assert state(project.layout.html) == before
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT])
+def test_interrupted_build_leaves_no_half_page_and_resumes(project, signal_number):
+    project.notebook("p/a", "print(seed)")
+    wait = "import pathlib, time\nwhile pathlib.Path('hold').exists():\n    time.sleep(0.05)"
+    project.notebook("p/b", "print('half')", "open('kernel', 'w').write('here')", wait)
+    (project.root / "hold").touch()
+    build_process = subprocess.Popen(
+        [sys.executable, "-m", "doit", "-n", "2", "html"],
+        cwd=project.root,
+        env=project.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        # Started in the background of a shell, the tests inherit an ignored SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    reached = (project.layout.executed("p/a"), project.root / "kernel")
+    _until(lambda: all(path.exists() for path in reached))
+    build_process.send_signal(signal_number)
+    output, _ = build_process.communicate(timeout=30)
+    assert build_process.returncode != 0
+    if signal_number == signal.SIGINT:
+        assert "interrupted; what has finished is kept" in output
+
+    pages = project.layout.staged / "notebooks"
+    assert [p.name for p in pages.rglob("*") if p.is_file()] == ["a.ipynb"]
+    assert not project.layout.html.exists()
+    # The process that ran the notebook must not outlive the build, or it would write later.
+    _until(lambda: not _running_in(project.root))
+
+    (project.root / "hold").unlink()
+    output = project.doit("-n", "2", "html")
+    assert executed(output) == {"p/b"}
+    assert "notebooks  1 run, 1 up to date" in output
+    assert (project.layout.html / "notebooks/p/b.html").exists()
+
+
+def test_unknown_profile_is_refused(project):
+    project.notebook("p/a")
+    done = subprocess.run(
+        [sys.executable, "-m", "doit"],
+        cwd=project.root,
+        env={**project.environment, "PROFILE": "fast"},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode
+    assert "PROFILE: expected one of smoke, quick, full, got 'fast'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# Staleness, without running anything
+
+
+@pytest.fixture
+def done(project):
+    """Return a book of two notebooks that look as if they had been executed."""
+    for name in ("p/a", "p/b"):
+        project.notebook(name)
+        record(project.layout, name)
+    return project
+
+
+def record(layout, name):
+    out = layout.executed(name)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    about = {"inputs": build.notebook_inputs(layout, name)}
+    out.write_text(json.dumps({"metadata": {"w2s": about}}))
+
+
+def changes(project):
+    """Return why each notebook is stale, as a new process would see it."""
+    build.library_digest.cache_clear()
+    layout = Layout(project.root, "smoke")
+    return {name: build.notebook_changes(layout, name) for name in layout.parameters}
+
+
+def test_nothing_changed(done):
+    for path in done.root.rglob("*.*"):
+        os.utime(path)  # content decides, not the date
+    assert changes(done) == {"p/a": "", "p/b": ""}
+
+
+def test_edit_of_one_notebook(done):
+    done.notebook("p/a", "print(1)")
+    assert changes(done) == {"p/a": "changed: source", "p/b": ""}
+
+
+def test_parameters_of_one_notebook(done):
+    done.set_seed("p/b", 5)
+    assert changes(done) == {"p/a": "", "p/b": "changed: parameters"}
+
+
+@pytest.mark.parametrize("module", ["theory/projection.py", "execute.py", "new.py"])
+def test_library(done, module):
+    with (done.root / "w2s_utils" / module).open("a") as file:
+        file.write("\n# changed\n")
+    assert set(changes(done).values()) == {"changed: library"}
+
+
+@pytest.mark.parametrize("module", build.NOT_LIBRARY)
+def test_modules_that_no_number_comes_from(done, module):
+    with (done.root / "w2s_utils" / module).open("a") as file:
+        file.write("\n# changed\n")
+    assert set(changes(done).values()) == {""}
+
+
+def test_dependencies(done):
+    (done.root / "requirements.lock").write_text("numpy==2\n")
+    assert set(changes(done).values()) == {"changed: dependencies"}
+
+
+@pytest.mark.parametrize("key", ["data", "optional_data"])
+def test_data_files(project, monkeypatch, key):
+    from w2s_experiments.data import datasets
+
+    file = project.root / "data.csv"
+    file.write_text("1")
+    monkeypatch.setattr(datasets, "files", lambda name: [file] if file.exists() else [])
+    monkeypatch.setattr(datasets, "available", lambda name: file.exists())
+    project.notebook("p/a", header=f"{{{key}: [freesolv]}}")
+    project.notebook("p/b")
+    for name in ("p/a", "p/b"):
+        record(project.layout, name)
+    assert changes(project) == {"p/a": "", "p/b": ""}
+    file.write_text("2")
+    assert changes(project) == {"p/a": "changed: data", "p/b": ""}
+    file.unlink()
+    assert changes(project) == {"p/a": "changed: data", "p/b": ""}
+
+
+def test_damaged_page_is_made_again(done):
+    done.layout.executed("p/a").write_text('{"cells": [')
+    assert changes(done) == {"p/a": "new", "p/b": ""}
+
+
+def test_page_of_a_notebook_that_is_gone_is_removed(done):
+    gone = done.layout.staged / "notebooks/p/old.ipynb"
+    gone.write_text("{}")
+    done.layout.claims.write_text("[]")
+    for name in ("p/a", "p/b"):
+        (done.layout.executed(name)).write_text('{"cells": [], "metadata": {}}')
+    stale = done.layout.staged / "stale.md"
+    stale.write_text("# Stale\n")
+    build.stage(done.layout)
+    assert not gone.exists()
+    assert not stale.exists()
+    assert (done.layout.staged / "index.md").exists()
+    assert done.layout.executed("p/a").exists()
+
+
+def test_profile_and_notebooks_must_agree(done):
+    (done.root / "notebooks/p/c.md").write_text("# No entry\n")
+    with pytest.raises(ParameterError, match="smoke lacks p/c"):
+        _ = Layout(done.root, "smoke").parameters
+    (done.root / "notebooks/p/c.md").unlink()
+    (done.root / "notebooks/p/a.md").unlink()
+    with pytest.raises(ParameterError, match="smoke lists p/a, but notebooks/ has no such file"):
+        _ = Layout(done.root, "smoke").parameters
+
+
+def test_timeout(monkeypatch):
+    monkeypatch.setenv("TIMEOUT", "")
+    assert build.timeout("quick") == build.TIMEOUTS["quick"]
+    monkeypatch.setenv("TIMEOUT", "7.5")
+    assert build.timeout("quick") == 7.5
+    monkeypatch.setenv("TIMEOUT", "long")
+    with pytest.raises(BuildError, match="TIMEOUT: expected a number of seconds, got 'long'"):
+        build.timeout("quick")
+
+
+def test_loading_the_graph_imports_nothing_slow(project):
+    project.notebook("p/a")
+    code = (
+        "import sys, dodo; print([m for m in ('papermill', 'jupytext', 'sphinx', 'numpy', "
+        "'matplotlib', 'nbformat', 'IPython') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=project.root,
+        env=project.environment,
+        text=True,
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def _until(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def _running_in(folder):
+    """Return the processes that work in a folder."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.cwd() == str(folder) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.cmdline())
+        except psutil.Error:
+            continue
+    return found

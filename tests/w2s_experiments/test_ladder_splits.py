@@ -1,0 +1,164 @@
+"""Splits of a ladder: identities, common splits, the jackknife, the plug-in from labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from w2s_experiments import ladder_splits
+from w2s_utils import oracle
+from w2s_utils.problem import Problem
+from w2s_utils.theory import risks
+
+SIZES = {"n": 40, "N": 120, "known": 30}
+
+
+def problem(m=400, noise=0.0, outside=0.5, seed=0):
+    rng = np.random.default_rng(seed)
+    g = rng.standard_normal((m, 16))
+    target = g[:, :6] @ rng.standard_normal(6) + outside * g[:, 6:12] @ rng.standard_normal(6)
+    weak = {"small": g[:, [0, 1, 6, 13]], "large": g[:, [0, 1, 2, 3, 6, 7, 12, 13, 14]]}
+    weak["inside"] = g[:, :3]
+    # Not centred: the strong features span no constant.
+    target = (target / target.std())[:, None]
+    return Problem("toy", target, noise, weak, {"strong": g[:, :6], "inside": g[:, :3]})
+
+
+def run(data, student="strong", trials=30, **more):
+    return ladder_splits.run(
+        data, student, **SIZES, trials=trials, rng=np.random.default_rng(4), **more
+    )
+
+
+def test_identity_and_bound_on_the_students_own_inputs():
+    found = run(problem())
+    assert_allclose(found.own_gain, found.own_misfit + found.own_cross, atol=1e-12)
+    least = found.own_misfit - 2 * np.sqrt(found.unreachable[:, None] * found.own_misfit)
+    assert np.all(found.own_gain >= least - 1e-12)
+    # Gain and misfit do not agree: the truth is not in the class.
+    assert np.abs(found.own_cross[:, :2]).max() > 0.05
+
+
+def test_a_truth_in_the_class_leaves_no_cross_term():
+    found = run(problem(outside=0.0))
+    assert_allclose(found.own_cross, 0, atol=1e-12)
+    assert_allclose(found.unreachable, 0, atol=1e-20)
+
+
+def test_a_student_that_contains_its_teacher_repeats_it():
+    found = run(problem())
+    assert_allclose(found.misfit[:, 2], 0, atol=1e-12)
+    assert_allclose(found.gain[:, 2], 0, atol=1e-12)
+    assert found.misfit[:, :2].min() > 1e-3
+
+
+def test_errors_are_those_of_the_exact_formulas():
+    data = problem(m=3000, noise=0.5)
+    found = run(data, trials=300)
+    for index, weak in enumerate(data.teachers.values()):
+        setting = oracle.estimate_setting(weak, data.students["strong"], data.targets, noise=0.5)
+        expected = risks.exact(setting, SIZES["n"], SIZES["N"])
+        assert_allclose(found.teacher[:, index].mean(), float(expected.teacher), rtol=0.06)
+        assert_allclose(found.student[:, index].mean(), float(expected.student), rtol=0.06)
+    assert_allclose(found.baseline.mean(), float(expected.baseline), rtol=0.06)
+    assert_allclose(found.ceiling.mean(), float(expected.ceiling), rtol=0.06)
+
+
+def test_the_same_generator_gives_the_same_splits_for_every_student():
+    data = problem()
+    first, second = run(data), run(data, "inside")
+    assert_allclose(first.teacher, second.teacher)
+    assert first.student.shape == (30, 3)
+    assert np.all(first.baseline != second.baseline)
+
+
+def test_leaving_one_out_is_what_refitting_gives():
+    """Inputs of each part in turn, taken out of the parts and everything fitted again."""
+    data, sizes = problem(m=1400, noise=0.3), [400, 600, 50]
+    weak, strong = list(data.teachers.values()), data.students["strong"]
+    rng = np.random.default_rng(4)
+    order, y = rng.permutation(1400), data.targets[:, 0]
+    noisy = y + 0.3 * rng.standard_normal(1400)
+    parts = np.split(order, np.cumsum(sizes))
+
+    def gain_and_misfit(labelled, own, known, test):
+        found = []
+        for phi in weak:
+            teacher = phi @ np.linalg.lstsq(phi[labelled], noisy[labelled])[0]
+            student = strong @ np.linalg.lstsq(strong[own], teacher[own])[0]
+            gain = np.mean((teacher - y)[test] ** 2 - (student - y)[test] ** 2)
+            found.append([np.mean((teacher - student)[test] ** 2), gain])
+        return np.transpose(found)
+
+    whole = gain_and_misfit(*parts)
+    *_, changes = ladder_splits._one_split(weak, strong, noisy, y, parts)
+    # Exact where no head changes, to the first order elsewhere.
+    for part, (rows, changed), tolerance in zip((3, 1, 0), changes, (1e-9, 0.1, 0.1), strict=True):
+        assert_allclose(rows, parts[part])
+        left = [
+            gain_and_misfit(*parts[:part], np.delete(parts[part], i), *parts[part + 1 :]) - whole
+            for i in range(0, len(rows), 8)
+        ]
+        assert np.linalg.norm(changed[::8] - left) < tolerance * np.linalg.norm(left)
+
+
+def test_jackknife_of_means_is_the_usual_one():
+    found = run(problem())
+    value, error = found.jackknife(lambda misfit, gain: np.array([misfit[0], gain[1]]))
+    assert_allclose(value, [found.misfit[:, 0].mean(), found.gain[:, 1].mean()])
+    changes = found.left_out[:, [0, 1], [0, 1]]
+    assert_allclose(error, np.sqrt(399 * changes.var(axis=0)))
+
+
+def test_jackknife_agrees_with_fresh_pools():
+    base, rng = problem(m=40_000), np.random.default_rng(9)
+
+    def pool():
+        rows = rng.permutation(40_000)[:400]
+        parts = ({k: v[rows] for k, v in x.items()} for x in (base.teachers, base.students))
+        return Problem("toy", base.targets[rows], 0.0, *parts)
+
+    pairs = [
+        run(pool()).jackknife(lambda misfit, gain: np.array([gain[1], gain[0] / misfit[0]]))
+        for _ in range(60)
+    ]
+    values, errors = np.swapaxes(pairs, 0, 1)
+    ratio = np.sqrt(np.mean(errors**2, axis=0)) / values.std(axis=0, ddof=1)
+    assert np.all((ratio > 0.75) & (ratio < 1.35))
+
+
+def test_gains_from_labels_use_the_labels_of_the_splits():
+    data = problem(m=2000, noise=0.3)
+    sizes = {"n": 40, "N": 120, "trials": 60}
+    found = ladder_splits.gains_from_labels(data, "strong", **sizes, rng=np.random.default_rng(4))
+    expected = []
+    for weak in data.teachers.values():
+        setting = oracle.estimate_setting(weak, data.students["strong"], data.targets, noise=0.3)
+        risk = risks.exact(setting, 40, 120)
+        expected.append(float(risk.teacher - risk.student))
+    error = found.std(axis=0, ddof=1) / np.sqrt(60)
+    assert np.all(np.abs(found.mean(axis=0) - expected) < 4.5 * error)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n": 13}, "n: expected at least 14"),
+        ({"N": 7}, "N: expected at least 8"),
+        ({"known": 0}, "known: expected at least 1"),
+        ({"trials": 1}, "trials: expected at least 2"),
+        ({"N": 340}, "inputs: expected at least 412"),
+    ],
+)
+def test_bad_sizes(change, message):
+    arguments = {**SIZES, "trials": 3, "rng": np.random.default_rng(0), **change}
+    with pytest.raises(ValueError, match=message):
+        ladder_splits.run(problem(), "strong", **arguments)
+
+
+def test_several_targets_are_refused():
+    data = problem()
+    two = Problem("toy", np.hstack([data.targets] * 2), 0.0, data.teachers, data.students)
+    with pytest.raises(ValueError, match="expected one target"):
+        run(two)

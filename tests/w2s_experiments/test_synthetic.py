@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+
+from w2s_experiments.synthetic import ROLES, Experiment
+from w2s_utils import checks, protocol
+from w2s_utils.theory import risks
+
+SMALL = Experiment(overlaps=(1, 4), variances=(0.3, 0.01), d_w=8, d_s=5, D=13)
+
+
+def test_same_numbers_as_least_squares_on_the_same_draws():
+    results = SMALL.simulate(20, 30, 3, np.random.default_rng(5))
+    for trial, rng in enumerate(np.random.default_rng(5).spawn(3)):
+        noise = rng.standard_normal(50)
+        g, h = rng.standard_normal((20, 13)), rng.standard_normal((30, 13))
+        for (d_sw, sigma2), result in results.items():
+            model = SMALL.model(d_sw, sigma2)
+            inputs = (
+                model.inputs(g, np.sqrt(sigma2) * noise[:20]),
+                model.inputs(h, np.sqrt(sigma2) * noise[20:]),
+                model.population(),
+            )
+            expected = protocol.run_trial(*inputs)
+            for role in ROLES:
+                assert getattr(result, role)[trial] == pytest.approx(expected[role], rel=1e-8)
+
+
+def test_numbers_do_not_depend_on_the_number_of_workers():
+    one = SMALL.simulate(20, 30, 5, np.random.default_rng(1))
+    two = SMALL.simulate(20, 30, 5, np.random.default_rng(1), n_jobs=2)
+    for key, result in one.items():
+        np.testing.assert_array_equal(result.student, two[key].student)
+
+
+def test_means_are_the_exact_risks():
+    for (d_sw, sigma2), result in SMALL.simulate(40, 60, 2000, np.random.default_rng(2)).items():
+        exact = risks.exact(SMALL.model(d_sw, sigma2).setting, 40, 60)
+        for role in ROLES[:4]:
+            expected, estimate = float(getattr(exact, role)), result.mean(role)
+            check = checks.mean_equals(
+                estimate.value,
+                expected,
+                standard_error=estimate.standard_error,
+                trials=2000,
+                resolution=0.2 * expected,
+            )
+            assert check.verdict == "passed", (d_sw, sigma2, role, check)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [((7, 30, 2), "n: expected at least 8"), ((20, 4, 2), "N: expected at least 5")],
+)
+def test_too_few_inputs_are_refused(sizes, message):
+    with pytest.raises(ValueError, match=message):
+        SMALL.simulate(*sizes, np.random.default_rng(0))
+
+
+def test_an_overlap_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="d_sw: expected 0 to 5, got 6"):
+        Experiment(overlaps=(6,), d_w=8, d_s=5)
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return SMALL.sweep([(20, 30), (40, 30)], 400, np.random.default_rng(3))
+
+
+def test_table_has_simulation_and_formulas_at_every_point(runs):
+    table = runs.table(4, 0.3)
+    exact = risks.exact(SMALL.model(4, 0.3).setting, [20, 40], 30)
+    np.testing.assert_array_equal(table["n"], [20, 40])
+    np.testing.assert_allclose(table["student_exact"], exact.student)
+    simulated = [result[4, 0.3].student.mean() for result in runs.results]
+    np.testing.assert_allclose(table["student_simulated"], simulated)
+    assert len({len(column) for column in table.values()}) == 1
+
+
+def test_agreement_passes_for_the_exact_curve_and_not_for_another(runs):
+    right, wrong = (risks.exact(SMALL.model(d, 0.3).setting, [20, 40], 30) for d in (4, 1))
+    assert runs.agreement(4, 0.3, right, 0.8).verdict == "passed"
+    assert runs.agreement(4, 0.3, wrong, 0.8, ["student"]).verdict == "refuted"
+
+
+def test_excess_of_the_mean_ratio_is_that_of_the_plain_means(runs):
+    for ratio in ("opr", "pgr"):
+        excess = runs.excess_of_mean_ratio(1, 0.3, ratio)
+        run = runs.results[1][1, 0.3]
+        top, bottom = (run.baseline, run.student)
+        if ratio == "pgr":
+            top, bottom = run.gain, run.teacher - run.ceiling
+        exact = risks.exact(SMALL.model(1, 0.3).setting, 40, 30)
+        plain = (top / bottom) / float(getattr(exact, ratio)) - 1
+        assert excess[1].std() < plain.std(), "the control variate takes noise away"
+        error = (excess[1] - plain).std() / np.sqrt(400)
+        assert abs(excess[1].mean() - plain.mean()) < 5 * error
+    with pytest.raises(ValueError, match="ratio: expected"):
+        runs.excess_of_mean_ratio(1, 0.3, "gpr")

@@ -1,0 +1,1 @@
+"""The machine of the book: execute, build, show."""

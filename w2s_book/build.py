@@ -1,0 +1,416 @@
+"""The steps of the build: what each depends on, and what it writes.
+
+``dodo.py`` is the graph; each of its tasks runs one step here in a process of its own:
+``python -m w2s_book.build PROFILE execute NOTEBOOK``, ``claims``, ``html`` or ``publish``.
+
+There is no database of what is up to date. Every output carries the digests of its inputs (an
+executed notebook in its metadata, the rest in a small file beside it), and is written last and
+renamed into place. So a build can be killed at any time: what has its name is whole, and says
+what it was made from.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from w2s_book.execute import NotebookFailed, missing_data, run
+from w2s_book.parameters import PROFILES, ParameterError, front_matter, load_profile
+
+TIMEOUTS = {"smoke": 120.0, "quick": 600.0, "full": 7200.0}  # seconds for one notebook
+# They make the build and the pages around the notebooks; no number in a notebook comes from them.
+NOT_LIBRARY = ("build.py", "cli.py", "pages.py", "reporter.py", "sweep.py")
+PACKAGES = ("w2s_book", "w2s_experiments", "w2s_report", "w2s_utils")
+_WARNINGS_SHOWN = 20
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class BuildError(RuntimeError):
+    """A step that could not be done, told in words."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where things are, for one profile."""
+
+    root: Path
+    profile: str
+
+    @property
+    def base(self) -> Path:
+        """Folder of everything built for this profile."""
+        return self.root / "_build" / self.profile
+
+    @property
+    def staged(self) -> Path:
+        """Source folder of the book as Sphinx sees it."""
+        return self.base / "book"
+
+    @property
+    def logs(self) -> Path:
+        """Folder of the logs and of the notebooks that failed."""
+        return self.base / "logs"
+
+    @property
+    def claims(self) -> Path:
+        """The collected claims."""
+        return self.base / "claims.json"
+
+    @property
+    def html(self) -> Path:
+        """The built book."""
+        return self.base / "html"
+
+    def source(self, name: str) -> Path:
+        """Return the source of a notebook."""
+        return self.root / "notebooks" / f"{name}.md"
+
+    def executed(self, name: str) -> Path:
+        """Return the executed notebook."""
+        return self.staged / "notebooks" / f"{name}.ipynb"
+
+    def log(self, name: str) -> Path:
+        """Return the log of a notebook."""
+        return self.logs / f"{name.replace('/', '-')}.log"
+
+    def inputs_file(self, step: str) -> Path:
+        """Return the file that says what the claims or the html were made from."""
+        return self.base / f".{step}.inputs.json"
+
+    @functools.cached_property
+    def parameters(self) -> dict[str, dict[str, Any]]:
+        """The profile: every notebook of the book with its parameters."""
+        profile = load_profile(self.root / "profiles.yml", self.profile)
+        folder = self.root / "notebooks"
+        sources = {p.relative_to(folder).with_suffix("").as_posix() for p in folder.glob("*/*.md")}
+        if lacking := sorted(sources - set(profile)):
+            raise ParameterError(f"profiles.yml: {self.profile} lacks {', '.join(lacking)}")
+        if unknown := sorted(set(profile) - sources):
+            raise ParameterError(
+                f"profiles.yml: {self.profile} lists {', '.join(unknown)}, "
+                "but notebooks/ has no such file"
+            )
+        return profile
+
+
+def timeout(profile: str) -> float:
+    """Return the time limit of one notebook: ``TIMEOUT`` from the environment, or the default."""
+    given = os.environ.get("TIMEOUT") or TIMEOUTS[profile]
+    try:
+        return float(given)
+    except ValueError:
+        raise BuildError(f"TIMEOUT: expected a number of seconds, got {given!r}") from None
+
+
+# What depends on what
+
+
+def notebook_inputs(layout: Layout, name: str) -> dict[str, str]:
+    """Return the digests of everything an executed notebook depends on."""
+    source = layout.source(name)
+    missing = missing_data(source)
+    return {
+        "source": _digest_files([source]),
+        "parameters": _digest(json.dumps(layout.parameters[name], sort_keys=True).encode()),
+        "library": library_digest(layout.root),
+        "dependencies": _digest_files([layout.root / "requirements.lock"]),
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "data": f"missing {' '.join(missing)}" if missing else _digest_files(_data(source)),
+    }
+
+
+def claims_inputs(layout: Layout) -> dict[str, str]:
+    """Return the digests of everything the collected claims depend on."""
+    executed = {name: _digest_files([layout.executed(name)]) for name in layout.parameters}
+    return {"library": library_digest(layout.root), **executed}
+
+
+def html_inputs(layout: Layout) -> dict[str, str]:
+    """Return the digests of everything the html depends on."""
+    root = layout.root
+    return {
+        **claims_inputs(layout),
+        "claims": _digest_files([layout.claims]),
+        "prose": _digest_files(_files(root / "book")),
+        "configuration": _digest_files([root / "_config.yml", root / "_toc.yml"]),
+        # The reference pages are made from the docstrings of every module.
+        "modules": _digest_files(_modules(root)),
+        "dependencies": _digest_files([root / "requirements.lock"]),
+    }
+
+
+def changed(now: Mapping[str, str], before: Mapping[str, str] | None) -> str:
+    """Say in words which inputs changed; empty if none did."""
+    if before is None:
+        return "new"
+    keys = [key for key in {**now, **before} if now.get(key) != before.get(key)]
+    return f"changed: {', '.join(keys)}" if keys else ""
+
+
+def notebook_changes(layout: Layout, name: str) -> str:
+    """Say why a notebook must be executed; empty if it need not be."""
+    about = read_about(layout.executed(name))
+    try:
+        inputs = notebook_inputs(layout, name)
+    except ValueError:
+        return "its inputs are wrong"  # the step itself says how
+    return changed(inputs, about and about.get("inputs", {}))
+
+
+def step_changes(layout: Layout, step: str, inputs: Mapping[str, str], target: Path) -> str:
+    """Say why the claims or the html must be made; empty if they need not be."""
+    try:
+        before = json.loads(layout.inputs_file(step).read_text("utf-8"))
+    except (OSError, ValueError):
+        before = None
+    return changed(inputs, before if target.exists() else None)
+
+
+def read_about(executed: Path) -> dict[str, Any] | None:
+    """Return the record in an executed notebook's metadata, or None if there is no notebook."""
+    try:
+        return json.loads(executed.read_text("utf-8"))["metadata"].get("w2s", {})
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _data(source: Path) -> list[Path]:
+    """Return the files of the data sets a notebook uses, needed or optional, that are here."""
+    header = front_matter(source).get("w2s") or {}
+    names = [*header.get("data", []), *header.get("optional_data", [])]
+    if not names:
+        return []
+    from w2s_experiments.data import datasets
+
+    return [path for name in names for path in datasets.files(name)]
+
+
+@functools.cache
+def library_digest(root: Path) -> str:
+    """Return the digest of the modules under ``root`` that a number in a notebook can come from."""
+    return _digest_files(p for p in _modules(root) if p.name not in NOT_LIBRARY)
+
+
+def _modules(root: Path) -> list[Path]:
+    return sorted(path for name in PACKAGES for path in (root / name).rglob("*.py"))
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+
+
+def _digest_files(paths: Iterable[Path]) -> str:
+    """Digest names and contents; a file that is absent counts as such."""
+    total = hashlib.sha256()
+    for path in paths:
+        total.update(path.name.encode() + b"\0" + _digest_file(path).encode())
+    return total.hexdigest()[:16]
+
+
+def _digest_file(path: Path) -> str:
+    if not path.exists():
+        return "absent"
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+# The steps
+
+
+def execute(layout: Layout, name: str) -> None:
+    """Execute one notebook with the profile's parameters."""
+    run(
+        layout.source(name),
+        layout.executed(name),
+        layout.parameters[name],
+        profile=layout.profile,
+        timeout=timeout(layout.profile),
+        root=layout.root,
+        log=layout.log(name),
+        inputs=notebook_inputs(layout, name),
+    )
+
+
+def collect(layout: Layout) -> None:
+    """Collect the claims of all executed notebooks."""
+    from w2s_utils import claims
+
+    inputs = claims_inputs(layout)
+    try:
+        records = claims.collect(layout.executed(name) for name in layout.parameters)
+    except ValueError as error:
+        raise BuildError(f"claims: {error}") from None
+    claims.write(records, layout.claims)
+    _record_inputs(layout, "claims", inputs)
+
+
+def render(layout: Layout) -> None:
+    """Build the html from clean, and put it in the place of the old one only if it is good."""
+    inputs = html_inputs(layout)
+    stage(layout)
+    workshop = layout.base / "sphinx"
+    # An incremental build passes pages that a clean one refuses.
+    shutil.rmtree(workshop, ignore_errors=True)
+    log = layout.logs / "html.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [
+        *(sys.executable, "-c", "from jupyter_book.cli.main import main; main()"),
+        *("build", str(layout.staged)),
+        *("--config", str(layout.root / "_config.yml")),
+        *("--toc", str((layout.root / "_toc.yml").resolve())),
+        *("--path-output", str(workshop), "-W", "-n", "--keep-going"),
+    ]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    log.write_text(_COLOUR.sub("", done.stdout), "utf-8")
+    if done.returncode:
+        raise BuildError(_sphinx_message(layout, log))
+    layout.inputs_file("html").unlink(missing_ok=True)
+    _swap(workshop / "_build" / "html", layout.html)
+    _record_inputs(layout, "html", inputs)
+    shutil.rmtree(workshop, ignore_errors=True)
+
+
+def stage(layout: Layout) -> None:
+    """Lay out the book's source: the prose, the executed notebooks, the generated pages."""
+    from w2s_book import pages
+
+    layout.staged.mkdir(parents=True, exist_ok=True)
+    for old in layout.staged.iterdir():
+        if old.name != "notebooks":
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+    wanted = {layout.executed(name) for name in layout.parameters}
+    for old in _files(layout.staged / "notebooks"):
+        if old not in wanted:
+            old.unlink()
+    shutil.copytree(
+        layout.root / "book",
+        layout.staged,
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns("__pycache__", "notebooks"),
+    )
+    pages.main(layout.staged, layout.claims)
+
+
+def publish(layout: Layout) -> None:
+    """Point ``_build/html`` and ``_build/claims.json`` at this profile."""
+    for link, target in published(layout).items():
+        if link.is_dir() and not link.is_symlink():
+            shutil.rmtree(link)
+        temporary = link.with_name(f".{link.name}.{os.getpid()}")
+        temporary.symlink_to(target)
+        os.replace(temporary, link)
+
+
+def published(layout: Layout) -> dict[Path, str]:
+    """Return the links that `publish` makes, each with its target."""
+    folder = layout.base.parent
+    names = (layout.html.name, layout.claims.name)
+    return {folder / name: f"{layout.profile}/{name}" for name in names}
+
+
+def is_published(layout: Layout) -> bool:
+    """Tell whether the links point at this profile."""
+    return all(
+        link.is_symlink() and os.readlink(link) == target
+        for link, target in published(layout).items()
+    )
+
+
+def _record_inputs(layout: Layout, step: str, inputs: Mapping[str, str]) -> None:
+    path = layout.inputs_file(step)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(inputs, indent=1) + "\n", "utf-8")
+    os.replace(temporary, path)
+
+
+def _swap(new: Path, old: Path) -> None:
+    aside = old.with_name(f"{old.name}.old")
+    shutil.rmtree(aside, ignore_errors=True)
+    if old.exists():
+        os.rename(old, aside)
+    os.rename(new, old)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sphinx_message(layout: Layout, log: Path) -> str:
+    text = log.read_text("utf-8").replace(f"{layout.staged.resolve()}{os.sep}", "")
+    lines = [line for line in text.splitlines() if "WARNING" in line or "ERROR" in line]
+    found = list(dict.fromkeys(lines))
+    shown = found[:_WARNINGS_SHOWN] or text.splitlines()[-_WARNINGS_SHOWN:]
+    more = len(found) - len(shown)
+    rest = [f"and {more} more"] if more > 0 else []
+    kept = "; the previous html is untouched" if layout.html.exists() else ""
+    return "\n".join(
+        ["the book has warnings, which are errors here:", *shown, *rest, f"log: {log}{kept}"]
+    )
+
+
+# One step as a process
+
+STEPS: dict[str, Callable[..., None]] = {
+    "execute": execute,
+    "claims": collect,
+    "html": render,
+    "publish": publish,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run one step; return the exit code, with the reason of a failure on standard error."""
+    profile, step, *names = arguments
+    leave_with_parent()
+    try:
+        STEPS[step](Layout(Path("."), profile), *names)
+    except (NotebookFailed, ParameterError, BuildError, FileNotFoundError) as error:
+        print(error, *getattr(error, "__notes__", []), sep="\n", file=sys.stderr)
+        return 1
+    return 0
+
+
+def check_profile(profile: str) -> str:
+    """Return ``profile`` if it is one of the book's.
+
+    Raises
+    ------
+    BuildError
+        If it is not.
+    """
+    if profile not in PROFILES:
+        raise BuildError(f"PROFILE: expected one of {', '.join(PROFILES)}, got {profile!r}")
+    return profile
+
+
+def leave_with_parent() -> None:
+    """Stop, kernel included, when told to or when the process that started this one is killed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    parent = os.getppid()
+
+    def follow() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,400 @@
+"""Run a notebook over a grid of parameters, here or on a Dask cluster.
+
+Each point is one execution of the notebook in a process of its own, which gets everything it needs
+(source text and parameters) as text and gives everything back (the claims) as text: no disk is
+shared. The record is a file of JSON lines that grows by one line for each finished point and
+is flushed to disk, so that a run that is killed continues where it stopped; in the end the lines
+are put in the order of the grid. They hold no timings, so the same sweep gives the same
+file, wherever it ran.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import w2s_utils
+from w2s_book import build
+from w2s_book.parameters import ParameterError
+from w2s_utils import files
+
+START_LIMIT = 60  # seconds for a cluster to have a worker
+# What of a claim's record differs between two runs of the same cell.
+_TIMING = ("seconds", "profile")
+_CLAIM_COLUMNS = (
+    *("id", "outcome", "kind", "statement", "observed", "expected", "standard_error"),
+    *("tolerance", "z", "trials", "comparisons"),
+)
+
+
+class SweepError(RuntimeError):
+    """A sweep that cannot be started, told in words."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One execution: all that a worker needs.
+
+    Attributes
+    ----------
+    notebook : str
+        Name, such as ``"discrepancy/scaling"``.
+    source : str
+        Text of the notebook.
+    parameters : dict
+        A value for every parameter.
+    timeout : float
+        Limit in seconds.
+    library : str
+        Digest of the library it must be run with.
+    """
+
+    notebook: str
+    source: str
+    parameters: dict[str, Any]
+    timeout: float
+    library: str
+
+    @property
+    def key(self) -> str:
+        """What the result depends on, as a digest."""
+        content = [self.notebook, self.source, self.parameters, self.library]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def library() -> str:
+    """Return the digest of the library as it is installed here."""
+    return build.library_digest(Path(w2s_utils.__file__).resolve().parents[1])
+
+
+def grid(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Return all combinations, the last parameter running fastest.
+
+    Raises
+    ------
+    w2s_book.parameters.ParameterError
+        If a parameter has no values or one of them twice.
+    """
+    for name, values in axes.items():
+        if not values:
+            raise ParameterError(f"{name}: expected at least one value, got none")
+        if any(value in values[:i] for i, value in enumerate(values)):
+            raise ParameterError(f"{name}: expected distinct values, got {list(values)}")
+    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+
+
+def values_of(name: str, text: str, default: Any) -> list[Any]:
+    """Read the values of a parameter from a command line.
+
+    Parameters
+    ----------
+    name : str
+    text : str
+        One value, several separated by commas, or a YAML list of them: ``400``, ``400,800`` or
+        ``[400, 800]``. The values of a parameter that is itself a list need the outer brackets:
+        ``[[1, 5], [1, 9]]``.
+    default : object
+        The parameter's default, which tells whether it is a list.
+
+    Returns
+    -------
+    list
+
+    Raises
+    ------
+    w2s_book.parameters.ParameterError
+        If the text is not valid YAML, or a list is given where lists were expected.
+    """
+    try:
+        read = yaml.safe_load(text)
+        if isinstance(read, str) and "," in read and not isinstance(default, str):
+            read = yaml.safe_load(f"[{text}]")
+    except yaml.YAMLError as error:
+        raise ParameterError(f"{name}: {text!r} is not valid YAML: {error}") from None
+    values = read if isinstance(read, list) else [read]
+    if isinstance(default, list | tuple) and not all(isinstance(value, list) for value in values):
+        raise ParameterError(
+            f"{name}: its values are lists, like {list(default)}; give a list of them, such as "
+            f"-p {name}=[{list(default)}]"
+        )
+    return [_number(value) for value in values]
+
+
+def run(
+    points: Sequence[Point],
+    out: Path,
+    *,
+    jobs: int = 1,
+    scheduler: str | None = None,
+    report: Callable[[int, dict[str, Any]], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Execute the points that ``out`` does not have yet, and return the lines of all.
+
+    Parameters
+    ----------
+    points : sequence of Point
+    out : Path
+        JSON lines; a line that is there for a point, and is not a failure, is not computed again.
+    jobs : int
+        Executions at a time on this machine.
+    scheduler : str, optional
+        Address of a Dask scheduler; then its workers execute, one point a thread.
+    report : callable, optional
+        Called with the number of points still to come and the line of the one just finished.
+
+    Returns
+    -------
+    list of dict
+        In the order of ``points``: ``notebook``, ``parameters``, ``outcome`` ("executed" or
+        "failed"), ``claims``, ``error`` and ``key``.
+
+    Raises
+    ------
+    SweepError
+        If ``out`` is not the record of a sweep, or the scheduler cannot be reached.
+    """
+    lines = read(out)
+    done = {line["key"]: line for line in lines if line["outcome"] == "executed"}
+    todo = [point for point in points if point.key not in done]
+    left = len(todo)
+    with closing(_on_cluster(todo, scheduler) if scheduler else _here(todo, jobs)) as results:
+        for line in results:
+            _append(out, line)
+            done[line["key"]] = line
+            left -= 1
+            if report:
+                report(left, line)
+    wanted = [done[point.key] for point in points]
+    keys = {line["key"] for line in wanted}
+    # What else was there is kept: a smaller grid must not lose the results of a larger one.
+    others = [line for line in lines if line["key"] not in keys and line["outcome"] == "executed"]
+    _replace(out, "".join(f"{_dump(line)}\n" for line in [*wanted, *others]))
+    return wanted
+
+
+def read(out: Path) -> list[dict[str, Any]]:
+    """Read the lines of a record; one that was being written when a run was killed is ignored.
+
+    Raises
+    ------
+    SweepError
+        If the file is something else.
+    """
+    try:
+        *whole, torn = out.read_text("utf-8").split("\n")
+    except FileNotFoundError:
+        return []
+    try:
+        lines = [json.loads(text) for text in whole]
+        if torn:
+            # Cut it off, so that the next line begins at a beginning.
+            _replace(out, "".join(f"{text}\n" for text in whole))
+        if all({"key", "outcome", "claims"} <= line.keys() for line in lines):
+            return lines
+    except (ValueError, AttributeError):
+        pass
+    raise SweepError(f"{out} is not the record of a sweep: give another --out")
+
+
+def write_csv(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write one row a claim: the parameters, then the claim's columns with ``claim_`` before them.
+
+    A point without claims has one row in which they are empty. Values that are lists are written
+    as JSON.
+    """
+    names = list(dict.fromkeys(name for line in lines for name in line["parameters"]))
+    columns = [*names, "point_outcome", *(f"claim_{column}" for column in _CLAIM_COLUMNS)]
+    rows = [
+        line["parameters"]
+        | {"point_outcome": line["outcome"]}
+        | {f"claim_{key}": value for key, value in claim.items()}
+        for line in lines
+        for claim in line["claims"] or [{}]
+    ]
+    with (
+        files.replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+
+
+def execute(point: Point) -> dict[str, Any]:
+    """Execute one point in a process of its own and return its line.
+
+    Raises
+    ------
+    RuntimeError
+        If that process died before it could say what happened.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "w2s_book.sweep"],
+        input=json.dumps(asdict(point)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"the process of a point died: {done.stderr.strip()[-2000:]}")
+    return json.loads(done.stdout.rpartition("\n")[2])
+
+
+# Where the points are executed: both give the lines as they come
+
+
+def _here(points: Sequence[Point], jobs: int) -> Iterator[dict[str, Any]]:
+    from joblib import Parallel, delayed
+
+    # Each thread only waits for its process.
+    parallel = Parallel(n_jobs=jobs, backend="threading", return_as="generator_unordered")
+    yield from parallel(delayed(_settled)(point) for point in points)
+
+
+def _settled(point: Point) -> dict[str, Any]:
+    try:
+        return execute(point)
+    except RuntimeError as error:
+        return _line(point, error=str(error))
+
+
+def _on_cluster(points: Sequence[Point], scheduler: str) -> Iterator[dict[str, Any]]:
+    try:
+        from distributed import Client, as_completed
+    except ImportError:
+        raise SweepError("--scheduler needs Dask: pip install 'w2s_utils[dask]'") from None
+    try:
+        client = Client(scheduler, timeout=10)
+    except (OSError, ValueError) as error:
+        raise SweepError(f"no Dask scheduler at {scheduler}: {error}") from None
+    with client:
+        if points:
+            _check_workers(client, points)
+        # A point whose worker is lost is given to another; the results of finished points have
+        # been fetched by then, or are computed again.
+        futures = {
+            client.submit(execute, point, key=f"w2s-{point.key}", retries=2): point
+            for point in points
+        }
+        for future in as_completed(futures):
+            error = future.exception()
+            yield future.result() if error is None else _line(futures[future], error=str(error))
+
+
+def _check_workers(client: Any, points: Sequence[Point]) -> None:
+    from distributed import TimeoutError as NoWorker
+
+    try:
+        client.wait_for_workers(1, timeout=START_LIMIT)
+    except NoWorker:
+        raise SweepError(f"the scheduler has no worker after {START_LIMIT} s") from None
+    wanted = {point.library for point in points}
+    found = client.run(library)
+    other = [worker for worker, digest in found.items() if {digest} != wanted]
+    if other:
+        raise SweepError(
+            f"{len(other)} of {len(found)} workers have another version of w2s_utils "
+            f"({', '.join(sorted(other))}): install the same on all"
+        )
+
+
+# One point, in its own process
+
+
+def _execute(point: Point) -> dict[str, Any]:
+    from w2s_book import execute
+    from w2s_utils import claims
+
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        source = root / "notebooks" / f"{point.notebook}.md"
+        source.parent.mkdir(parents=True)
+        source.write_text(point.source, "utf-8")
+        out = root / "executed.ipynb"
+        try:
+            done = execute.run(source, out, point.parameters, timeout=point.timeout, root=root)
+            if not done.executed:
+                missing = " ".join(execute.missing_data(source))
+                return _line(point, error=f"needs data: w2s data fetch {missing}")
+            return _line(point, claims=_settle(claims.collect([out])))
+        except (execute.NotebookFailed, ValueError) as error:
+            failed = root / "executed.failed.ipynb"
+            records = _settle(claims.collect([failed])) if failed.exists() else []
+            # The folder has another name every time.
+            return _line(point, claims=records, error=str(error).replace(f"{folder}/", ""))
+
+
+def _settle(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in record.items() if k not in _TIMING} for record in records]
+
+
+def _line(
+    point: Point, *, claims: Sequence[Mapping[str, Any]] = (), error: str = ""
+) -> dict[str, Any]:
+    return {
+        "notebook": point.notebook,
+        "parameters": point.parameters,
+        "outcome": "failed" if error else "executed",
+        "claims": list(claims),
+        "error": error,
+        "key": point.key,
+    }
+
+
+# The record
+
+
+def _append(out: Path, line: Mapping[str, Any]) -> None:
+    with out.open("a", encoding="utf-8") as file:
+        file.write(f"{_dump(line)}\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _replace(out: Path, text: str) -> None:
+    with files.replacing(out) as temporary:
+        temporary.write_text(text, "utf-8")
+
+
+def _dump(line: Mapping[str, Any]) -> str:
+    return json.dumps(line, ensure_ascii=False)
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list | tuple | dict) else value
+
+
+def _number(value: Any) -> Any:
+    """Read as numbers what YAML 1.1 leaves as texts, such as 1e-3."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return [_number(item) for item in value] if isinstance(value, list) else value
+
+
+def main() -> None:
+    """Execute the point on standard input; print its line."""
+    build.leave_with_parent()
+    point = Point(**json.load(sys.stdin))
+    # What the library prints must not get between the lines.
+    line = _execute(point)
+    sys.stdout.write(f"\n{_dump(line)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,283 @@
+r"""Teacher, student and their errors, molecule by molecule, over the splits of a data set.
+
+Each evaluation molecule contributes to four means: the teacher's and the student's squared error,
+their squared distance (misfit) and the cross term. With :math:`f_w, f_{sw}` the predictions and `y`
+the target,
+
+.. math:: (f_w - y)^2 - (f_{sw} - y)^2 = (f_w - f_{sw})^2 + 2 (f_w - f_{sw})(f_{sw} - y),
+
+so gain = misfit + cross for any student, fitted in any way. The contributions are kept, because
+resampling the molecules is the honest error of a small test set, and splits share molecules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from w2s_experiments.molecules import design
+from w2s_utils import validation
+from w2s_utils.least_squares import Head, LinearModel, MinimumNorm, Ridge
+
+PROTOCOLS = ("paper", "fresh", "projection")
+TEACHER = MinimumNorm(cutoff=design.CUTOFF, intercept=True)
+Rows = Mapping[str, NDArray[np.int_]]
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Contributions of evaluation molecules (rows) under weak models (columns).
+
+    Attributes
+    ----------
+    rows : ndarray of int, shape (k,)
+        The molecules.
+    teacher, student, misfit, cross : ndarray, shape (k, models)
+        In units of the variance of the training targets; teacher - student = misfit + cross.
+    """
+
+    rows: NDArray[np.int_]
+    teacher: NDArray[np.float64]
+    student: NDArray[np.float64]
+    misfit: NDArray[np.float64]
+    cross: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """What one split gave.
+
+    Attributes
+    ----------
+    test, known : Scores
+        On the evaluation molecules, and on the validation molecules.
+    inputs : int
+        Molecules the student was fitted on.
+    degrees : int
+        Rank of the student's features.
+    unreachable : float
+        Error on the student's own molecules of the best strong head for the truth.
+    """
+
+    test: Scores
+    known: Scores
+    inputs: int
+    degrees: int
+    unreachable: float
+
+
+def new_splits(keys: Sequence[str], count: int, rng: np.random.Generator) -> list[Rows]:
+    """Random splits that keep equal molecules on one side.
+
+    Parameters
+    ----------
+    keys : sequence of str
+        Canonical form of each molecule.
+    count : int
+        Splits.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    list of dict
+        Row numbers of ``"train"``, ``"valid"`` and ``"test"``, about 80, 10 and 10 % of the rows.
+    """
+    codes = np.unique(np.asarray(keys), return_inverse=True)[1]
+    size = int(codes.max()) + 1
+    ends = np.round(np.cumsum(design.PARTS[:2]) * size).astype(int)
+    found = []
+    for generator in rng.spawn(count):
+        parts = np.split(generator.permutation(size), ends)
+        found.append(
+            {
+                name: np.flatnonzero(np.isin(codes, part))
+                for name, part in zip(("train", "valid", "test"), parts, strict=True)
+            }
+        )
+    return found  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """Features of one split on one scale.
+
+    Attributes
+    ----------
+    weak : list of ndarray, shape (m, d_w)
+    strong : ndarray, shape (m, d_s)
+    weak_inputs, strong_inputs : list of ndarray and ndarray, or None
+        Of other molecules for the student to learn on.
+    """
+
+    weak: list[NDArray[np.float64]]
+    strong: NDArray[np.float64]
+    weak_inputs: list[NDArray[np.float64]] | None = None
+    strong_inputs: NDArray[np.float64] | None = None
+
+
+def views(
+    weak: Sequence[ArrayLike],
+    strong: ArrayLike,
+    rows: Rows,
+    inputs: tuple[Sequence[ArrayLike], ArrayLike] | None = None,
+) -> Views:
+    """Standardise the features of all models over the training and validation molecules.
+
+    Parameters
+    ----------
+    weak : sequence of array_like, shape (m, d_w)
+        Features by weak model.
+    strong : array_like, shape (m, d_s)
+    rows : mapping of str to ndarray
+        Row numbers of ``"train"``, ``"valid"`` and ``"test"``.
+    inputs : tuple, optional
+        Weak and strong features of other molecules for the student to learn on.
+
+    Returns
+    -------
+    Views
+    """
+    seen = np.concatenate([rows["train"], rows["valid"]])
+    if inputs is None:
+        scaled = [standardised(features, seen)[0] for features in weak]
+        return Views(scaled, standardised(strong, seen)[0])
+    pairs = [standardised(one, seen, other) for one, other in zip(weak, inputs[0], strict=True)]
+    phi, elsewhere = standardised(strong, seen, inputs[1])
+    return Views([one for one, _ in pairs], phi, [other for _, other in pairs], elsewhere)
+
+
+def run(
+    seen: Views,
+    targets: ArrayLike,
+    rows: Rows,
+    *,
+    protocol: str,
+    labels: int | None = None,
+    rng: np.random.Generator | None = None,
+    ridge: float = design.STUDENT_RIDGE,
+) -> Split:
+    """Teach every weak model of a ladder, train every student, score all molecules.
+
+    Parameters
+    ----------
+    seen : Views
+        The molecules under the models.
+    targets : array_like, shape (m,)
+    rows : mapping of str to ndarray
+        Row numbers of ``"train"``, ``"valid"`` and ``"test"``.
+    protocol : {"paper", "fresh", "projection"}
+        The paper's: the student learns on the training molecules, where its teacher learnt. Fresh:
+        on those training molecules that the teacher has not seen. Projection: by least squares on
+        all molecules that the teacher has not seen, and it is evaluated on the same, so that it is
+        the theorem's projection for the empirical measure.
+    labels : int, optional
+        Training molecules whose labels the teacher gets, drawn with ``rng``; default all.
+    rng : numpy.random.Generator, optional
+        Needed where ``labels`` is given.
+    ridge : float
+        Student's penalty per row on standardised features; the projection has none.
+
+    Returns
+    -------
+    Split
+
+    Raises
+    ------
+    ValueError
+        If the protocol is unknown, shapes differ, or no molecules are left for the student.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {protocol!r}")
+    y = validation.vector(targets, "targets")
+    y = (y - y[rows["train"]].mean()) / y[rows["train"]].std()
+    taught_on = _labelled(rows["train"], labels, rng)
+    student_on = {
+        "paper": taught_on,
+        "fresh": np.setdiff1d(rows["train"], taught_on),
+        "projection": np.setdiff1d(np.arange(len(y)), taught_on),
+    }[protocol]
+    if not len(student_on):
+        raise ValueError("labels: all training molecules are labelled, none is left to the student")
+    test = student_on if protocol == "projection" else rows["test"]
+
+    head: Head = TEACHER
+    teachers = [head.fit(view[taught_on], y[taught_on]) for view in seen.weak]
+    taught = _predictions(teachers, seen.weak)
+    if seen.strong_inputs is None:
+        own, pseudo = seen.strong[student_on], taught[student_on]
+    else:
+        own, pseudo = seen.strong_inputs, _predictions(teachers, seen.weak_inputs)
+    learner = head if protocol == "projection" else Ridge(ridge * len(own), intercept=True)
+    learnt = learner.fit(own, pseudo).predict(seen.strong)
+    best = head.fit(seen.strong[student_on], y[student_on]).predict(seen.strong[student_on])
+    return Split(
+        test=_scores(taught, learnt, y, test),
+        known=_scores(taught, learnt, y, rows["valid"]),
+        inputs=len(own),
+        degrees=_rank(own) + 1,
+        unreachable=float(np.mean((best - y[student_on]) ** 2)),
+    )
+
+
+def standardised(
+    features: ArrayLike, seen: NDArray[np.int_], other: ArrayLike | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Columns with mean 0 and variance 1 over the molecules seen, clipped; constant ones dropped.
+
+    Parameters
+    ----------
+    features : array_like, shape (m, d)
+    seen : ndarray of int
+        Rows whose mean and spread are used.
+    other : array_like, shape (m', d), optional
+        Further rows to bring to the same scale.
+
+    Returns
+    -------
+    ndarray, shape (m, d')
+    ndarray, shape (m', d'), or None
+    """
+    phi = validation.matrix(features, "features")
+    mean, spread = phi[seen].mean(axis=0), phi[seen].std(axis=0)
+    kept = spread > 1e-9 * max(1.0, float(np.abs(mean).max()))
+
+    def scaled(values: NDArray) -> NDArray:
+        return np.clip((values[:, kept] - mean[kept]) / spread[kept], -design.CLIP, design.CLIP)
+
+    return scaled(phi), None if other is None else scaled(validation.matrix(other, "other"))
+
+
+def _predictions(models: Sequence[LinearModel], inputs: Sequence[NDArray]) -> NDArray:
+    return np.column_stack([m.predict(x) for m, x in zip(models, inputs, strict=True)])
+
+
+def _rank(features: NDArray) -> int:
+    """Directions of centred features above the cut-off, from the squares: they keep 1e-4."""
+    centred = features - features.mean(axis=0)
+    squares = np.linalg.eigvalsh(centred.T @ centred)
+    return int(np.sum(squares > design.CUTOFF**2 * squares[-1]))
+
+
+def _labelled(train: NDArray, labels: int | None, rng: np.random.Generator | None) -> NDArray:
+    if labels is None:
+        return train
+    if rng is None:
+        raise ValueError("rng: needed to draw the labelled molecules")
+    if not 1 <= labels <= len(train):
+        raise ValueError(f"labels: expected 1 to {len(train)} (the training part), got {labels}")
+    return rng.permutation(train)[:labels]
+
+
+def _scores(taught: NDArray, learnt: NDArray, y: NDArray, rows: NDArray) -> Scores:
+    teacher, student = taught[rows], learnt[rows]
+    truth, apart = y[rows, None], taught[rows] - learnt[rows]
+    return Scores(
+        rows=rows,
+        teacher=(teacher - truth) ** 2,
+        student=(student - truth) ** 2,
+        misfit=apart**2,
+        cross=2 * apart * (student - truth),
+    )

@@ -1,0 +1,284 @@
+r"""Dong et al. 2025's synthetic experiment, all its settings from the same draws.
+
+In the authors' model the features are coordinates of one Gaussian vector :math:`g`, so every least
+squares problem of the experiment, whatever the overlap and the noise, is made of blocks of
+
+.. math:: G^T G, \qquad G^T \epsilon
+
+over the labelled and over the unlabelled inputs. They are formed once a trial; each setting then
+costs a few small Cholesky factorisations. The designs are drawn and the least squares problems
+solved as by `w2s_utils.gaussian.simulate` with ``method="direct"``, and give the same
+numbers for the same draws; settings of one trial share them, as common random numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from scipy import linalg
+from threadpoolctl import threadpool_limits
+
+from w2s_utils import checks, validation
+from w2s_utils.checks import Check
+from w2s_utils.gaussian import GaussianModel, authors_model
+from w2s_utils.protocol import Result
+from w2s_utils.theory import risks
+
+Key = tuple[int, float]
+ROLES = tuple(field.name for field in fields(Result))
+RISKS = ROLES[:4]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The authors' model at several overlaps and noise levels.
+
+    Attributes
+    ----------
+    overlaps : sequence of int
+        Correlation dimensions; 10, 50, 90 and 0, 40, 80 in the paper.
+    variances : sequence of float
+        Label-noise variances; 1e-2, 4e-4 and 0.1 in the paper.
+    d_w, d_s : int
+        Intrinsic dimensions; ``d_w + d_s`` coordinates carry the target.
+    D : int
+        Ambient dimension: scales the target only.
+
+    Raises
+    ------
+    ValueError
+        If an overlap does not fit the dimensions, or a variance is negative.
+    """
+
+    overlaps: Sequence[int] = (10, 50, 90, 0, 40, 80)
+    variances: Sequence[float] = (1e-2, 4e-4, 0.1)
+    d_w: int = 200
+    d_s: int = 100
+    D: int = 20000
+
+    def __post_init__(self) -> None:
+        for d_sw in self.overlaps:
+            for sigma2 in self.variances:
+                self.model(d_sw, sigma2)
+
+    def model(self, d_sw: int, sigma2: float) -> GaussianModel:
+        """One setting, as `w2s_utils.gaussian.authors_model` gives it."""
+        active = self.d_w + self.d_s
+        return authors_model(d_sw, sigma2, d_w=self.d_w, d_s=self.d_s, active=active, D=self.D)
+
+    def simulate(
+        self, n: int, N: int, trials: int, rng: np.random.Generator, *, n_jobs: int = 1
+    ) -> dict[Key, Result]:
+        """Simulate all settings directly.
+
+        Parameters
+        ----------
+        n, N : int
+            Labels and pseudo-labels; ``n >= max(d_w, d_s)`` and ``N >= d_s``.
+        trials : int
+        rng : numpy.random.Generator
+            Spawns one generator a trial: the numbers do not depend on ``n_jobs``.
+        n_jobs : int
+            Worker processes.
+
+        Returns
+        -------
+        dict of (d_sw, sigma2) to Result
+            Excess risks over the population, one entry a trial.
+
+        Raises
+        ------
+        ValueError
+            If ``n`` or ``N`` is too small for a unique least-squares solution.
+        """
+        validation.at_least(n, max(self.d_w, self.d_s), "n", "unique least squares")
+        validation.at_least(N, self.d_s, "N", "unique least squares")
+        validation.at_least(trials, 1, "trials", "repetitions")
+        target = self.model(self.overlaps[0], self.variances[0]).theta
+        generators = rng.spawn(trials)
+        chunks = np.array_split(np.arange(trials), 1 if n_jobs == 1 else min(trials, 32))
+        batches = Parallel(n_jobs=n_jobs)(
+            delayed(_trials)(self, target, n, N, [generators[i] for i in chunk]) for chunk in chunks
+        )
+        numbers = np.concatenate(batches)  # trial, overlap, variance, role
+        return {
+            (d_sw, sigma2): Result(**dict(zip(ROLES, numbers[:, i, j].T, strict=True)))
+            for i, d_sw in enumerate(self.overlaps)
+            for j, sigma2 in enumerate(self.variances)
+        }
+
+    def sweep(
+        self,
+        points: Sequence[tuple[int, int]],
+        trials: int,
+        rng: np.random.Generator,
+        *,
+        n_jobs: int = 1,
+    ) -> Runs:
+        """Simulate all settings at several ``(n, N)``, each with draws of its own."""
+        results = [self.simulate(n, N, trials, rng, n_jobs=n_jobs) for n, N in points]
+        return Runs(self, np.array(points), results)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Simulations of an experiment at several sizes.
+
+    Attributes
+    ----------
+    experiment : Experiment
+    points : ndarray of int, shape (points, 2)
+        ``n`` and ``N``.
+    results : list of dict
+        One result of `Experiment.simulate` a point.
+    """
+
+    experiment: Experiment
+    points: NDArray[np.int_]
+    results: list[dict[Key, Result]]
+
+    def table(self, d_sw: int, sigma2: float) -> dict[str, NDArray]:
+        """Columns of one setting: sizes, and for each risk simulation, exact and authors' value.
+
+        Returns
+        -------
+        dict of str to ndarray
+            ``n``, ``N`` and ``<role>_simulated``, ``<role>_standard_error``, ``<role>_exact``,
+            ``<role>_authors`` for teacher, student, baseline and ceiling.
+        """
+        setting = self.experiment.model(d_sw, sigma2).setting
+        n, N = self.points.T
+        exact, authors = risks.exact(setting, n, N), risks.authors_bounds(setting, n, N)
+        columns = {"n": n, "N": N}
+        for role in RISKS:
+            means = [result[d_sw, sigma2].mean(role) for result in self.results]
+            columns[f"{role}_simulated"] = np.array([mean.value for mean in means])
+            columns[f"{role}_standard_error"] = np.array([mean.standard_error for mean in means])
+            columns[f"{role}_exact"] = getattr(exact, role) + 0.0 * n
+            columns[f"{role}_authors"] = getattr(authors, role) + 0.0 * n
+        return columns
+
+    def agreement(
+        self,
+        d_sw: int,
+        sigma2: float,
+        expected: risks.Risks,
+        resolution: float,
+        roles: Sequence[str] = ("teacher", "student", "baseline", "ceiling"),
+    ) -> Check:
+        """Check the simulated means against expected risks, pointwise and along the curves.
+
+        Every point is compared, and for every role the ratio of simulated to expected, averaged
+        over the points: its trials are independent too, and it resolves smaller errors.
+
+        Parameters
+        ----------
+        d_sw, sigma2 : int, float
+            The setting that was simulated.
+        expected : Risks
+            What the means should be at ``points``.
+        resolution : float
+            Relative error to be found at a point; along a curve, a quarter of it.
+        roles : sequence of str
+            The risks to compare.
+
+        Returns
+        -------
+        Check
+        """
+        seen, wanted, errors, powers = [], [], [], []
+        for role in roles:
+            mean = np.broadcast_to(getattr(expected, role), len(self.points))
+            values = np.array([getattr(result[d_sw, sigma2], role) for result in self.results])
+            curve = (values / mean[:, None]).mean(axis=0)
+            seen += [*values.mean(axis=1), curve.mean()]
+            wanted += [*mean, 1.0]
+            errors += [*values.std(axis=1, ddof=1), curve.std(ddof=1)]
+            powers += [*(resolution * mean), resolution / 4]
+        trials = values.shape[1]
+        return checks.mean_equals(
+            seen,
+            wanted,
+            standard_error=np.array(errors) / np.sqrt(trials),
+            trials=trials,
+            resolution=powers,
+        )
+
+    def excess_of_mean_ratio(self, d_sw: int, sigma2: float, ratio: str = "opr") -> NDArray:
+        r"""Per-trial ratio over the ratio of means, less one, with a control variate.
+
+        Of :math:`X/Y` with :math:`R = \mathbb E X/\mathbb E Y` the term
+        :math:`(X - RY)/\mathbb E Y` of mean zero is subtracted, which carries most of the noise.
+
+        Parameters
+        ----------
+        d_sw, sigma2 : int, float
+        ratio : {"opr", "pgr"}
+
+        Returns
+        -------
+        ndarray, shape (points, trials)
+            Its mean over trials estimates E[X/Y] / R - 1 without bias, if E[X/Y] exists.
+        """
+        setting = self.experiment.model(d_sw, sigma2).setting
+        exact = risks.exact(setting, *self.points.T)
+        if ratio == "opr":
+            pairs = [(r[d_sw, sigma2].baseline, r[d_sw, sigma2].student) for r in self.results]
+            scale, wanted = exact.student, exact.opr
+        elif ratio == "pgr":
+            runs = [result[d_sw, sigma2] for result in self.results]
+            pairs = [(run.gain, run.teacher - run.ceiling) for run in runs]
+            scale, wanted = exact.teacher - exact.ceiling, exact.pgr
+        else:
+            raise ValueError(f'ratio: expected "opr" or "pgr", got {ratio!r}')
+        top, bottom = np.swapaxes(pairs, 0, 1)
+        wanted, scale = wanted[:, None], scale[:, None]
+        return (top / bottom - wanted - (top - wanted * bottom) / scale) / wanted
+
+
+def _trials(
+    experiment: Experiment, target: NDArray, n: int, N: int, generators: list[np.random.Generator]
+) -> NDArray:
+    # One BLAS thread in every worker: sums are then formed in the same order everywhere.
+    with threadpool_limits(1, "blas"):
+        return np.array([_trial(experiment, target, n, N, rng) for rng in generators])
+
+
+def _trial(
+    experiment: Experiment, target: NDArray, n: int, N: int, rng: np.random.Generator
+) -> NDArray:
+    size = len(target)
+    noise = rng.standard_normal(n + N)
+    labelled, unlabelled = rng.standard_normal((n, size)), rng.standard_normal((N, size))
+    gram, gram_u = labelled.T @ labelled, unlabelled.T @ unlabelled
+    # Columns: the answer to the target alone, and to noise of variance one alone.
+    moments = np.column_stack([gram @ target, labelled.T @ noise[:n]])
+    moments_u = np.column_stack([gram_u @ target, unlabelled.T @ noise[n:]])
+    levels = np.array([np.ones(len(experiment.variances)), np.sqrt(experiment.variances)])
+
+    def solve(matrix: NDArray, block: slice, right: NDArray) -> NDArray:
+        """Coefficients on all coordinates, zero outside the block."""
+        answer = np.zeros((size, right.shape[1]))
+        answer[block] = linalg.solve(matrix[block, block], right[block], assume_a="pos")
+        return answer
+
+    def risk(coefficients: NDArray, reference: NDArray) -> NDArray:
+        return np.sum((coefficients - reference) ** 2, axis=0)
+
+    truth, strong = target[:, None], slice(0, experiment.d_s)
+    baseline = risk(solve(gram, strong, moments) @ levels, truth)
+    ceiling = risk(solve(gram + gram_u, strong, moments + moments_u) @ levels, truth)
+    rows = []
+    for d_sw in experiment.overlaps:
+        offset = experiment.d_s - d_sw
+        window = slice(offset, offset + experiment.d_w)
+        parts = solve(gram, window, moments)
+        teacher = parts @ levels
+        student = solve(gram_u, strong, gram_u[:, window] @ parts[window]) @ levels
+        by_role = (risk(teacher, truth), risk(student, truth), baseline, ceiling)
+        rows.append(np.column_stack([*by_role, risk(student, teacher)]))
+    return np.array(rows)

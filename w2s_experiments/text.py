@@ -1,0 +1,299 @@
+r"""Phrases of film reviews and their sentiment, as teachers and students see them (SST-2).
+
+Sentences are told apart first (`w2s_experiments.phrases`) and divided in two. *Every* phrase that
+lies only in sentences of the first part is for the encoders: the vocabularies, their weights, the
+leading directions and the networks come from these. Phrases of five words or more of the other
+sentences are the pool of the experiments. So no phrase that an encoder has seen lies in a phrase on
+which anything is measured, nor the other way round.
+
+Teachers see the leading directions of TF-IDF counts of words, of words and pairs of words, or of
+sequences of four characters. Students see the hidden units of a network that was taught sentiment
+on the encoders' phrases, from words or from characters, and beside them the first directions of
+what the network reads. A sentence-transformer can be added by name (`with_transformer`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.decomposition import TruncatedSVD
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.neural_network import MLPClassifier
+
+from w2s_experiments import phrases
+from w2s_experiments.data import datasets
+from w2s_utils import validation
+from w2s_utils.problem import Problem, cut, standardise, with_constant
+
+ENCODERS_SHARE = 0.45
+LEAST_WORDS = {"encoder": 2, "pool": 5}
+# Units of a student's network, and how many of their leading directions the student keeps.
+HIDDEN, KEPT = 64, 30
+EPOCHS = 3
+# The leading directions are found on this many of the encoders' phrases.
+DIRECTIONS_FROM = 10000
+VIEWS: Mapping[str, Mapping[str, object]] = {
+    "words": {"token_pattern": r"\S+"},
+    "pairs": {"token_pattern": r"\S+", "ngram_range": (1, 2), "max_features": 15000},
+    "characters": {"analyzer": "char_wb", "ngram_range": (4, 4), "max_features": 15000},
+}
+STUDENTS = ("words", "characters")
+EXTRA = 'pip install "w2s_utils[sentences]"'
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Pool and development phrases, encoded.
+
+    Attributes
+    ----------
+    pool : Problem
+        Target: sentiment, standardised. Teachers ``"words"``, ``"pairs"`` and ``"characters"``,
+        students ``"words"`` and ``"characters"``.
+    texts : ndarray of str, shape (m,)
+        The phrases of the pool; not for printing.
+    groups : ndarray of int, shape (m,)
+        Sentence of each phrase of the pool.
+    dev : Problem
+        The same representations of whole sentences from another part of the collection.
+    encoder_phrases : int
+        Phrases the encoders were made from.
+    accuracy : dict of str to tuple of float
+        Shares of phrases and of development sentences that each student's network gets right.
+    """
+
+    pool: Problem
+    texts: NDArray
+    groups: NDArray[np.int_]
+    dev: Problem
+    encoder_phrases: int
+    accuracy: Mapping[str, tuple[float, float]]
+
+    def one_a_sentence(self, most: int | None = None) -> NDArray[np.intp]:
+        """Rows of the pool: one phrase of each sentence, or of the first `most` sentences.
+
+        The numbers of the groups are random, and so is the phrase of each.
+        """
+        return np.unique(self.groups, return_index=True)[1][:most]
+
+
+def restrict(problem: Problem, rows: NDArray[np.intp]) -> Problem:
+    """Problem on some of its inputs, its targets standardised anew.
+
+    Parameters
+    ----------
+    problem : Problem
+    rows : ndarray of int
+
+    Returns
+    -------
+    Problem
+    """
+    return Problem(
+        name=problem.name,
+        targets=standardise(problem.targets[rows]),
+        noise=problem.noise,
+        teachers={name: phi[rows] for name, phi in problem.teachers.items()},
+        students={name: phi[rows] for name, phi in problem.students.items()},
+    )
+
+
+def encode(
+    rng: np.random.Generator,
+    *,
+    encoder_phrases: int,
+    pool_phrases: int,
+    d_w: int,
+    d_s: int,
+    noise: float,
+    sentences: phrases.Sentences | None = None,
+) -> Encoded:
+    """Divide sentences, make encoders from one part and encode phrases of the other.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Divides the sentences, draws phrases and the networks' first weights.
+    encoder_phrases, pool_phrases : int
+        At most so many phrases for the encoders and for the pool.
+    d_w, d_s : int
+        Dimensions of every teacher and of every student, a constant included. Of a student's
+        dimensions 30 are hidden units' and the rest leading directions, which the teacher of the
+        same view sees too: ``32 <= d_s <= d_w``.
+    noise : float
+        Standard deviation of the label noise that the problem asks for.
+    sentences : Sentences, optional
+        Of the training phrases, where they have been found before: `training_sentences`.
+
+    Returns
+    -------
+    Encoded
+
+    Raises
+    ------
+    DataError
+        If the data set is not at hand or damaged.
+    ValueError
+        If a dimension is out of range, or there are fewer phrases than dimensions.
+    """
+    validation.at_least(d_s, KEPT + 2, "d_s", "hidden units, a direction and a constant")
+    validation.at_least(d_w, d_s, "d_w", "d_s: teachers are wider than students")
+    why = "twice the weak and strong dimensions"
+    for name, count in (("encoder_phrases", encoder_phrases), ("pool_phrases", pool_phrases)):
+        validation.at_least(count, 2 * (d_w + d_s), name, why)
+    data = datasets.load("sst2")
+    train, dev = (data.splits["glue"][part] for part in ("train", "dev"))
+    found = phrases.find_sentences(data.inputs[train]) if sentences is None else sentences
+    apart, pool = _divide(found, encoder_phrases, pool_phrases, rng)
+    texts = {"apart": train[apart], "pool": train[pool], "dev": dev}
+    labels = {name: data.targets[rows] for name, rows in texts.items()}
+    teachers: dict[str, dict] = {"pool": {}, "dev": {}}
+    students: dict[str, dict] = {"pool": {}, "dev": {}}
+    accuracy = {}
+    for view, options in VIEWS.items():
+        counts = _counts({name: data.inputs[rows] for name, rows in texts.items()}, options)
+        directions = _directions(counts, d_w - 1, rng)
+        for part, phi in directions.items():
+            teachers[part][view] = with_constant(phi)
+        if view in STUDENTS:
+            hidden, accuracy[view] = _network(counts, labels, rng)
+            for part, phi in directions.items():
+                both = np.hstack([hidden[part], phi[:, : d_s - 1 - KEPT]])
+                students[part][view] = with_constant(both)
+    problems = {
+        part: Problem(
+            "SST-2", standardise(labels[part].astype(float)), noise, teachers[part], students[part]
+        )
+        for part in ("pool", "dev")
+    }
+    groups = found.groups(pool)
+    return Encoded(
+        pool=problems["pool"],
+        texts=data.inputs[texts["pool"]],
+        groups=rng.permutation(groups.max() + 1)[groups],
+        dev=problems["dev"],
+        encoder_phrases=len(apart),
+        accuracy=accuracy,
+    )
+
+
+def training_sentences() -> phrases.Sentences:
+    """Sentences of the training phrases, to be found once for several encodings."""
+    data = datasets.load("sst2")
+    return phrases.find_sentences(data.inputs[data.splits["glue"]["train"]])
+
+
+def with_transformer(problem: Problem, texts: Sequence[str], name: str, d_s: int) -> Problem:
+    """Problem with one student more: the leading directions of a sentence-transformer.
+
+    Nothing is downloaded: the model has to be a folder or in the cache of its package.
+
+    Parameters
+    ----------
+    problem : Problem
+    texts : sequence of str
+        Its inputs.
+    name : str
+        Name or folder of the model, and name of the student.
+    d_s : int
+        Dimensions, a constant included. The directions are found on these inputs, without labels.
+
+    Returns
+    -------
+    Problem
+
+    Raises
+    ------
+    ImportError
+        If the package sentence-transformers is not installed.
+    OSError
+        If it has no such model on this machine.
+    ValueError
+        If there are not as many texts as inputs.
+    """
+    if len(texts) != len(problem.targets):
+        raise ValueError(
+            f"texts: expected {len(problem.targets)}, one for each input, got {len(texts)}"
+        )
+    vectors = _load_transformer(name).encode(list(texts), show_progress_bar=False)
+    features = with_constant(cut(np.asarray(vectors, dtype=float), d_s - 1))
+    return replace(problem, students={**problem.students, name: features})
+
+
+def _divide(
+    found: phrases.Sentences, most_apart: int, most_pool: int, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    sentences = len(found.longest)
+    chosen = rng.permutation(sentences) < ENCODERS_SHARE * sentences
+    drawn = []
+    for name, part, most in (("encoder", chosen, most_apart), ("pool", ~chosen, most_pool)):
+        rows = np.flatnonzero(found.only_in(part) & (found.words >= LEAST_WORDS[name]))
+        drawn.append(rng.permutation(rows)[:most])
+    return drawn[0], drawn[1]
+
+
+def _counts(
+    texts: Mapping[str, NDArray], options: Mapping[str, object]
+) -> dict[str, sparse.csr_matrix]:
+    vectorizer = TfidfVectorizer(sublinear_tf=True, min_df=2, **options)
+    counts = {"apart": vectorizer.fit_transform(texts["apart"])}
+    return counts | {part: vectorizer.transform(texts[part]) for part in ("pool", "dev")}
+
+
+def _directions(
+    counts: Mapping[str, sparse.csr_matrix], count: int, rng: np.random.Generator
+) -> dict[str, NDArray[np.float64]]:
+    """Coordinates along the leading directions, by part."""
+    some, seed = counts["apart"][:DIRECTIONS_FROM], int(rng.integers(2**31))
+    if min(some.shape) <= count:
+        raise ValueError(
+            f"d_w: expected at most {min(some.shape)} for {some.shape[0]} phrases with "
+            f"{some.shape[1]} different features, got {count + 1}"
+        )
+    found = TruncatedSVD(count, n_iter=2, random_state=seed).fit(some)
+    return {part: counts[part] @ found.components_.T for part in ("pool", "dev")}
+
+
+def _network(
+    counts: Mapping[str, sparse.csr_matrix],
+    labels: Mapping[str, NDArray],
+    rng: np.random.Generator,
+) -> tuple[dict[str, NDArray[np.float64]], tuple[float, float]]:
+    """Hidden units of a network taught sentiment, cut to directions, and its accuracies."""
+    network = MLPClassifier(
+        HIDDEN, activation="tanh", alpha=1e-3, batch_size=256, learning_rate_init=2e-3,
+        max_iter=EPOCHS, random_state=int(rng.integers(2**31)),
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        # Stopping after a few epochs is meant.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        network.fit(counts["apart"], labels["apart"])
+    hidden = {
+        part: np.tanh(counts[part] @ network.coefs_[0] + network.intercepts_[0]) for part in counts
+    }
+    reached = tuple(float(network.score(counts[p], labels[p])) for p in ("pool", "dev"))
+    return {
+        part: cut(hidden[part], KEPT, fitted_on=hidden["apart"]) for part in ("pool", "dev")
+    }, reached
+
+
+def _load_transformer(name: str):
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise ImportError(
+            f"transformer: {name!r} needs the package sentence-transformers ({EXTRA})"
+        ) from error
+    try:
+        return SentenceTransformer(name, device="cpu", local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise OSError(
+            f"transformer: {name!r} is neither a folder nor in the cache of sentence-transformers; "
+            "load it once with that package, which downloads it, or give the folder"
+        ) from error

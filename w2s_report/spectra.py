@@ -1,0 +1,202 @@
+r"""What the sums of products say without labels: spectra, cuts, moments in few directions.
+
+Least squares pays for every direction of the features, however small its eigenvalue. So features
+are cut to their leading directions before a formula is used; then the dimension is a fact. The
+constant is one of the directions kept, for every model: heads have an intercept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from w2s_report.one_pass import Features, Sums
+from w2s_report.readers import InputError
+from w2s_utils.moments import Moments
+
+# Eigenvalues below this share of the largest are rounding: single and double precision.
+ROUNDING = {False: 1e-5, True: 1e-11}
+SPREAD = 1e4  # of the columns' standard deviations
+DOMINANT = 0.5  # share of the variance in one column
+SHARES = (0.9, 0.95, 0.99, 0.999)
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """Second moment of one model's features about their mean.
+
+    Attributes
+    ----------
+    name : str
+    columns : int
+    eigenvalues : ndarray, shape (columns,)
+        Descending, as shares of their sum.
+    rank : int
+        Directions whose eigenvalue is more than rounding.
+    participation : float
+        Participation ratio.
+    constant : int
+        Columns that do not vary.
+    warnings : tuple of str
+    """
+
+    name: str
+    columns: int
+    eigenvalues: NDArray[np.float64]
+    rank: int
+    participation: float
+    constant: int
+    warnings: tuple[str, ...]
+    mean: NDArray[np.float64]
+    directions: NDArray[np.float64]
+    scales: NDArray[np.float64]
+
+    def count(self, share: float) -> int:
+        """Directions that hold a share of the variance."""
+        held = np.cumsum(self.eigenvalues)
+        return min(int(np.searchsorted(held, share * held[-1]) + 1), self.rank)
+
+    def cut(self, dimension: int) -> NDArray[np.float64]:
+        """Map from ``[1 | features]`` to the constant and ``dimension - 1`` white directions."""
+        kept = self.directions[:, : dimension - 1] / self.scales[: dimension - 1]
+        cut = np.zeros((self.columns + 1, dimension))
+        cut[0, 0] = 1
+        cut[0, 1:] = -self.mean @ kept
+        cut[1:, 1:] = kept
+        return cut
+
+
+def spectrum(features: Features, sums: Sums) -> Spectrum:
+    """Eigenvalues, rank and what is odd about the columns.
+
+    Raises
+    ------
+    InputError
+        If no column varies.
+    """
+    name = features.name
+    total = whole(sums, name)
+    mean = total[0, 1:] / sums.rows
+    covariance = total[1:, 1:] / sums.rows - np.outer(mean, mean)
+    variance = np.diag(covariance)
+    tolerance = ROUNDING[features.precise] ** 2 * (mean**2 + 1)
+    constant = int(np.sum(variance <= tolerance))
+    if constant == features.columns:
+        raise InputError(
+            f"{features.files}: shape ({features.rows}, {features.columns}), no column varies; "
+            "give features that differ between inputs"
+        )
+    values, directions = linalg.eigh(covariance)
+    values, directions = np.maximum(values[::-1], 0), directions[:, ::-1]
+    # As many directions as rows allow can be told apart.
+    rank = int(np.sum(values > ROUNDING[features.precise] * values[0]))
+    rank = min(rank, sums.rows - 1)
+    return Spectrum(
+        name=name,
+        columns=features.columns,
+        eigenvalues=values / values.sum(),
+        rank=rank,
+        participation=float(values.sum() ** 2 / np.sum(values**2)),
+        constant=constant,
+        warnings=tuple(_warnings(features, variance)),
+        mean=mean,
+        directions=directions,
+        scales=np.sqrt(np.maximum(values, np.finfo(float).tiny)),
+    )
+
+
+def whole(sums: Sums, name: str) -> NDArray[np.float64]:
+    """Sums of products of ``[1 | features]`` over all rows."""
+    labelled = sums.kept[name][: labelled_rows(sums)]
+    return sums.own[name].sum(axis=0) + labelled.T @ labelled
+
+
+def labelled_rows(sums: Sums) -> int:
+    """Rows kept that are in no fold: the labelled ones."""
+    return sums.rows - sums.folds * sums.fold_rows - sums.rest_rows
+
+
+def alignment(sums: Sums, weak: Spectrum, strong: Spectrum) -> float:
+    r"""Linear CKA, :math:`\|C_{ws}\|_F^2 / (\|C_{ww}\|_F \|C_{ss}\|_F)`, of centred features."""
+    count = labelled_rows(sums)
+    cross = sums.cross[weak.name].sum(axis=0)
+    cross += sums.kept[weak.name][:count].T @ sums.kept[strong.name][:count]
+    centred = cross[1:, 1:] / sums.rows - np.outer(weak.mean, strong.mean)
+    own = [s.scales**2 for s in (weak, strong)]
+    return float(np.sum(centred**2) / np.prod([np.sqrt(np.sum(v**2)) for v in own]))
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """One teacher and the student in few directions: all that the rest of the report needs.
+
+    Attributes
+    ----------
+    name : str
+        The teacher's.
+    d_w, d_s : int
+        Directions, the constant among them.
+    folds : tuple of Moments
+        Blocks ``weak`` and ``strong`` of the unlabelled rows, by fold.
+    total : Moments
+        Of all rows.
+    weak, strong : ndarray, shape (labelled + sampled, d)
+        Rows kept, the labelled ones first.
+    labelled : int
+    cka : float
+    """
+
+    name: str
+    d_w: int
+    d_s: int
+    folds: tuple[Moments, ...]
+    total: Moments
+    weak: NDArray[np.float64]
+    strong: NDArray[np.float64]
+    labelled: int
+    cka: float
+
+
+def pair(sums: Sums, weak: Spectrum, strong: Spectrum, dimensions: Mapping[str, int]) -> Pair:
+    """Cut both models' features and their sums to the dimensions given."""
+    d_w, d_s = dimensions[weak.name], dimensions[strong.name]
+    maps = {weak.name: weak.cut(d_w), strong.name: strong.cut(d_s)}
+    blocks = {"weak": slice(0, d_w), "strong": slice(d_w, d_w + d_s)}
+    w, s = (sums.kept[model.name] @ maps[model.name] for model in (weak, strong))
+
+    def fold(index: int) -> Moments:
+        ww, ss = (
+            maps[name].T @ sums.own[name][index] @ maps[name] for name in (weak.name, strong.name)
+        )
+        ws = maps[weak.name].T @ sums.cross[weak.name][index] @ maps[strong.name]
+        count = sums.fold_rows if index < sums.folds else sums.rest_rows
+        return Moments(count, np.block([[ww, ws], [ws.T, ss]]), blocks)
+
+    folds = [fold(index) for index in range(sums.folds + 1)]
+    count = labelled_rows(sums)
+    total = Moments.of(weak=w[:count], strong=s[:count])
+    for part in folds:
+        total = total + part
+    cka = alignment(sums, weak, strong)
+    return Pair(weak.name, d_w, d_s, tuple(folds[:-1]), total, w, s, count, cka)
+
+
+def _warnings(features: Features, variance: NDArray) -> list[str]:
+    found = []
+    varying = np.sqrt(variance[variance > 0])
+    spread = varying.max() / varying.min()
+    if spread > SPREAD:
+        found.append(
+            f"standard deviations of the columns differ by a factor of {spread:.1e}; columns with "
+            "small ones are cut away unless the columns are standardised"
+        )
+    share = float(variance.max() / variance.sum())
+    if share > DOMINANT and features.columns > 2:
+        found.append(
+            f"one column holds {share:.0%} of the variance; consider standardising the columns"
+        )
+    return found

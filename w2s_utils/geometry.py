@@ -1,0 +1,383 @@
+r"""What the theory needs to know of a problem, estimated from what a user has.
+
+A user has both feature vectors of many inputs and the labels of a few. The features alone give the
+geometry; regressions on the labelled inputs give the approximation errors. Label noise cannot be
+told from what no feature expresses: both are what is left of a label. So the estimates describe the
+*labels*: :math:`\rho_w` and :math:`\rho_s` have the noise in them and :math:`\sigma^2 = 0`. The
+expected risks are then errors on noisy labels, PGR is what it always is (the noise cancels), and
+OPR compares total errors; `Estimates.excess` turns to excess risks where the noise is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import linalg
+
+from w2s_utils import validation
+from w2s_utils.moments import Moments
+from w2s_utils.theory import bridge, risks, subspaces
+
+QUANTITIES = ("rho_w", "rho_s", "b", "kappa", "d_sw")
+
+
+@dataclass(frozen=True)
+class Range:
+    """An estimate with an interval.
+
+    Attributes
+    ----------
+    value, low, high : float
+        ``low <= high``; in the unit of what is estimated.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    r"""Geometry of the labels, with standard errors.
+
+    Attributes
+    ----------
+    setting : Setting
+        For `w2s_utils.theory.risks`; ``sigma2 = 0``, estimates below zero set to zero.
+    values : ndarray, shape (5,)
+        :math:`\rho_w, \rho_s, b, \kappa, d_{s\wedge w}`, unclipped (in the order `QUANTITIES`).
+    covariance : ndarray, shape (5, 5)
+        Of their errors, by a normal approximation.
+    labels, inputs : int
+        Rows behind them.
+    """
+
+    setting: risks.Setting
+    values: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    labels: int
+    inputs: int
+
+    def standard_error(self, quantity: str) -> float:
+        """Standard error of ``"rho_w"``, ``"rho_s"``, ``"b"``, ``"kappa"`` or ``"d_sw"``."""
+        if quantity not in QUANTITIES:
+            raise ValueError(f"quantity: expected one of {', '.join(QUANTITIES)}, got {quantity!r}")
+        index = QUANTITIES.index(quantity)
+        return float(np.sqrt(self.covariance[index, index]))
+
+    def excess(self, noise: float) -> Estimates:
+        """Estimates for excess risks, where the standard deviation of the label noise is known.
+
+        Parameters
+        ----------
+        noise : float
+            In units of the labels; its square is taken off both approximation errors.
+
+        Raises
+        ------
+        ValueError
+            If there is more noise than is left of the labels.
+        """
+        variance = validation.nonnegative(noise, "noise", "a standard deviation") ** 2
+        least = min(self.setting.rho_w, self.setting.rho_s)
+        if variance > least:
+            raise ValueError(
+                f"noise: expected at most {np.sqrt(least):.3g}, what the better of the two models "
+                f"leaves of the labels, got {noise!r}"
+            )
+        values = self.values - variance * np.array([1, 1, 0, 0, 0])
+        return replace(self, setting=_setting(self.setting, values, variance), values=values)
+
+    def predict(
+        self, n: int, N: int, rng: np.random.Generator, *, draws: int = 400, level: float = 0.95
+    ) -> Mapping[str, Range]:
+        """Expected risks and what follows from them, with the uncertainty of the estimates.
+
+        Parameters
+        ----------
+        n, N : int
+            ``n >= max(d_w, d_s) + 2`` labels, ``N >= d_s + 2`` pseudo-labels.
+        rng : numpy.random.Generator
+        draws : int
+            Problems drawn from the normal approximation of the estimates.
+        level : float
+            Coverage of the intervals, in (0, 1).
+
+        Returns
+        -------
+        dict of str to Range
+            ``"teacher"``, ``"student"``, ``"baseline"``, ``"ceiling"``, ``"misfit"``, ``"gain"``
+            (teacher less student), ``"gap"`` (teacher less ceiling), ``"advantage"`` (baseline
+            less student), ``"pgr"``, ``"opr"``:
+            expectations over samples, not the outcome of one. PGR means nothing where the
+            interval of the gap contains zero.
+
+        Raises
+        ------
+        ValueError
+            If a size is too small for the expectations to exist, or the level is not in (0, 1).
+        """
+        if not 0 < level < 1:
+            raise ValueError(f"level: expected a number in (0, 1), got {level!r}")
+        validation.at_least(draws, 20, "draws", "quantiles need a sample")
+        settings = [self.setting, *self.settings(int(draws), rng)]
+        table = [expectations(setting, n, N) for setting in settings]
+        at = (1 - level) / 2
+        found = {}
+        for name in table[0]:
+            column = np.array([float(row[name]) for row in table])
+            low, high = np.nanquantile(column[1:], [at, 1 - at])
+            found[name] = Range(float(column[0]), float(low), float(high))
+        return found
+
+    def settings(self, count: int, rng: np.random.Generator) -> list[risks.Setting]:
+        """Problems drawn from the normal approximation, which `predict` averages over.
+
+        Parameters
+        ----------
+        count : int
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        list of Setting
+            Approximation errors, which are positive, are drawn as log-normal.
+        """
+        noise = rng.multivariate_normal(np.zeros(5), self.covariance, size=count)
+        drawn = self.values + noise
+        drawn[:, :2] = self.values[:2] * np.exp(noise[:, :2] / self.values[:2])
+        return [_setting(self.setting, values, self.setting.sigma2) for values in drawn]
+
+
+def from_labels(
+    weak: ArrayLike, strong: ArrayLike, labels: ArrayLike, *, features: Moments | None = None
+) -> Estimates:
+    r"""Estimate a problem from labelled inputs, and from the features of more inputs.
+
+    In coordinates that are white over all inputs let :math:`\hat\beta_w, \hat\beta_s` be the least
+    squares heads of the labels, :math:`\hat C` the cross moment of the features and
+    :math:`\hat\delta = \hat\beta_s - \hat C\hat\beta_w`. Then
+
+    .. math::
+
+        \hat\rho_w = \frac{\mathrm{RSS}_w}{n-d_w}, \quad
+        \hat b = \|\hat\delta\|^2 - \widehat{\operatorname{tr}\operatorname{Var}}\,\hat\delta, \quad
+        \hat\kappa = \frac{m}{m-d_s}\Bigl(\hat\beta_w^T D\,\hat\beta_w
+        - \operatorname{tr} D\,\widehat{\operatorname{Var}}\,\hat\beta_w\Bigr),
+        \quad D = I - \hat C^T\hat C,
+
+    the noise of the heads taken off with the residual variances and covariance on
+    :math:`n-d_w`, :math:`n-d_s` and :math:`\operatorname{tr}(I-H_w)(I-H_s)` degrees of freedom, and
+    the noise of :math:`\hat C` with the moments it has for Gaussian features. Standard errors come
+    from each label's influence on these numbers and, for the features, from Gaussian formulas.
+    Several tasks are averaged. With features of the labelled inputs alone the estimate of ``b`` is
+    low by half a standard error or so; unlabelled inputs, several for each labelled one, mend that.
+
+    Parameters
+    ----------
+    weak : array_like, shape (n, d_w)
+        Features of the labelled inputs, of full rank; ``n >= d_w + d_s + 2``.
+    strong : array_like, shape (n, d_s)
+    labels : array_like, shape (n,) or (n, tasks)
+        As observed.
+    features : Moments, optional
+        Blocks ``weak`` and ``strong`` over all inputs, the labelled ones among them; default the
+        labelled ones alone.
+
+    Returns
+    -------
+    Estimates
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match, there are too few labels, or features are rank deficient.
+    """
+    w, s = validation.matrix(weak, "weak"), validation.matrix(strong, "strong", rows=len(weak))
+    y = validation.targets(labels, "labels", rows=len(w)).reshape(len(w), -1)
+    (n, d_w), d_s = w.shape, s.shape[1]
+    why = f"d_w + d_s + 2, with d_w = {d_w} and d_s = {d_s}; cut the features to fewer directions"
+    validation.at_least(n, d_w + d_s + 2, "labels", why)
+    moments = Moments.of(weak=w, strong=s) if features is None else features
+    cross, a, b = _canonical(moments, w, s)
+    fit_w, fit_s = _Regression.of(a, y), _Regression.of(b, y)
+    m, keep = moments.count, np.eye(d_w) - cross.T @ cross
+    delta = fit_s.head - cross @ fit_w.head
+    var_w = fit_w.variance * fit_w.inverse
+    var_delta = _variance_of_difference(fit_w, fit_s, cross)
+    kappa = np.mean(np.sum(fit_w.head * (keep @ fit_w.head), axis=0)) - np.sum(keep * var_w)
+    kappa *= m / (m - d_s)
+    more = _noise_of_cross_moment(fit_w, fit_s, cross, max(kappa, 0)) / m
+    values = np.array([
+        fit_w.variance,
+        fit_s.variance,
+        np.mean(np.sum(delta**2, axis=0)) - np.trace(var_delta) - more,
+        kappa,
+        subspaces.adjusted_overlap(float(np.sum(cross**2)), m, d_w, d_s),
+    ])  # fmt: skip
+    influence = np.column_stack([
+        fit_w.squares() / np.sqrt(n * (n - d_w)),
+        fit_s.squares() / np.sqrt(n * (n - d_s)),
+        2 * _product(delta, fit_s.influence) - 2 * _product(cross.T @ delta, fit_w.influence),
+        2 * _product(keep @ fit_w.head, fit_w.influence),
+    ])  # fmt: skip
+    quadratic = [0, 0, 2 * np.sum(var_delta**2), 2 * np.sum((keep @ var_w) * (keep @ var_w).T)]
+    covariance = _covariance(influence, np.array(quadratic))
+    covariance += np.diag(_of_features(values, cross, m))
+    base = risks.Setting(d_w=d_w, d_s=d_s, d_sw=0.0, sigma2=0.0)
+    return Estimates(_setting(base, values, 0.0), values, covariance, n, m)
+
+
+@dataclass(frozen=True, eq=False)
+class _Regression:
+    """Least squares of k tasks on n rows of white features."""
+
+    features: NDArray
+    head: NDArray
+    inverse: NDArray
+    residuals: NDArray
+    left: NDArray  # 1 less the leverage
+    variance: float
+
+    @classmethod
+    def of(cls, features: NDArray, labels: NDArray) -> _Regression:
+        n, d = features.shape
+        inverse = linalg.inv(features.T @ features)
+        head = inverse @ (features.T @ labels)
+        residuals = labels - features @ head
+        leverage = np.sum((features @ inverse) * features, axis=1)
+        variance = float(np.mean(np.sum(residuals**2, axis=0)) / (n - d))
+        return cls(features, head, inverse, residuals, np.maximum(1 - leverage, 1e-9), variance)
+
+    def squares(self) -> NDArray:
+        """Squared residuals, their mean taken off: what each label adds to the variance."""
+        squared = np.mean(self.residuals**2, axis=1) / self.left
+        return squared - squared.mean()
+
+    @property
+    def influence(self) -> tuple[NDArray, NDArray]:
+        """Change of the head with each label: directions (n, d) and residuals (n, k)."""
+        return self.features @ self.inverse, self.residuals / np.sqrt(self.left)[:, None]
+
+
+def _product(direction: NDArray, influence: tuple[NDArray, NDArray]) -> NDArray:
+    """Products of a direction (d, k) with the influences on the heads, averaged over tasks."""
+    along, residuals = influence
+    return np.mean((along @ direction) * residuals, axis=1)
+
+
+def _canonical(moments: Moments, w: NDArray, s: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    """Cross moment of features white over all inputs, and the labelled inputs in these."""
+    roots = {}
+    for name, rows in (("weak", w), ("strong", s)):
+        gram = moments.products(name, name)
+        if len(gram) != rows.shape[1]:
+            raise ValueError(
+                f"features: expected {rows.shape[1]} columns in block {name}, got {len(gram)}"
+            )
+        try:
+            roots[name] = linalg.cholesky(gram / moments.count, lower=True)
+        except linalg.LinAlgError:
+            raise ValueError(
+                f"{name}: expected full column rank {len(gram)}; cut it to its leading directions "
+                "first (w2s_utils.problem.cut)"
+            ) from None
+    needed = w.shape[1] + s.shape[1] + 2
+    validation.at_least(moments.count, needed, "features", "rows: d_w + d_s + 2")
+
+    def white(name: str, columns: NDArray) -> NDArray:
+        return linalg.solve_triangular(roots[name], columns, lower=True)
+
+    cross = white("strong", white("weak", moments.products("weak", "strong")).T) / moments.count
+    return cross, white("weak", w.T).T, white("strong", s.T).T
+
+
+def _variance_of_difference(weak: _Regression, strong: _Regression, cross: NDArray) -> NDArray:
+    """Covariance matrix of the strong head less the projected weak head."""
+    both = strong.features.T @ weak.features
+    shared = np.sum((both @ weak.inverse) * (strong.inverse @ both))
+    degrees = len(weak.features) - len(weak.inverse) - len(strong.inverse) + shared
+    covariance = np.mean(np.sum(weak.residuals * strong.residuals, axis=0)) / degrees
+    mixed = covariance * strong.inverse @ both @ weak.inverse @ cross.T
+    own = strong.variance * strong.inverse + weak.variance * cross @ weak.inverse @ cross.T
+    return own - mixed - mixed.T
+
+
+def _noise_of_cross_moment(
+    weak: _Regression, strong: _Regression, cross: NDArray, kappa: float
+) -> float:
+    """Trace of the variance that an estimated cross moment adds, times the number of inputs.
+
+    What it errs by is in part what the labels of the same inputs make the heads err by.
+    """
+    unseen = (weak.features - strong.features @ cross) @ weak.head
+    n = len(unseen)
+    shared_s = np.mean(np.sum(strong.residuals * unseen, axis=0)) / (n - len(strong.inverse))
+    shared_w = np.mean(np.sum(weak.residuals * unseen, axis=0)) / (n - len(weak.inverse))
+    return len(cross) * (kappa - 2 * shared_s) + 2 * np.sum(cross**2) * shared_w
+
+
+def _covariance(influence: NDArray, quadratic: NDArray) -> NDArray:
+    """Covariance of four estimates; the noise in an estimated direction is not counted twice."""
+    raw = influence.T @ influence
+    sd = np.sqrt(np.diag(raw))
+    # In a quadratic form first-order terms at the estimate hold its second-order variance twice.
+    variance = np.maximum(np.diag(raw) - quadratic, quadratic)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlation = np.nan_to_num(raw / np.outer(sd, sd))
+    found = np.zeros((5, 5))
+    found[:4, :4] = correlation * np.sqrt(np.outer(variance, variance))
+    return found
+
+
+def _of_features(values: NDArray, cross: NDArray, m: int) -> NDArray:
+    """Variances that come from knowing the features of m inputs only, for Gaussian features."""
+    _, _, b, kappa, _ = np.maximum(values, 0)
+    squares = np.minimum(linalg.svdvals(cross), 1) ** 2
+    overlap = 4 * np.sum(squares * (1 - squares) ** 2)
+    return np.array([0, 0, 4 * b * kappa + 2 * b**2, 2 * kappa**2, overlap]) / m
+
+
+def _setting(base: risks.Setting, values: NDArray, sigma2: float) -> risks.Setting:
+    rho_w, rho_s, b, kappa, d_sw = np.maximum(values, 0).tolist()
+    return replace(
+        base,
+        sigma2=sigma2,
+        rho_w=rho_w,
+        rho_s=rho_s,
+        b=min(b, rho_w),
+        kappa=kappa,
+        d_sw=min(d_sw, base.d_w, base.d_s),
+    )
+
+
+def expectations(setting: risks.Setting, n: ArrayLike, N: ArrayLike) -> dict[str, NDArray]:
+    """Expected risks of a problem and what follows from them, broadcast over ``n`` and ``N``.
+
+    Parameters
+    ----------
+    setting : Setting
+    n, N : array_like of int
+        As for `w2s_utils.theory.risks.exact`.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The entries that `Estimates.predict` lists, and ``"advantage"``, baseline less student.
+    """
+    expected = risks.exact(setting, n, N)
+    return {
+        "teacher": expected.teacher,
+        "student": expected.student,
+        "baseline": expected.baseline,
+        "ceiling": expected.ceiling,
+        "misfit": bridge.misfit(setting, n, N),
+        "gain": expected.teacher - expected.student,
+        "gap": expected.teacher - expected.ceiling,
+        "advantage": expected.baseline - expected.student,
+        "pgr": expected.pgr,
+        "opr": expected.opr,
+    }

@@ -1,1 +1,0 @@
-"""Drawing the experiments of the papers: synthetic features with known geometry."""
