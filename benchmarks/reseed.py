@@ -31,7 +31,8 @@ from pathlib import Path
 from joblib import Parallel, delayed
 from scipy import stats
 
-from w2s_utils import build, checks, claims, files, parameters
+from w2s_book import build, parameters
+from w2s_utils import checks, claims, files
 
 ROOT = Path(__file__).resolve().parents[1]
 SIGNIFICANCE = 0.01

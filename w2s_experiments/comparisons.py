@@ -21,7 +21,7 @@ Labelled = tuple[NDArray[np.intp], NDArray[np.float64]]
 
 
 def median_deviations(cells: Sequence[Cell]) -> dict[str, float]:
-    """Median over cells of the size of the logarithm of measured over predicted risk.
+    """Median over cells of the size of `w2s_utils.problem.Cell.log_ratio`.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def median_deviations(cells: Sequence[Cell]) -> dict[str, float]:
         By model.
     """
     return {
-        role: float(np.median([abs(np.log(cell.ratios()[role].value)) for cell in cells]))
+        role: float(np.median([abs(cell.log_ratio(role).value) for cell in cells]))
         for role in ROLES
     }
 

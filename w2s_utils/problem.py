@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from w2s_utils import protocol, splits, validation
 from w2s_utils.geometry import oracle_setting
@@ -251,13 +251,17 @@ def measure_pairs(
     return found
 
 
-def difference(first: protocol.Result, second: protocol.Result, quantity: str = "pgr") -> Estimate:
+def difference(
+    first: protocol.Result | Sequence[protocol.Result],
+    second: protocol.Result | Sequence[protocol.Result],
+    quantity: str = "pgr",
+) -> Estimate:
     """PGR (or OPR) of the first less that of the second, on common splits.
 
     Parameters
     ----------
-    first, second : Result
-        From the same splits, so of as many trials.
+    first, second : Result, or sequence of Result
+        From the same splits, so of as many trials; of several the mean of their ratios is taken.
     quantity : {"pgr", "opr"}
 
     Returns
@@ -270,7 +274,20 @@ def difference(first: protocol.Result, second: protocol.Result, quantity: str = 
     ValueError
         If the numbers of trials differ or are below 2, or the quantity is unknown.
     """
-    return difference_of_ratios(_ratio(first, quantity), _ratio(second, quantity))
+    sides = ([side] if isinstance(side, protocol.Result) else side for side in (first, second))
+    return difference_of_ratios(*([_ratio(result, quantity) for result in side] for side in sides))
+
+
+def larger(
+    first: protocol.Result, second: protocol.Result, quantity: str = "pgr"
+) -> NDArray[np.bool_]:
+    """Splits, shape (trials,), in which the PGR (or OPR) of the first is the larger one.
+
+    For `w2s_utils.checks.share_at_least`: where single splits dominate a mean, splits can still be
+    counted. Arguments as for `difference`, one result each.
+    """
+    (top, bottom), (other_top, other_bottom) = (_ratio(r, quantity) for r in (first, second))
+    return np.asarray(top / bottom > other_top / other_bottom)
 
 
 def _ratio(result: protocol.Result, quantity: str) -> tuple[Array, Array]:

@@ -5,6 +5,7 @@ A unit is whatever was drawn independently: a trial, a group of inputs, an input
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -94,14 +95,14 @@ def ratio_of_means(numerator: ArrayLike, denominator: ArrayLike) -> Estimate:
 
 
 def difference_of_ratios(
-    first: tuple[ArrayLike, ArrayLike], second: tuple[ArrayLike, ArrayLike]
+    first: Sequence[tuple[ArrayLike, ArrayLike]], second: Sequence[tuple[ArrayLike, ArrayLike]]
 ) -> Estimate:
-    """Difference of two ratios of means over the same trials, with its jackknife standard error.
+    """Difference of ratios of means over the same trials, with its jackknife standard error.
 
     Parameters
     ----------
-    first, second : (array_like, array_like), shape (trials,) each
-        Numerators and denominators.
+    first, second : sequence of (array_like, array_like), shape (trials,) each
+        Numerators and denominators; of several ratios the mean is taken.
 
     Returns
     -------
@@ -112,12 +113,16 @@ def difference_of_ratios(
     ValueError
         As `ratio_of_means`, or if the numbers of trials differ.
     """
-    (value, left_out), (other, others) = _ratio(*first), _ratio(*second)
-    if len(others) != len(left_out):
-        raise ValueError(
-            f"second: expected the {len(left_out)} trials of the first, got {len(others)}"
-        )
-    return Estimate(value - other, float(jackknife_error(left_out - others)), len(left_out))
+    sides = [[_ratio(*pair) for pair in side] for side in (first, second)]
+    trials = len(sides[0][0][1])
+    for _, left_out in (*sides[0], *sides[1]):
+        if len(left_out) != trials:
+            raise ValueError(
+                f"second: expected the {trials} trials of the first, got {len(left_out)}"
+            )
+    value, other = (float(np.mean([ratio for ratio, _ in side])) for side in sides)
+    reduced, others = (np.mean([left_out for _, left_out in side], axis=0) for side in sides)
+    return Estimate(value - other, float(jackknife_error(reduced - others)), trials)
 
 
 def bootstrap_counts(units: int, resamples: int, rng: np.random.Generator) -> Array:

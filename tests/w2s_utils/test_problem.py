@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 
 from w2s_utils import protocol
 from w2s_utils.geometry import oracle_setting
-from w2s_utils.problem import Problem, difference, measure_pairs, oracle_settings
+from w2s_utils.problem import Problem, difference, larger, measure_pairs, oracle_settings
 from w2s_utils.resampling import Estimate
 from w2s_utils.theory import subspaces
 
@@ -126,6 +126,23 @@ def test_exchanging_the_student_flips_the_order(cells):
         assert gap.value > 5 * gap.standard_error
         assert_allclose(gap.value, two[0].pgr().value - two[1].pgr().value)
         assert_allclose(difference(two[1], two[0]).value, -gap.value)
+
+
+def test_difference_of_several_is_the_mean_of_their_differences(cells):
+    results = [cell.result for cell in cells.values()]
+    both = difference(results[:2], results[2:4])
+    single = [difference(*two) for two in zip(results[:2], results[2:4], strict=True)]
+    assert_allclose(both.value, np.mean([gap.value for gap in single]))
+    # On common splits the error of the mean is at most the mean of the errors.
+    assert both.standard_error <= np.mean([gap.standard_error for gap in single])
+
+
+def test_larger_counts_splits():
+    teacher, student, ceiling = np.array([[4.0, 4.0, 4.0], [2.0, 3.0, 1.0], [1.0, 1.0, 1.0]])
+    first = Result(teacher, student, np.full(3, 3.0), ceiling, teacher)
+    second = Result(teacher, student[::-1], np.full(3, 3.0), ceiling, teacher)
+    for quantity in ("pgr", "opr"):
+        assert_allclose(larger(first, second, quantity), [False, False, True])
 
 
 def test_difference_of_a_result_with_itself_is_zero(cells):

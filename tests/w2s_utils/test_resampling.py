@@ -55,9 +55,9 @@ def test_jackknife_takes_the_bias_off_a_variance():
 def test_a_difference_of_ratios_knows_what_they_share():
     generator = np.random.default_rng(3)
     top, bottom = generator.standard_normal(40) + 2, generator.standard_normal(40) + 5
-    same = difference_of_ratios((top, bottom), (top, bottom))
+    same = difference_of_ratios([(top, bottom)], [(top, bottom)])
     assert (same.value, same.standard_error, same.trials) == (0.0, 0.0, 40)
-    shifted = difference_of_ratios((top + bottom, bottom), (top, bottom))
+    shifted = difference_of_ratios([(top + bottom, bottom)], [(top, bottom)])
     assert shifted.value == pytest.approx(1)
     assert shifted.standard_error == pytest.approx(0, abs=1e-12)
 
@@ -77,7 +77,7 @@ def test_bootstrap_gives_the_error_of_a_mean():
         (lambda y: ratio_of_means(y, y[1:]), "denominator: expected 20 rows"),
         (lambda y: ratio_of_means(y, y * np.nan), "denominator: 20 entries are NaN"),
         (lambda y: ratio_of_means(y[:, None], y), r"numerator: expected shape \(m,\)"),
-        (lambda y: difference_of_ratios((y, y), (y[:7], y[:7])), "second: expected the 20 trials"),
+        (lambda y: difference_of_ratios([(y, y)], [(y[:7], y[:7])]), "second: expected the 20 trials"),
         (lambda y: jackknife_error(y[:1]), "left_out: expected at least 2"),
         (lambda y: bootstrap_counts(5, 1, np.random.default_rng(0)), "resamples: expected at"),
     ],
