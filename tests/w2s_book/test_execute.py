@@ -366,9 +366,7 @@ def test_result_is_kept_where_its_place_cannot_be_written(project, monkeypatch, 
 
     project.notebook("p/n", "print('worth', 'keeping')")
     monkeypatch.setattr(execute, "_write", write)
-    with pytest.raises(
-        NotebookFailed, match=r"No space left on device; .* kept at"
-    ) as caught:
+    with pytest.raises(NotebookFailed, match=r"No space left on device; .* kept at") as caught:
         run(project)
     kept = Path(str(caught.value).rpartition(" kept at ")[2].splitlines()[0])
     assert "worth keeping" in kept.read_text()

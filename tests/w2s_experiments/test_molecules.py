@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from w2s_book.cli import main
@@ -90,7 +90,6 @@ def test_the_whole_design_is_shipped():
     assert sum(file.stat().st_size for file in smiles_encoders.WEIGHTS.iterdir()) < 12e6
 
 
-@settings(max_examples=20, deadline=None)
 @given(st.permutations(MOLECULES), st.integers(1, len(MOLECULES)))
 def test_features_of_a_molecule_do_not_depend_on_its_company(order, count):
     together = smiles_encoders._run(

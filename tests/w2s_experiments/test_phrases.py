@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from w2s_experiments import phrases
@@ -54,7 +54,6 @@ def _lies_in(part, whole):
     return any(b[i : i + len(a)] == a for i in range(len(b) - len(a) + 1))
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.lists(
         st.text("abc ", min_size=1, max_size=12).filter(lambda text: text.split()),

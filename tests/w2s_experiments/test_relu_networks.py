@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
@@ -52,7 +52,6 @@ def test_default_initialisation_has_the_stated_range():
             assert np.abs(values).max() > 0.95 / np.sqrt(fan_in)
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     st.integers(1, 6),
     st.floats(1e-3, 1e3),

@@ -7,7 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from w2s_report.labels import read_labels
@@ -163,7 +163,6 @@ def test_what_is_not_a_file(tmp_path):
     assert "holds a single value" in refused(tmp_path / "one.npy")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_any_damage_gives_an_array_or_one_line(tmp_path, data):
     """Cut, changed and exchanged bytes of every format, and bytes of no format."""

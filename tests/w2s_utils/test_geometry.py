@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from w2s_utils import geometry
@@ -108,7 +108,6 @@ def test_exact_for_a_target_within_both_spans():
 
 
 @given(seed=st.integers(0, 10**6))
-@settings(max_examples=15, deadline=None)
 def test_coordinates_do_not_matter(seed):
     rng = np.random.default_rng(seed)
     w, s, y, features = drawn(model(), rng, m=300)

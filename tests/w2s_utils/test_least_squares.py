@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from sklearn import linear_model
@@ -21,7 +21,6 @@ from w2s_utils.least_squares import (
 )
 from w2s_utils.theory import subspaces
 
-PROPERTY = settings(derandomize=True, database=None, deadline=None, max_examples=40)
 SHAPES = [(20, 4), (4, 20), (6, 6)]
 EVERY = [MinimumNorm(), Ridge(0.7), RidgeGCV()]
 
@@ -44,7 +43,6 @@ def test_minimum_norm_is_the_pseudo_inverse(shape, tasks, rng):
     assert_allclose(MinimumNorm().fit(phi, y).coefficients, np.linalg.pinv(phi) @ y, atol=1e-9)
 
 
-@PROPERTY
 @given(
     seed=st.integers(0, 2**32 - 1),
     m=st.integers(1, 12),
@@ -239,7 +237,6 @@ def drawn(seed, m=40, d=5, tasks=2):
     return {"weak": rng.standard_normal((m, d)), "labels": rng.standard_normal((m, tasks))}
 
 
-@PROPERTY
 @given(seed=st.integers(0, 10**6), m=st.integers(3, 30), d=st.integers(1, 8))
 def test_moments_fit_minimum_norm_least_squares(seed, m, d):
     data = drawn(seed, m, d)
@@ -251,7 +248,6 @@ def test_moments_fit_minimum_norm_least_squares(seed, m, d):
     assert_allclose(found, expected, atol=1e-13 * scale * condition**2 + 1e-12)
 
 
-@PROPERTY
 @given(seed=st.integers(0, 10**6))
 def test_mean_square_is_that_of_the_rows(seed):
     data = drawn(seed)

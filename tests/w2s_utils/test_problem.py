@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 from w2s_utils import protocol
 from w2s_utils.geometry import oracle_setting
 from w2s_utils.problem import Problem, difference, larger, measure_pairs, oracle_settings
+from w2s_utils.protocol import Result
 from w2s_utils.resampling import Estimate
 from w2s_utils.theory import subspaces
 

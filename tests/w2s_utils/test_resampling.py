@@ -77,7 +77,10 @@ def test_bootstrap_gives_the_error_of_a_mean():
         (lambda y: ratio_of_means(y, y[1:]), "denominator: expected 20 rows"),
         (lambda y: ratio_of_means(y, y * np.nan), "denominator: 20 entries are NaN"),
         (lambda y: ratio_of_means(y[:, None], y), r"numerator: expected shape \(m,\)"),
-        (lambda y: difference_of_ratios([(y, y)], [(y[:7], y[:7])]), "second: expected the 20 trials"),
+        (
+            lambda y: difference_of_ratios([(y, y)], [(y[:7], y[:7])]),
+            "second: expected the 20 trials",
+        ),
         (lambda y: jackknife_error(y[:1]), "left_out: expected at least 2"),
         (lambda y: bootstrap_counts(5, 1, np.random.default_rng(0)), "resamples: expected at"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import special
@@ -12,7 +12,6 @@ from scipy import special
 from w2s_utils.logistic import cross_entropy_head
 from w2s_utils.theory import bregman, projection
 
-PROPERTY = settings(derandomize=True, database=None, deadline=None, max_examples=40)
 seeds = st.integers(0, 2**32 - 1)
 DRAWS = {
     "squared": (bregman.SQUARED, lambda z: z),
@@ -33,7 +32,6 @@ def instance(name, seed, k=5, m=12, c=3):
 
 
 @every_divergence
-@PROPERTY
 @given(seed=seeds)
 def test_potential_slope_and_curvature_belong_together(name, seed):
     divergence, shape = DRAWS[name]
@@ -59,7 +57,6 @@ def test_closed_forms():
 
 
 @every_divergence
-@PROPERTY
 @given(seed=seeds)
 def test_gain_is_at_least_the_misfit_up_to_the_certificate(name, seed):
     divergence, teacher, models, truth = instance(name, seed)
@@ -74,7 +71,6 @@ def test_gain_is_at_least_the_misfit_up_to_the_certificate(name, seed):
 
 
 @every_divergence
-@PROPERTY
 @given(seed=seeds)
 def test_certificate_bounds_the_loss_of_every_mixture(name, seed):
     divergence, teacher, models, truth = instance(name, seed)
@@ -88,7 +84,6 @@ def test_certificate_bounds_the_loss_of_every_mixture(name, seed):
     assert_allclose(min(cross), -gap, rtol=1e-9, atol=1e-12)
 
 
-@PROPERTY
 @given(seed=seeds)
 def test_squared_loss_agrees_with_the_projection(seed):
     divergence, teacher, models, _ = instance("squared", seed, c=1)
@@ -97,7 +92,6 @@ def test_squared_loss_agrees_with_the_projection(seed):
     assert_allclose(student.values, exact.values, atol=1e-7)
 
 
-@PROPERTY
 @given(seed=seeds)
 def test_cross_entropy_meets_its_own_conditions_but_not_the_theorem(seed):
     divergence, teacher, models, _ = instance("KL", seed)
@@ -117,7 +111,6 @@ def test_cross_entropy_violates_the_inequality_somewhere():
     assert np.sum(np.array(short) > 1e-3) >= 3
 
 
-@PROPERTY
 @given(seed=seeds)
 def test_softmax_heads_satisfy_the_dual_identity(seed):
     rng = np.random.default_rng(seed)

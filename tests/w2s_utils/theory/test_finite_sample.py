@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from w2s_utils.theory import finite_sample, projection
 
-PROPERTY = settings(derandomize=True, database=None, deadline=None, max_examples=60)
 seeds = st.integers(0, 2**32 - 1)
 
 
-@PROPERTY
 @given(seeds, st.integers(1, 5), st.floats(0.1, 3))
 def test_maximum_on_ball_is_attained_and_not_exceeded(seed, k, radius):
     rng = np.random.default_rng(seed)
@@ -65,7 +63,6 @@ def test_rate_recovers_a_power_law_and_its_error_is_calibrated():
     assert abs(np.mean(scores)) < 0.25
 
 
-@PROPERTY
 @given(seeds)
 def test_chain_of_bounds_on_any_sample(seed):
     rng = np.random.default_rng(seed)

@@ -6,14 +6,12 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import stats
 
 from w2s_utils.theory import overlap, subspaces
-
-PROPERTY = settings(derandomize=True, database=None, deadline=None, max_examples=30)
 
 
 @pytest.fixture
@@ -39,7 +37,6 @@ def test_null_mean_is_the_mean_over_all_permutations(rng):
     assert test.raw == pytest.approx(raw(weak, strong))
 
 
-@PROPERTY
 @given(seed=st.integers(0, 2**32 - 1))
 def test_centred_and_uncentred_null_means(seed):
     rng = np.random.default_rng(seed)
@@ -62,7 +59,6 @@ def test_p_values_have_their_level_and_find_an_overlap(rng):
     assert 0 < related.null_sd < 1
 
 
-@PROPERTY
 @given(seed=st.integers(0, 2**32 - 1))
 def test_nothing_changes_under_invertible_maps_within_each_feature_space(seed):
     rng = np.random.default_rng(seed)

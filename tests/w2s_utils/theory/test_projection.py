@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose
@@ -12,7 +12,6 @@ from scipy import optimize
 
 from w2s_utils.theory import projection
 
-PROPERTY = settings(derandomize=True, database=None, deadline=None, max_examples=40)
 RADIUS = 0.7
 
 
@@ -68,7 +67,6 @@ problems = st.integers(1, 7).flatmap(
 
 
 @every_class
-@PROPERTY
 @given(problem=problems)
 def test_angle_at_the_projection_is_obtuse(name, problem):
     u, phi, seed = problem
@@ -81,7 +79,6 @@ def test_angle_at_the_projection_is_obtuse(name, problem):
 
 
 @every_class
-@PROPERTY
 @given(problem=problems)
 def test_projection_is_feasible_and_idempotent(name, problem):
     u, phi, _ = problem
@@ -93,7 +90,6 @@ def test_projection_is_feasible_and_idempotent(name, problem):
 
 
 @every_class
-@PROPERTY
 @given(problem=problems)
 def test_gain_is_at_least_the_misfit_for_a_truth_in_the_class(name, problem):
     u, phi, seed = problem
@@ -107,7 +103,6 @@ def test_gain_is_at_least_the_misfit_for_a_truth_in_the_class(name, problem):
 
 
 @every_class
-@PROPERTY
 @given(problem=problems)
 def test_unrealizable_truth_costs_at_most_twice_the_root_of_error_times_misfit(name, problem):
     u, phi, seed = problem
@@ -147,7 +142,6 @@ def test_scaling_features_inversely_to_the_bounds_changes_nothing(scale, rng):
         assert_allclose(first.values, second.values, atol=1e-9)
 
 
-@PROPERTY
 @given(problem=problems)
 def test_hull_agrees_with_a_second_solver(problem):
     u, vertices, _ = problem
@@ -351,7 +345,6 @@ def rng():
 
 
 @every_class
-@PROPERTY
 @given(problem=problems)
 def test_every_term_of_the_decomposition_has_its_sign(name, problem):
     teacher, features, seed = problem

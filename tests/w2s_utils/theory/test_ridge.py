@@ -1,13 +1,11 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from w2s_utils import gaussian
 from w2s_utils.least_squares import Ridge
 from w2s_utils.theory import ridge, risks, subspaces
-
-few = settings(max_examples=25, deadline=None)
 
 
 def random_problem(seed, d_w=8, d_s=6, ambient=18):
@@ -16,7 +14,6 @@ def random_problem(seed, d_w=8, d_s=6, ambient=18):
     return *bases, rng.standard_normal(ambient), 0.3
 
 
-@few
 @given(seed=st.integers(0, 1000), n=st.integers(10, 99), N=st.integers(8, 99))
 def test_enough_rows_give_the_exact_risks_of_least_squares(seed, n, N):
     arguments = random_problem(seed)
@@ -27,7 +24,6 @@ def test_enough_rows_give_the_exact_risks_of_least_squares(seed, n, N):
     assert ridge.student(problem, weak, strong) == pytest.approx(float(expected.student), rel=1e-10)
 
 
-@few
 @given(d=st.integers(3, 60), data=st.data())
 def test_too_few_rows_project_on_a_random_subspace(d, data):
     m = data.draw(st.integers(1, d - 2))
@@ -55,14 +51,12 @@ def test_the_peak_is_refused(m):
 spectra = st.lists(st.floats(0.01, 10), min_size=2, max_size=20).map(np.array)
 
 
-@few
 @given(spectrum=spectra, m=st.integers(1, 40), penalty=st.floats(1e-6, 1e4))
 def test_effective_penalty_solves_its_equation(spectrum, m, penalty):
     kappa = ridge.effective_penalty(spectrum, m, penalty)
     assert np.sum(spectrum / (spectrum + kappa)) + penalty / kappa == pytest.approx(m, rel=1e-8)
 
 
-@few
 @given(
     spectrum=spectra, m=st.integers(1, 40), penalty=st.floats(1e-3, 1e4), scale=st.floats(0.1, 9)
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
@@ -13,7 +13,6 @@ from w2s_utils.gaussian import authors_model
 from w2s_utils.theory import laws, risks, subspaces
 from w2s_utils.theory.risks import Setting
 
-PROPERTY = settings(derandomize=True, database=None, deadline=None, max_examples=60)
 WELL_SPECIFIED = Setting(d_w=6, d_s=4, d_sw=2.5, sigma2=0.3)
 MISSPECIFIED = Setting(
     d_w=6, d_s=4, d_sw=2.5, sigma2=0.3, rho_w=0.5, rho_s=0.7, b=0.2, kappa=0.4, residual=0.3
@@ -82,7 +81,6 @@ def test_all_risks_broadcast_over_n_and_N():
     assert risks.authors_pgr_bound(MISSPECIFIED, n, N).shape == (2, 3)
 
 
-@PROPERTY
 @given(setting=well_specified(), spare=st.integers(1, 200))
 def test_recovery_tends_to_the_share_outside_the_overlap(setting, spare):
     n = max(setting.d_w, setting.d_s) + 1 + spare
@@ -91,7 +89,6 @@ def test_recovery_tends_to_the_share_outside_the_overlap(setting, spare):
     assert risks.exact(setting, n, 1e9).pgr == pytest.approx(limit, abs=1e-3)
 
 
-@PROPERTY
 @given(setting=well_specified(), spare=st.integers(1, 50), excess=st.integers(1, 50))
 def test_the_student_wins_just_above_twice_its_dimension(setting, spare, excess):
     n, even = setting.d_w + 1 + spare, 2 * setting.d_s + 1
@@ -104,7 +101,6 @@ def test_the_student_wins_just_above_twice_its_dimension(setting, spare, excess)
             assert risks.student(setting, n, even - 1) > scale
 
 
-@PROPERTY
 @given(setting=well_specified(), spare=st.integers(1, 50), pseudo=st.integers(0, 50))
 def test_in_sample_variance_is_below_the_fresh_one(setting, spare, pseudo):
     n, N = setting.d_w + 1 + spare, setting.d_s + 2 + pseudo
@@ -189,7 +185,6 @@ def problem(rng, length=0.3):
     return weak, strong, length * rng.standard_normal(20)
 
 
-@PROPERTY
 @given(seed=st.integers(0, 2**32 - 1))
 def test_gain_is_the_difference_of_the_risks_and_xi_the_inner_product(seed):
     weak, strong, theta = problem(np.random.default_rng(seed))

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
@@ -14,7 +14,6 @@ from w2s_utils.gaussian import authors_model
 from w2s_utils.theory import laws, risks, scaling, subspaces
 from w2s_utils.theory.risks import Setting
 
-PROPERTY = settings(derandomize=True, database=None, deadline=None, max_examples=60)
 LONG = 4000
 
 
@@ -34,7 +33,6 @@ def first(numbers, condition):
     return float(numbers[np.argmax(condition)]) if np.any(condition) else math.inf
 
 
-@PROPERTY
 @given(setting=problems(), n=st.integers(2, 300))
 def test_least_pseudo_labels_to_help_is_the_first_that_helps(setting, n):
     n += setting.d_w
@@ -46,7 +44,6 @@ def test_least_pseudo_labels_to_help_is_the_first_that_helps(setting, n):
     assert least == expected or (math.isinf(expected) and least >= LONG)
 
 
-@PROPERTY
 @given(setting=problems(), n=st.integers(2, 300), target=st.floats(0.05, 1.2))
 def test_pseudo_labels_for_pgr_are_the_first_to_reach_it(setting, n, target):
     n += setting.d_w
@@ -59,7 +56,6 @@ def test_pseudo_labels_for_pgr_are_the_first_to_reach_it(setting, n, target):
     assert least == expected or (math.isinf(expected) and least >= LONG)
 
 
-@PROPERTY
 @given(setting=problems(lengths=(0.01, 0.1, 1.0)), pseudo=st.integers(1, 2000))
 def test_peaks_in_n_are_where_the_exact_ratios_are_largest(setting, pseudo):
     N = 2 * setting.d_s + 1 + pseudo
@@ -117,7 +113,6 @@ def test_pgr_is_above_its_limit_where_the_proposition_says():
     assert np.array_equal((exact.pgr > limit)[clear], above[clear])
 
 
-@PROPERTY
 @given(setting=problems(), n=st.integers(2, 300))
 def test_the_limit_of_pgr_is_that_of_the_exact_risks(setting, n):
     n += max(setting.d_w, setting.d_s)
@@ -126,7 +121,6 @@ def test_the_limit_of_pgr_is_that_of_the_exact_risks(setting, n):
     assert_allclose(far.pgr, scaling.pgr_limit(setting, n), atol=1e-5)
 
 
-@PROPERTY
 @given(d_w=st.integers(1, 40), d_s=st.integers(1, 40), q=st.floats(0, 1), extra=st.integers(0, 500))
 def test_the_bound_of_pgr_that_holds_for_all_n(d_w, d_s, q, extra):
     setting = Setting(d_w, d_s, q * min(d_w, d_s), 1.0)

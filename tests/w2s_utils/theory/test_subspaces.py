@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import special
@@ -12,8 +12,6 @@ from sklearn.cross_decomposition import CCA
 
 from w2s_utils import checks
 from w2s_utils.theory import subspaces
-
-PROPERTY = settings(derandomize=True, database=None, deadline=None, max_examples=40)
 
 
 @pytest.fixture
@@ -36,7 +34,6 @@ def pairs(draw):
     return (*subspaces.pair_with_cosines(ambient, d_w, d_s, cosines, rng), cosines, rng)
 
 
-@PROPERTY
 @given(pair=pairs())
 def test_a_constructed_pair_has_its_angles(pair):
     weak, strong, cosines, _ = pair
@@ -45,7 +42,6 @@ def test_a_constructed_pair_has_its_angles(pair):
     assert subspaces.correlation_dimension(weak, strong) == pytest.approx(np.sum(expected**2))
 
 
-@PROPERTY
 @given(pair=pairs())
 def test_angles_do_not_depend_on_rotations_bases_or_order(pair):
     weak, strong, _, rng = pair
@@ -58,7 +54,6 @@ def test_angles_do_not_depend_on_rotations_bases_or_order(pair):
         assert_allclose(function(other_strong, other_weak), expected, atol=1e-12)
 
 
-@PROPERTY
 @given(seed=st.integers(0, 2**32 - 1), d_w=st.integers(1, 8), d_s=st.integers(1, 8))
 def test_correlation_dimension_is_between_zero_and_the_smaller_dimension(seed, d_w, d_s):
     rng = np.random.default_rng(seed)
@@ -121,7 +116,6 @@ def test_canonical_correlations_agree_with_whitening_and_with_scikit_learn(rng):
     assert_allclose(found, theirs, atol=1e-6)
 
 
-@PROPERTY
 @given(seed=st.integers(0, 2**32 - 1))
 def test_invertible_maps_within_a_feature_space_change_nothing(seed):
     rng = np.random.default_rng(seed)
@@ -184,7 +178,6 @@ def test_one_student_direction_has_a_mean_in_closed_form(rng):
     assert mean_is(sample, 1 - unexplained, resolution=0.03) == "passed"
 
 
-@PROPERTY
 @given(
     seed=st.integers(0, 2**32 - 1),
     d_w=st.integers(1, 5),
