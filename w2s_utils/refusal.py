@@ -16,7 +16,7 @@ class Refusal(click.ClickException):
 
     def __init__(self, message: object, exit_code: int = MISTAKE):
         super().__init__(" ".join(str(message).split()))
-        self.exit_code = exit_code
+        self.exit_code = exit_code  # type: ignore[misc]
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def refusing(*expected: type[Exception], exit_code: int = MISTAKE) -> Iterator[N
         raise Refusal(error, exit_code) from None
 
 
-class NamedValue(click.ParamType):
+class NamedValue(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """``NAME=VALUE`` on a command line, split at the first equals sign.
 
     Parameters

@@ -352,7 +352,7 @@ def test_members_of_a_group_of_errors_are_told(project):
 def test_long_errors_are_cut(project):
     message = fails(project, "raise ValueError('q' * 100_000 + 'end')")
     assert "ValueError: qqq" in message
-    assert "(100015 characters)" in message
+    assert re.search(r"qqq \.\.\. \(100\d\d\d characters\)", message)
     assert len(message) < 4000
 
 
@@ -366,9 +366,7 @@ def test_result_is_kept_where_its_place_cannot_be_written(project, monkeypatch, 
 
     project.notebook("p/n", "print('worth', 'keeping')")
     monkeypatch.setattr(execute, "_write", write)
-    with pytest.raises(
-        NotebookFailed, match=r"No space left on device; .* kept at"
-    ) as caught:
+    with pytest.raises(NotebookFailed, match=r"No space left on device; .* kept at") as caught:
         run(project)
     kept = Path(str(caught.value).rpartition(" kept at ")[2].splitlines()[0])
     assert "worth keeping" in kept.read_text()
@@ -395,7 +393,17 @@ def test_result_is_kept_in_an_ascii_locale(project):
     accents = source.rename(source.with_name("été.md"))
     ascii_only = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     done = subprocess.run(
-        [sys.executable, "-m", "w2s_book.cli", "run", accents, "--out", "ö.ipynb"],
+        [
+            sys.executable,
+            "-m",
+            "w2s_book.cli",
+            "run",
+            accents,
+            "--profile",
+            "smoke",
+            "--out",
+            "ö.ipynb",
+        ],
         cwd=project.root,
         env=os.environ | ascii_only,
         capture_output=True,
