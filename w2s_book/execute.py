@@ -394,11 +394,12 @@ class _Attempt:
         seen, outcome = self._told("watch.json"), self._told("outcome.json")
         if seen.get("timed_out") or not outcome.get("finished"):
             raise self._failure(seen, outcome)
-        return seen["peak_memory_mb"]
+        return float(seen["peak_memory_mb"])
 
     def _told(self, file: str) -> dict[str, Any]:
         with contextlib.suppress(OSError, ValueError):
-            return json.loads((self.job / file).read_text("utf-8"))
+            told: dict[str, Any] = json.loads((self.job / file).read_text("utf-8"))
+            return told
         return {}
 
     def _failure(self, seen: dict[str, Any], outcome: dict[str, Any]) -> NotebookFailed:

@@ -106,14 +106,14 @@ def _descendants() -> set[psutil.Process]:
 
 def _alive(process: psutil.Process) -> bool:
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
 
 
 def _resident(process: psutil.Process) -> int:
     with contextlib.suppress(psutil.Error):
-        return process.memory_info().rss
+        return int(process.memory_info().rss)
     return 0
 
 

@@ -16,7 +16,6 @@ class Refusal(click.ClickException):
 
     def __init__(self, message: object, exit_code: int = MISTAKE):
         super().__init__(" ".join(str(message).split()))
-        # click declares it of the class; each refusal has its own.
         self.exit_code = exit_code  # type: ignore[misc]
 
 
@@ -29,7 +28,7 @@ def refusing(*expected: type[Exception], exit_code: int = MISTAKE) -> Iterator[N
         raise Refusal(error, exit_code) from None
 
 
-class NamedValue(click.ParamType):  # type: ignore[type-arg]
+class NamedValue(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """``NAME=VALUE`` on a command line, split at the first equals sign.
 
     Parameters
