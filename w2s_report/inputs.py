@@ -89,7 +89,7 @@ def open_inputs(
     Parameters
     ----------
     weak, strong, labels, index, unlabelled
-        As for `w2s_report.report`.
+        As for `w2s_report.analysis.report`.
     task : {"auto", "regression", "classification"}
 
     Returns
