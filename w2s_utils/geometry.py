@@ -268,7 +268,6 @@ def _plug_in(moments: Moments) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _Regression:
-
     features: Array
     head: Array
     inverse: Array

@@ -74,37 +74,12 @@ def run_logistic(
     and cells of a trial share the split, the flips and the test inputs, and the baseline and
     ceiling are fitted once for all teachers.
 
-    Parameters
-    ----------
-    weak : mapping of str to array_like, shape (m, d_w)
-        Features by teacher, whitened.
-    strong : array_like, shape (m, d_s)
-        Features of the student, baseline and ceiling, whitened.
-    labels : array_like, shape (m,)
-        True labels, 0 or 1.
-    cells : sequence of (int, int)
-        Pairs ``(n, N)`` of labelled and unlabelled inputs.
-    flips : float
-        Probability that a training label is flipped, in [0, 0.5).
-    trials : int
-    rng : numpy.random.Generator
-    penalty : float
-        Of every head, see `w2s_utils.logistic.Logistic`.
-    groups : array_like, shape (m,), optional
-        As in `w2s_utils.splits.random_splits`.
-    n_jobs : int
-        Worker processes.
-
-    Returns
-    -------
-    dict
-        `w2s_utils.protocol.Result` by teacher, cell and measure (see the module's description):
-        mean squared errors of the probability of class 1.
-
-    Raises
-    ------
-    ValueError
-        If rows differ, a label is not 0 or 1, flips are out of range, or no test inputs are left.
+    Features, by teacher of shape (m, d_w) and of the strong heads of shape (m, d_s), are whitened;
+    labels, shape (m,), are true, 0 or 1. Each training label is flipped with probability ``flips``
+    in [0, 0.5). The penalty is that of every head, see `w2s_utils.logistic.Logistic`; groups are as
+    in `w2s_utils.splits.random_splits`. Returns `w2s_utils.protocol.Result` by teacher, cell ``(n,
+    N)`` and measure (see the module's description): mean squared errors of the probability of class
+    1.
     """
     phi = validation.matrix(strong, "strong")
     teachers = {
@@ -156,30 +131,10 @@ def run_flipped(
     trials: int,
     seed: Sequence[int],
 ) -> dict[tuple[str, str], dict[str, Result]]:
-    """Measure pairs with logistic heads on flipped labels.
+    """Measure pairs of teacher and student with logistic heads on flipped labels.
 
-    Parameters
-    ----------
-    problem : Problem
-        With one target of two values; the larger is class 1.
-    chosen : sequence of (str, str)
-        Teacher and student.
-    n, N : int
-    flips : float
-        Probability that a training label is flipped.
-    trials : int
-    seed : sequence of int
-        Of the splits, the same for every pair.
-
-    Returns
-    -------
-    dict of (str, str) to dict of str to Result
-        By pair, and by what errors are measured against, as `run_logistic` says.
-
-    Raises
-    ------
-    ValueError
-        If the target does not have two values.
+    The problem has one target of two values; the larger is class 1. The splits of the ``seed`` are
+    the same for every pair. Returns results by pair and measure, as `run_logistic`.
     """
     values = np.unique(problem.targets)
     if len(values) != 2:

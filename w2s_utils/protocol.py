@@ -33,23 +33,17 @@ ROLES = ("teacher", "student", "baseline", "ceiling")
 
 @dataclass(frozen=True)
 class Inputs:
-    """Inputs as the models and the labels see them.
+    """Inputs as the models and the labels see them, finite and of as many rows.
 
     Attributes
     ----------
     weak : ndarray, shape (m, D_w), or tuple of them
         Weak features; a tuple has those of several teachers.
     strong : ndarray, shape (m, D_s)
-        Strong features.
     labels : ndarray, shape (m,) or (m, tasks)
         What is observed, noise included.
     target : ndarray, optional
         What errors are measured against, in the shape of ``labels``, which are the default.
-
-    Raises
-    ------
-    ValueError
-        If the numbers of rows differ or a value is not finite.
     """
 
     weak: Any
@@ -140,13 +134,7 @@ class Result:
         return len(self.teacher)
 
     def mean(self, name: str) -> Estimate:
-        """Mean over trials (tasks averaged within a trial) of a risk, ``misfit`` or ``gain``.
-
-        Raises
-        ------
-        ValueError
-            If ``name`` is unknown or there are fewer than two trials.
-        """
+        """Mean over trials (tasks averaged within a trial) of a risk, ``misfit`` or ``gain``."""
         values = self._per_trial(name)
         error = np.std(values, ddof=1) / np.sqrt(self.trials)
         return Estimate(float(values.mean()), float(error), self.trials)
@@ -189,27 +177,11 @@ def teach(
 ) -> tuple[Predictions, ...]:
     """Fit every teacher, have it label the unlabelled inputs, train its student; predict.
 
-    Parameters
-    ----------
-    labelled, unlabelled, *parts : Inputs
-        The unlabelled inputs' labels are seen by the ceiling only, and their target only where
-        ``own`` is asked for. With several teachers there is one task.
-    teacher_head, student_head : Head, optional
-        Default `w2s_utils.least_squares.MinimumNorm`. All students share one fit.
-    own : bool
-        Whether to fit the best head of the unlabelled inputs too.
-    references : bool
-        Whether to fit baseline and ceiling; they predict on the first of the parts.
-
-    Returns
-    -------
-    tuple of Predictions
-        On the unlabelled inputs and on each of the parts.
-
-    Raises
-    ------
-    ValueError
-        If the parts' labels have different numbers of tasks.
+    The unlabelled inputs' labels are seen by the ceiling only, and their target only with ``own``,
+    where the best head of the unlabelled inputs is fitted too. Heads are by default
+    `w2s_utils.least_squares.MinimumNorm`, and all students share one fit; with several teachers
+    there is one task. The ``references``, baseline and ceiling, predict on the first of the parts.
+    Returns predictions on the unlabelled inputs and on each of the parts.
     """
     tasks = {part.labels.shape[1:] for part in (labelled, unlabelled, *parts)}
     if len(tasks) > 1:
@@ -238,7 +210,6 @@ def teach(
 
 
 def _teachers(head: Head, labelled: Inputs, parts: Sequence[Inputs]) -> list[Array]:
-    """Predictions of all teachers on each of the parts."""
 
     # Each head predicts before the next is fitted: an estimator that fits itself in place, as
     # scikit-learn's do, would otherwise forget the first teacher when it learns the second.
@@ -263,27 +234,10 @@ def run_trial(
     student_head: Head | None = None,
     own: bool = False,
 ) -> dict[str, Any]:
-    """Run one trial.
+    """Run one trial: the fields of `Result`, each a number or shape ``(tasks,)``.
 
-    Parameters
-    ----------
-    labelled, unlabelled, test : Inputs
-        The unlabelled inputs' labels are seen by the ceiling only.
-    teacher_head, student_head : Head, optional
-        Default `w2s_utils.least_squares.MinimumNorm`. The student's head serves baseline and
-        ceiling.
-    own : bool
-        Whether to measure the terms of the gain on the unlabelled inputs, too.
-
-    Returns
-    -------
-    dict of str to ndarray
-        The fields of `Result` for this trial, each a number or shape ``(tasks,)``.
-
-    Raises
-    ------
-    ValueError
-        If the three parts' labels have different numbers of tasks.
+    Arguments are as for `teach`; the student's head serves baseline and ceiling. With ``own`` the
+    terms of the gain are measured on the unlabelled inputs, too.
     """
     on_own, on_test = teach(
         labelled, unlabelled, test, teacher_head=teacher_head, student_head=student_head, own=own
@@ -301,29 +255,9 @@ def repeat(
     own: bool = False,
     n_jobs: int = 1,
 ) -> Result:
-    """Run independent trials, each with a generator spawned from ``rng``.
+    """Run independent trials on the inputs that ``draw`` returns, see `map_trials`.
 
-    Parameters
-    ----------
-    draw : callable
-        Takes a generator, returns labelled, unlabelled and test `Inputs`.
-    trials : int
-        At least 1.
-    rng : numpy.random.Generator
-        The same generator gives the same numbers, whatever the number of workers.
-    teacher_head, student_head, own
-        See `run_trial`.
-    n_jobs : int
-        Worker processes (joblib); -1 for all cores.
-
-    Returns
-    -------
-    Result
-
-    Raises
-    ------
-    ValueError
-        If ``trials < 1``.
+    Heads and ``own`` are as for `run_trial`.
     """
 
     def one(generator: np.random.Generator) -> dict[str, Any]:
@@ -340,27 +274,10 @@ def map_trials(
     rng: np.random.Generator,
     n_jobs: int = 1,
 ) -> list[Any]:
-    """Run independent trials, each with a generator spawned from ``rng``.
+    """Run independent trials, one or more, each with a generator spawned from ``rng``.
 
-    Parameters
-    ----------
-    one : callable
-        Takes a generator.
-    trials : int
-        At least 1.
-    rng : numpy.random.Generator
-    n_jobs : int
-        Worker processes (joblib); -1 for all cores.
-
-    Returns
-    -------
-    list
-        What ``one`` returned, in order: the same whatever the number of workers.
-
-    Raises
-    ------
-    ValueError
-        If ``trials < 1``.
+    Returns what ``one`` returned, in order: the same whatever the number of worker processes
+    ``n_jobs`` (joblib; -1 for all cores).
     """
     validation.at_least(trials, 1, "trials", "repetitions")
 
@@ -389,24 +306,11 @@ def nested_trial(
 ) -> dict[tuple[int, int], dict[str, Array]]:
     """Run one trial for several numbers of labels and pseudo-labels, from moments alone.
 
-    Parameters
-    ----------
-    cells : sequence of (int, int)
-        Pairs ``(n, N)``.
-    labelled : mapping of int to Moments
-        By ``n``: blocks ``weak``, ``strong`` and ``labels``.
-    unlabelled : mapping of int to Moments
-        By ``N``: the same blocks. Without ``labels`` the ceiling is not known, and is NaN.
-    test : Moments
-        The same three blocks.
-    teachers : sequence of str, optional
-        Blocks of several teachers' features in the place of ``weak``.
-
-    Returns
-    -------
-    dict of (int, int) to dict
-        By cell the fields of `Result`, each of shape ``(tasks,)``; with ``teachers``, those of
-        teacher, student and misfit of shape ``(teachers, tasks)``.
+    Moments, of the labelled inputs by ``n``, of the unlabelled ones by ``N`` and of the test
+    inputs, have blocks ``weak``, ``strong`` and ``labels``; without unlabelled ``labels`` the
+    ceiling is not known, and is NaN. ``teachers`` names blocks of several teachers' features in the
+    place of ``weak``. Returns by cell ``(n, N)`` the fields of `Result`, of shape ``(tasks,)``;
+    with ``teachers``, those of teacher, student and misfit of shape ``(teachers, tasks)``.
     """
     blocks = ("weak",) if teachers is None else tuple(teachers)
     weak = {(w, n): m.fit(w, "labels") for w in blocks for n, m in labelled.items()}
