@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from w2s_utils import protocol, splits, validation
 from w2s_utils.geometry import oracle_setting
 from w2s_utils.protocol import ROLES
-from w2s_utils.resampling import Estimate, difference_of_ratios
+from w2s_utils.resampling import Estimate, difference_of_ratios, mean
 from w2s_utils.theory import risks
 from w2s_utils.theory.subspaces import leading_directions
 from w2s_utils.validation import Array
@@ -112,9 +112,9 @@ class Cell:
         """Measured over predicted risk of each model, with the standard error over splits."""
         found = {}
         for name in ROLES:
-            mean, expected = self.result.mean(name), float(getattr(self.predicted, name))
-            error = mean.standard_error / expected
-            found[name] = Estimate(mean.value / expected, error, mean.trials)
+            seen, expected = self.result.mean(name), float(getattr(self.predicted, name))
+            error = seen.standard_error / expected
+            found[name] = Estimate(seen.value / expected, error, seen.trials)
         return found
 
     def log_ratio(self, model: str) -> Estimate:
@@ -122,14 +122,12 @@ class Cell:
 
         Where single splits dominate the arithmetic mean this one still exists.
         """
-        values = np.log(_by_split(self.result, model) / float(getattr(self.predicted, model)))
-        error = values.std(ddof=1) / np.sqrt(len(values))
-        return Estimate(float(values.mean()), float(error), len(values))
+        return mean(np.log(self.result.by_trial(model) / float(getattr(self.predicted, model))))
 
     def gap_is_resolved(self, standard_errors: float = 3.0) -> bool:
-        """Whether teacher and ceiling differ by enough standard errors for PGR to mean something."""
-        gap = _by_split(self.result, "teacher") - _by_split(self.result, "ceiling")
-        return bool(gap.mean() > standard_errors * gap.std(ddof=1) / np.sqrt(len(gap)))
+        """Whether teacher and ceiling differ by enough standard errors for a PGR to mean much."""
+        gap = mean(self.result.by_trial("teacher") - self.result.by_trial("ceiling"))
+        return gap.value > standard_errors * gap.standard_error
 
 
 def oracle_settings(problem: Problem) -> dict[Pair, risks.Setting]:
@@ -192,7 +190,7 @@ def difference(
     difference of ratios of means, with its jackknife standard error over the splits.
     """
     sides = ([side] if isinstance(side, protocol.Result) else side for side in (first, second))
-    return difference_of_ratios(*([_ratio(result, quantity) for result in side] for side in sides))
+    return difference_of_ratios(*([result.terms(quantity) for result in side] for side in sides))
 
 
 def larger(
@@ -203,18 +201,5 @@ def larger(
     For `w2s_utils.checks.share_at_least`: where single splits dominate a mean, splits can still be
     counted. Arguments as for `difference`, one result each.
     """
-    (top, bottom), (other_top, other_bottom) = (_ratio(r, quantity) for r in (first, second))
+    (top, bottom), (other_top, other_bottom) = (r.terms(quantity) for r in (first, second))
     return np.asarray(top / bottom > other_top / other_bottom)
-
-
-def _ratio(result: protocol.Result, quantity: str) -> tuple[Array, Array]:
-    teacher, student, baseline, ceiling = (_by_split(result, name) for name in ROLES)
-    ratios = {"pgr": (teacher - student, teacher - ceiling), "opr": (baseline, student)}
-    if quantity not in ratios:
-        raise ValueError(f"quantity: expected 'pgr' or 'opr', got {quantity!r}")
-    return ratios[quantity]
-
-
-def _by_split(result: protocol.Result, role: str) -> Array:
-    values: Array = getattr(result, role).reshape(result.trials, -1).mean(axis=1)
-    return values

@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from w2s_utils import validation
 from w2s_utils.ladder import Predictions, train_students
 from w2s_utils.least_squares import Head, MinimumNorm, Moments, fitted
-from w2s_utils.resampling import Estimate, ratio_of_means
+from w2s_utils.resampling import Estimate, mean, ratio_of_means
 from w2s_utils.validation import Array
 
 ROLES = ("teacher", "student", "baseline", "ceiling")
@@ -135,25 +135,29 @@ class Result:
 
     def mean(self, name: str) -> Estimate:
         """Mean over trials (tasks averaged within a trial) of a risk, ``misfit`` or ``gain``."""
-        values = self._per_trial(name)
-        error = np.std(values, ddof=1) / np.sqrt(self.trials)
-        return Estimate(float(values.mean()), float(error), self.trials)
+        return mean(self.by_trial(name))
 
     def pgr(self) -> Estimate:
         """Performance gap recovery, ratio of means, jackknife standard error over trials."""
-        teacher, student = self._per_trial("teacher"), self._per_trial("student")
-        return ratio_of_means(teacher - student, teacher - self._per_trial("ceiling"))
+        return ratio_of_means(*self.terms("pgr"))
 
     def opr(self) -> Estimate:
         """Outperforming ratio, ratio of means, jackknife standard error over trials."""
-        return ratio_of_means(self._per_trial("baseline"), self._per_trial("student"))
+        return ratio_of_means(*self.terms("opr"))
 
-    def _per_trial(self, name: str) -> Array:
+    def terms(self, quantity: str) -> tuple[Array, Array]:
+        """Numerator and denominator of ``"pgr"`` or ``"opr"``, each of shape (trials,)."""
+        teacher, student, baseline, ceiling = map(self.by_trial, ROLES)
+        ratios = {"pgr": (teacher - student, teacher - ceiling), "opr": (baseline, student)}
+        if quantity not in ratios:
+            raise ValueError(f"quantity: expected 'pgr' or 'opr', got {quantity!r}")
+        return ratios[quantity]
+
+    def by_trial(self, name: str) -> Array:
+        """Values of a risk, ``misfit`` or ``gain``, tasks averaged, shape (trials,)."""
         known = [*ROLES, "misfit", "gain"]
         if name not in known:
             raise ValueError(f"name: expected one of {', '.join(known)}, got {name!r}")
-        if self.trials < 2:
-            raise ValueError(f"trials: a standard error needs at least 2, got {self.trials}")
         values: Array = getattr(self, name).reshape(self.trials, -1).mean(axis=1)
         return values
 
