@@ -151,10 +151,21 @@ def setting_from_labels(
     Several tasks are averaged. With features of the labelled inputs alone the estimate of ``b`` is
     low by half a standard error or so; unlabelled inputs, several for each labelled one, mend that.
 
-    Features of the labelled inputs have shapes (n, d_w) and (n, d_s), are of full rank, and ``n >=
-    d_w + d_s + 2``; labels have shape (n,) or (n, tasks), as observed. ``features`` has the blocks
-    ``weak`` and ``strong`` over all inputs, the labelled ones among them; default the labelled ones
-    alone.
+    Parameters
+    ----------
+    weak : array_like, shape (n, d_w)
+        Features of the labelled inputs, of full rank; ``n >= d_w + d_s + 2``.
+    strong : array_like, shape (n, d_s)
+    labels : array_like, shape (n,) or (n, tasks)
+        As observed.
+    features : Moments, optional
+        Blocks ``weak`` and ``strong`` over all inputs, the labelled ones among them; default the
+        labelled ones alone.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match, there are too few labels, or features are rank deficient.
     """
     w, s = validation.matrix(weak, "weak"), validation.matrix(strong, "strong")
     y = validation.targets(labels, "labels", rows=len(w)).reshape(len(w), -1)
@@ -215,9 +226,21 @@ def oracle_setting(
     delete-a-group jackknife reduces to the second order. Several targets are averaged: the risks
     are linear in all but the dimension.
 
-    Features have shapes (m, d_w) and (m, d_s) and full column rank, ``m >= 2 (d_w + d_s)``.
-    Targets, shape (m,) or (m, tasks), are without the noise, whose standard deviation in the
-    experiment is ``noise``.
+    Parameters
+    ----------
+    weak : array_like, shape (m, d_w)
+        Full column rank.
+    strong : array_like, shape (m, d_s)
+        Full column rank; ``m`` at least ``2 (d_w + d_s)``.
+    targets : array_like, shape (m,) or (m, tasks)
+        Without the noise that `noise` describes.
+    noise : float
+        Standard deviation of the label noise added in the experiment.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match, a feature matrix is rank deficient, or there are too few rows.
     """
     w = validation.matrix(weak, "weak")
     s = validation.matrix(strong, "strong", rows=len(w))

@@ -65,7 +65,6 @@ def run_logistic(
     trials: int,
     rng: np.random.Generator,
     penalty: float = 1.0,
-    groups: ArrayLike | None = None,
     n_jobs: int = 1,
 ) -> dict[str, dict[tuple[int, int], dict[str, Result]]]:
     """Run teachers, students, baseline and ceiling with logistic heads, on random splits.
@@ -74,12 +73,35 @@ def run_logistic(
     and cells of a trial share the split, the flips and the test inputs, and the baseline and
     ceiling are fitted once for all teachers.
 
-    Features, by teacher of shape (m, d_w) and of the strong heads of shape (m, d_s), are whitened;
-    labels, shape (m,), are true, 0 or 1. Each training label is flipped with probability ``flips``
-    in [0, 0.5). The penalty is that of every head, see `w2s_utils.logistic.Logistic`; groups are as
-    in `w2s_utils.splits.random_splits`. Returns `w2s_utils.protocol.Result` by teacher, cell ``(n,
-    N)`` and measure (see the module's description): mean squared errors of the probability of class
-    1.
+    Parameters
+    ----------
+    weak : mapping of str to array_like, shape (m, d_w)
+        Features by teacher, whitened.
+    strong : array_like, shape (m, d_s)
+        Features of the student, baseline and ceiling, whitened.
+    labels : array_like, shape (m,)
+        True labels, 0 or 1.
+    cells : sequence of (int, int)
+        Pairs ``(n, N)`` of labelled and unlabelled inputs.
+    flips : float
+        Probability that a training label is flipped, in [0, 0.5).
+    trials : int
+    rng : numpy.random.Generator
+    penalty : float
+        Of every head, see `w2s_utils.logistic.Logistic`.
+    n_jobs : int
+        Worker processes.
+
+    Returns
+    -------
+    dict
+        `w2s_utils.protocol.Result` by teacher, cell and measure (see the module's description):
+        mean squared errors of the probability of class 1.
+
+    Raises
+    ------
+    ValueError
+        If rows differ, a label is not 0 or 1, flips are out of range, or no test inputs are left.
     """
     phi = validation.matrix(strong, "strong")
     teachers = {
@@ -94,7 +116,7 @@ def run_logistic(
     pairs = list(dict.fromkeys((int(n), int(N)) for n, N in cells))
     if not pairs or not teachers:
         raise ValueError("weak, cells: expected at least one teacher and one pair (n, N)")
-    split_rows = row_splitter(len(phi), max(n for n, _ in pairs), max(N for _, N in pairs), groups)
+    split_rows = row_splitter(len(phi), max(n for n, _ in pairs), max(N for _, N in pairs))
     head = _Probe(penalty)
 
     def one(generator: np.random.Generator) -> list[dict[str, dict[str, Array]]]:

@@ -181,11 +181,27 @@ def teach(
 ) -> tuple[Predictions, ...]:
     """Fit every teacher, have it label the unlabelled inputs, train its student; predict.
 
-    The unlabelled inputs' labels are seen by the ceiling only, and their target only with ``own``,
-    where the best head of the unlabelled inputs is fitted too. Heads are by default
-    `w2s_utils.least_squares.MinimumNorm`, and all students share one fit; with several teachers
-    there is one task. The ``references``, baseline and ceiling, predict on the first of the parts.
-    Returns predictions on the unlabelled inputs and on each of the parts.
+    Parameters
+    ----------
+    labelled, unlabelled, *parts : Inputs
+        The unlabelled inputs' labels are seen by the ceiling only, and their target only where
+        ``own`` is asked for. With several teachers there is one task.
+    teacher_head, student_head : Head, optional
+        Default `w2s_utils.least_squares.MinimumNorm`. All students share one fit.
+    own : bool
+        Whether to fit the best head of the unlabelled inputs too.
+    references : bool
+        Whether to fit baseline and ceiling; they predict on the first of the parts.
+
+    Returns
+    -------
+    tuple of Predictions
+        On the unlabelled inputs and on each of the parts.
+
+    Raises
+    ------
+    ValueError
+        If the parts' labels have different numbers of tasks.
     """
     tasks = {part.labels.shape[1:] for part in (labelled, unlabelled, *parts)}
     if len(tasks) > 1:

@@ -29,13 +29,26 @@ def random_splits(
 ) -> Callable[[np.random.Generator], Trial]:
     """Random splits of one data set into labelled, unlabelled and test inputs.
 
-    Features have shapes (m, D_w), or a tuple of them for several teachers, and (m, D_s); labels
-    have shape (m,) or (m, tasks), and risks are measured against ``target``, by default the labels.
-    The ``m - n - N >= 1`` inputs left over are the test inputs. ``noise`` is the standard deviation
-    of Gaussian noise added to the labels that are learnt from, anew in every split.
+    Parameters
+    ----------
+    weak : array_like, shape (m, D_w), or tuple of them for several teachers
+    strong : array_like, shape (m, D_s)
+    labels : array_like, shape (m,) or (m, tasks)
+    n, N : int
+        Labelled and unlabelled inputs; the remaining ``m - n - N >= 1`` are the test inputs.
+    noise : float
+        Standard deviation of Gaussian noise added to the labels that are learnt from, anew in every
+        split.
+    target : array_like, optional
+        What risks are measured against; default ``labels``.
+    groups : array_like, shape (m,), optional
+        Group of each row. Rows of one group never fall in different parts: the parts take whole
+        groups in random order, and what is left of a group that a part does not need is not used.
 
-    Rows of one group, shape (m,), never fall in different parts: the parts take whole groups in
-    random order, and what is left of a group that a part does not need is not used.
+    Raises
+    ------
+    ValueError
+        If rows or shapes differ, or too few are left for testing.
     """
     everything = Inputs(weak, np.asarray(strong), np.asarray(labels), target)
     deviation = validation.nonnegative(noise, "noise", "a standard deviation")
