@@ -65,14 +65,9 @@ class Check:
 
 
 def critical_value(trials: int) -> float:
-    """Two-sided critical value, in standard errors, of a mean of ``trials`` repetitions.
+    """Two-sided critical value, in standard errors, of a mean of two or more repetitions.
 
     The Student quantile at level `LEVEL` with ``trials - 1`` degrees of freedom.
-
-    Raises
-    ------
-    ValueError
-        If ``trials < 2``.
     """
     if trials < 2:
         raise ValueError(f"trials: a standard error needs at least 2 repetitions, got {trials}")

@@ -67,26 +67,14 @@ def claim(id: str, statement: str, check: Check, *, supports: str) -> None:
 
 
 def control(id: str, statement: str, check: Check, *, supports: str) -> None:
-    """Register a negative control: the same check where an assumption is broken must be refuted.
-
-    Raises
-    ------
-    ClaimFailed
-        If the check passed or was inconclusive.
-    """
+    """Register a negative control: the same check where an assumption is broken must be refuted."""
     _register(id, statement, check, supports, wanted="refuted", outcome="control holds")
 
 
 def does_not_reproduce(
     id: str, statement: str, check: Check, *, supports: str, evidence: str
 ) -> None:
-    """Register a sentence of a paper that is refuted here; ``evidence`` says how and why.
-
-    Raises
-    ------
-    ClaimFailed
-        If the check passed or was inconclusive: then the sentence is not refuted.
-    """
+    """Register a sentence of a paper that is refuted here; ``evidence`` says how and why."""
     validation.text(evidence, "evidence", f"claim {id} does not reproduce")
     _register(id, statement, check, supports, "refuted", "does not reproduce", evidence)
 
@@ -95,12 +83,8 @@ def does_not_reproduce(
 def surveyed() -> Iterator[list[dict[str, Any]]]:
     """Record what is registered inside, whatever its verdict: nothing is displayed or raised.
 
-    For counting verdicts over many seeds. A build never runs inside it.
-
-    Yields
-    ------
-    list of dict
-        Grows by one record for each registration, with ``wanted``, the verdict registered.
+    For counting verdicts over many seeds. A build never runs inside it. The list yielded grows by
+    one record for each registration, with ``wanted``, the verdict registered.
     """
     records: list[dict[str, Any]] = []
     token = _SURVEY.set(records)
@@ -111,23 +95,11 @@ def surveyed() -> Iterator[list[dict[str, Any]]]:
 
 
 def collect(executed: Iterable[Path]) -> list[dict[str, Any]]:
-    """Read the claim records from executed notebooks.
+    """Read the claim records from notebooks that `w2s_book.execute` wrote.
 
-    Parameters
-    ----------
-    executed : iterable of Path
-        ``.ipynb`` files written by `w2s_book.execute`.
-
-    Returns
-    -------
-    list of dict
-        The records in the order of notebooks and cells, each with ``notebook``, ``profile``,
-        ``cell`` (index) and ``seconds`` (duration of its cell) added.
-
-    Raises
-    ------
-    ValueError
-        If an id is registered twice, or the book's budget of comparisons is exceeded.
+    In the order of notebooks and cells, each with ``notebook``, ``profile``, ``cell`` (index) and
+    ``seconds`` (duration of its cell) added. An id that is registered twice is refused, and more
+    comparisons than the book's budget.
     """
     records = [record for path in executed for record in _records_of(Path(path))]
     seen: dict[str, str] = {}

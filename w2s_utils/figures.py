@@ -122,16 +122,8 @@ def promote(notebook: Any) -> None:
     MyST-NB makes a figure of every output of such a cell, so what the cell displayed besides the
     image (the link to the data, claims) moves to a cell of its own, without source, below it.
 
-    Parameters
-    ----------
-    notebook : nbformat.NotebookNode
-        An executed notebook; changed in place.
-
-    Raises
-    ------
-    ValueError
-        If an image was displayed without `show` (so without caption and alternative text), or if
-        one cell shows two figures.
+    Changes an executed ``nbformat.NotebookNode`` in place. An image that was displayed without
+    `show`, and a second figure in one cell, are refused.
     """
     cells = []
     for index, cell in enumerate(notebook.cells):

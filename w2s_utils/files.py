@@ -12,20 +12,8 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """Write a file beside its name, then rename it: whoever looks sees the old one or the new one.
 
-    Parameters
-    ----------
-    path : Path
-        What is replaced once the block has ended without an error.
-
-    Yields
-    ------
-    Path
-        What to write; it is gone afterwards.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; its ``filename`` is ``path``, on a full disk too.
+    Yields what to write; ``path`` is replaced once the block has ended without an error, and is the
+    ``filename`` of any ``OSError``, on a full disk too.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -34,13 +34,7 @@ QUANTITIES = ("rho_w", "rho_s", "b", "kappa", "d_sw")
 
 @dataclass(frozen=True)
 class Range:
-    """An estimate with an interval.
-
-    Attributes
-    ----------
-    value, low, high : float
-        ``low <= high``; in the unit of what is estimated.
-    """
+    """An estimate with an interval, ``low <= high``, in the unit of what is estimated."""
 
     value: float
     low: float
@@ -79,15 +73,8 @@ class Estimates:
     def excess(self, noise: float) -> Estimates:
         """Estimates for excess risks, where the standard deviation of the label noise is known.
 
-        Parameters
-        ----------
-        noise : float
-            In units of the labels; its square is taken off both approximation errors.
-
-        Raises
-        ------
-        ValueError
-            If there is more noise than is left of the labels.
+        The noise is in units of the labels; its square is taken off both approximation errors,
+        which must be as large.
         """
         variance = validation.nonnegative(noise, "noise", "a standard deviation") ** 2
         least = min(self.setting.rho_w, self.setting.rho_s)
@@ -104,29 +91,17 @@ class Estimates:
     ) -> Mapping[str, Range]:
         """Expected risks and what follows from them, with the uncertainty of the estimates.
 
-        Parameters
-        ----------
-        n, N : int
-            ``n >= max(d_w, d_s) + 2`` labels, ``N >= d_s + 2`` pseudo-labels.
-        rng : numpy.random.Generator
-        draws : int
-            Problems drawn from the normal approximation of the estimates.
-        level : float
-            Coverage of the intervals, in (0, 1).
+        For ``n >= max(d_w, d_s) + 2`` labels and ``N >= d_s + 2`` pseudo-labels. Intervals of
+        coverage ``level`` come from ``draws`` (20 or more) problems of the normal approximation of
+        the estimates.
 
         Returns
         -------
         dict of str to Range
             ``"teacher"``, ``"student"``, ``"baseline"``, ``"ceiling"``, ``"misfit"``, ``"gain"``
             (teacher less student), ``"gap"`` (teacher less ceiling), ``"advantage"`` (baseline
-            less student), ``"pgr"``, ``"opr"``:
-            expectations over samples, not the outcome of one. PGR means nothing where the
-            interval of the gap contains zero.
-
-        Raises
-        ------
-        ValueError
-            If a size is too small for the expectations to exist, or the level is not in (0, 1).
+            less student), ``"pgr"``, ``"opr"``: expectations over samples, not the outcome of one.
+            PGR means nothing where the interval of the gap contains zero.
         """
         if not 0 < level < 1:
             raise ValueError(f"level: expected a number in (0, 1), got {level!r}")
@@ -144,15 +119,7 @@ class Estimates:
     def settings(self, count: int, rng: np.random.Generator) -> list[risks.Setting]:
         """Problems drawn from the normal approximation, which `predict` averages over.
 
-        Parameters
-        ----------
-        count : int
-        rng : numpy.random.Generator
-
-        Returns
-        -------
-        list of Setting
-            Approximation errors, which are positive, are drawn as log-normal.
+        Approximation errors, which are positive, are drawn as log-normal.
         """
         noise = rng.multivariate_normal(np.zeros(5), self.covariance, size=count)
         drawn = self.values + noise
@@ -194,10 +161,6 @@ def setting_from_labels(
     features : Moments, optional
         Blocks ``weak`` and ``strong`` over all inputs, the labelled ones among them; default the
         labelled ones alone.
-
-    Returns
-    -------
-    Estimates
 
     Raises
     ------
@@ -274,10 +237,6 @@ def oracle_setting(
     noise : float
         Standard deviation of the label noise added in the experiment.
 
-    Returns
-    -------
-    Setting
-
     Raises
     ------
     ValueError
@@ -317,7 +276,6 @@ def oracle_setting(
 
 
 def _plug_in(moments: Moments) -> Array:
-    """Raw overlap, b, kappa and residual, from blocks weak, strong and target."""
     cross = moments.canonical("weak", "strong")
     target = moments.products("target", "target") / moments.count
     head, whole = (
@@ -333,8 +291,6 @@ def _plug_in(moments: Moments) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _Regression:
-    """Least squares of k tasks on n rows of white features."""
-
     features: Array
     head: Array
     inverse: Array
@@ -390,7 +346,6 @@ def _share_constant(moments: Moments, w: Array, s: Array) -> bool:
 
 
 def _variance_of_difference(weak: _Regression, strong: _Regression, cross: Array) -> Array:
-    """Covariance matrix of the strong head less the projected weak head."""
     both = strong.features.T @ weak.features
     shared = np.sum((both @ weak.inverse) * (strong.inverse @ both))
     degrees = len(weak.features) - len(weak.inverse) - len(strong.inverse) + shared
@@ -451,18 +406,9 @@ def _setting(base: risks.Setting, values: Array, sigma2: float) -> risks.Setting
 def expected_risks_and_ratios(
     setting: risks.Setting, n: ArrayLike, N: ArrayLike
 ) -> dict[str, Array]:
-    """Expected risks of a problem and what follows from them, broadcast over ``n`` and ``N``.
+    """Expected risks (`w2s_utils.theory.risks.exact`) and what follows, broadcast over n and N.
 
-    Parameters
-    ----------
-    setting : Setting
-    n, N : array_like of int
-        As for `w2s_utils.theory.risks.exact`.
-
-    Returns
-    -------
-    dict of str to ndarray
-        The entries that `Estimates.predict` lists, and ``"advantage"``, baseline less student.
+    The entries are those of `Estimates.predict`.
     """
     expected = risks.exact(setting, n, N)
     return {

@@ -32,13 +32,8 @@ class Scores:
 
     so gain = misfit + cross for any student, fitted in any way.
 
-    Attributes
-    ----------
-    teacher, student : ndarray
-        Squared errors, shape (m,), (m, tasks) or (m, teachers); of means, any shape.
-    misfit : ndarray
-        Squared distances of student and teacher; need no labels.
-    cross : ndarray
+    Squares have shape (m,), (m, tasks) or (m, teachers); of means, any shape. The misfit, the
+    squared distance of student and teacher, needs no labels.
     """
 
     teacher: Array
@@ -85,13 +80,7 @@ class Predictions:
     ceiling: Array | None = None
 
     def scores(self) -> Scores:
-        """Squared errors, distances and cross terms, input by input.
-
-        Raises
-        ------
-        ValueError
-            If there are no labels, or no students yet.
-        """
+        """Squared errors, distances and cross terms, input by input; needs labels and students."""
         labels, student = self._beside(self.labels, "labels"), self._beside(self.student, "student")
         apart, off = self.teacher - student, student - labels
         return Scores((self.teacher - labels) ** 2, off**2, apart**2, 2 * apart * off)
@@ -112,16 +101,8 @@ class Predictions:
         With `P` the projection on the strong features in their empirical inner product, the gain
         is the misfit plus the cross term :math:`-2\langle (I-P)f_w, (I-P)f^*\rangle`, identically.
 
-        Returns
-        -------
-        dict of str to ndarray
-            ``gain``, ``misfit``, ``cross``, and ``unreachable``, :math:`\|(I-P)f^*\|^2`, the error
-            of the best head; without labels only the misfit.
-
-        Raises
-        ------
-        ValueError
-            If there are no students yet.
+        Returns ``gain``, ``misfit``, ``cross``, and ``unreachable``, :math:`\|(I-P)f^*\|^2`, the
+        error of the best head; without labels only the misfit.
         """
         student = self._beside(self.student, "student")
         away = self.teacher - student
@@ -146,27 +127,10 @@ class Predictions:
 def train_students(
     own: Predictions, *parts: Predictions, head: Head | None = None
 ) -> tuple[Predictions, ...]:
-    """Train the student of every teacher, and predict.
+    """Train the student of every teacher on the inputs ``own``, and predict there and on the parts.
 
-    Parameters
-    ----------
-    own : Predictions
-        The students' training inputs. If they have labels, the best head in hindsight is fitted
-        with the students.
-    *parts : Predictions
-        Other inputs.
-    head : Head, optional
-        Of the students; default `MinimumNorm`.
-
-    Returns
-    -------
-    tuple of Predictions
-        ``own`` and the parts, with the students' predictions.
-
-    Raises
-    ------
-    ValueError
-        If rows differ or a value is not finite.
+    If these inputs have labels, the best head in hindsight is fitted with the students. The head of
+    the students is by default `MinimumNorm`.
     """
     phi = validation.matrix(own.strong, "own.strong")
     taught = validation.targets(own.teacher, "own.teacher", rows=len(phi))
@@ -196,20 +160,10 @@ def regrets(
 ) -> dict[str, Array]:
     """Regret of each rule of choice: error of the chosen student less that of the best.
 
-    Parameters
-    ----------
-    student : array_like, shape (..., teachers)
-        Errors of the students on test labels.
-    known_teacher, known_student : array_like, shape (..., teachers)
-        Errors on validation labels, which the rules see.
-    misfit : array_like, shape (..., teachers)
-    corrected : array_like, optional
-        The misfit as a prediction of the gain, for one rule more.
-
-    Returns
-    -------
-    dict of str to ndarray
-        By rule of `RULES`, shape (...); ``"at random"`` is the average over the teachers.
+    All arguments have shape (..., teachers): errors of the students on test labels; errors of
+    teachers and students on validation labels, which the rules see; the misfit, and for one rule
+    more the misfit corrected to predict the gain. Returns regrets, shape (...), by rule of `RULES`;
+    ``"at random"`` is the average over the teachers.
     """
     errors, teacher = np.asarray(student, float), np.asarray(known_teacher, float)
     predictions = (0.0, misfit, corrected)

@@ -37,10 +37,7 @@ ROUNDING = 1e-13
 class LinearModel:
     """A fitted head, ``features @ coefficients + intercept``.
 
-    Attributes
-    ----------
-    coefficients : ndarray, shape (k,) or (k, tasks)
-    intercept : float or ndarray, shape (tasks,)
+    Coefficients have shape (k,) or (k, tasks), the intercept is a number or has shape (tasks,).
     """
 
     coefficients: Array
@@ -51,13 +48,7 @@ class LinearModel:
         return features @ self.coefficients + self.intercept
 
     def predict(self, features: ArrayLike) -> Array:
-        """Predictions, shape ``(m,)`` or ``(m, tasks)``.
-
-        Raises
-        ------
-        ValueError
-            If the features are not finite or not of the dimension that was fitted.
-        """
+        """Predictions, (m,) or (m, tasks), of finite features of the dimension fitted."""
         phi = validation.matrix(features, "features")
         if phi.shape[1] != len(self.coefficients):
             raise ValueError(
@@ -86,18 +77,8 @@ class Head(Protocol):
 def fitted(head: Head, features: Array, targets: Array) -> Callable[[Array], Array]:
     """Fit a head on arrays that have been checked, and return what predicts from such arrays.
 
-    Parameters
-    ----------
-    head : Head
-        The heads of this module skip their own checks; any other (a user's, scikit-learn's) is
-        fitted and predicts as usual.
-    features : ndarray, shape (m, k)
-    targets : ndarray, shape (m,) or (m, tasks)
-
-    Returns
-    -------
-    callable
-        From features to predictions.
+    The heads of this module skip their own checks; any other (a user's, scikit-learn's) is fitted
+    and predicts as usual.
     """
     if isinstance(head, _LinearHead):
         return head.solve(features, targets)
@@ -129,13 +110,9 @@ class _LinearHead:
 class MinimumNorm(_LinearHead):
     r"""Least squares; among all minimisers of :math:`\|\Phi c - y\|^2` the one of least norm.
 
-    Parameters
-    ----------
-    cutoff : float, optional
-        Directions whose singular value is below ``cutoff`` times the largest are dropped.
-        Default: machine precision times the larger dimension. (Dong et al. 2025 use 1e-6.)
-    intercept : bool
-        Whether to fit an unpenalised intercept (by centring).
+    Directions whose singular value is below ``cutoff`` times the largest are dropped; the default
+    is machine precision times the larger dimension (Dong et al. 2025 use 1e-6). An ``intercept`` is
+    unpenalised (by centring).
     """
 
     cutoff: float | None = None
@@ -166,18 +143,9 @@ class MinimumNorm(_LinearHead):
 class Ridge(_LinearHead):
     r"""Ridge regression, :math:`\min_c \|\Phi c - y\|^2 + \lambda \|c\|^2`.
 
-    Parameters
-    ----------
-    penalty : float
-        :math:`\lambda > 0`, in squared feature units times the number of rows (scikit-learn's
-        ``alpha``).
-    intercept : bool
-        Whether to fit an unpenalised intercept (by centring).
-
-    Raises
-    ------
-    ValueError
-        If the penalty is not positive; for zero use `MinimumNorm`.
+    The ``penalty`` :math:`\lambda > 0` is in squared feature units times the number of rows
+    (scikit-learn's ``alpha``); for zero use `MinimumNorm`. An ``intercept`` is unpenalised (by
+    centring).
     """
 
     penalty: float
@@ -205,14 +173,8 @@ class RidgeGCV(_LinearHead):
         {\bigl(1 - \operatorname{tr} H_\lambda / m\bigr)^2}
 
     One singular value decomposition serves all penalties and tasks; every task chooses its own.
-
-    Parameters
-    ----------
-    relative_penalties : tuple of float, optional
-        Candidates in units of the largest squared singular value, positive; default 49 values
-        from 1e-10 to 1e2.
-    intercept : bool
-        Whether to fit an unpenalised intercept; it counts as one degree of freedom.
+    Candidates are positive, in units of the largest squared singular value. An ``intercept`` is
+    unpenalised and counts as one degree of freedom.
     """
 
     relative_penalties: tuple[float, ...] = tuple(np.logspace(-10, 2, 49).tolist())
@@ -250,16 +212,10 @@ class RidgeGCV(_LinearHead):
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    r"""Sums of products :math:`Z^T Z` of named blocks of columns.
+    """Sums of products :math:`Z^T Z`, shape (D, D), of named blocks of columns.
 
-    Attributes
-    ----------
-    count : int
-        Rows summed over.
-    matrix : ndarray, shape (D, D)
-        :math:`Z^T Z`, in the products of the columns' units.
-    blocks : dict of str to slice
-        Columns of each block.
+    Sums are over ``count`` rows, in products of the columns' units; ``blocks`` has the columns of
+    each block.
     """
 
     count: int
@@ -268,17 +224,9 @@ class Moments:
 
     @classmethod
     def of(cls, **blocks: ArrayLike) -> Moments:
-        """Moments of the rows given.
+        """Moments of the rows given, finite and as many in each block.
 
-        Parameters
-        ----------
-        **blocks : array_like, shape (m,) or (m, D_block)
-            Columns of each block, the same rows in each. One-dimensional blocks are one column.
-
-        Raises
-        ------
-        ValueError
-            If no block is given, the numbers of rows differ, or a value is not finite.
+        Blocks have shape (m,), which is one column, or (m, D_block).
         """
         stacked, slices = _stacked(blocks)
         return cls(len(stacked), stacked.T @ stacked, slices)
@@ -311,18 +259,10 @@ class Moments:
     def fit(self, features: str, targets: str | ArrayLike) -> Array:
         r"""Least squares on a block: coefficients that minimise :math:`\|Z_f c - t\|^2`.
 
-        Parameters
-        ----------
-        features : str
-            Name of a block.
-        targets : str or array_like, shape (D_features, k)
-            Name of a block, or the sums of products of the features with the targets.
-
-        Returns
-        -------
-        ndarray, shape (D_features, k)
-            Of least norm where several minimise; directions whose singular value is below 1e-6
-            of the largest are then dropped.
+        Targets are the name of a block, or the sums of products of the features with the targets,
+        shape (D_features, k), which is the shape of the result. Where several minimise it is the
+        one of least norm; directions whose singular value is below 1e-6 of the largest are then
+        dropped.
         """
         gram = self.products(features, features)
         moments = self.products(features, targets) if isinstance(targets, str) else targets
@@ -336,18 +276,10 @@ class Moments:
         return _pseudo_inverse(gram, right) if solution is None else solution / scale
 
     def mean_square(self, **coefficients: ArrayLike) -> Array:
-        r"""Mean over the rows of :math:`(\sum_b Z_b c_b)^2`, for each column of coefficients.
+        r"""Mean over the rows of :math:`(\sum_b Z_b c_b)^2`, one for each column of coefficients.
 
-        Parameters
-        ----------
-        **coefficients : array_like, shape (D_block, k)
-            By block; blocks left out do not enter. ``weak=c, labels=-np.eye(k)`` gives the mean
-            squared error of a head ``c``.
-
-        Returns
-        -------
-        ndarray, shape (k,)
-            Not below zero.
+        Coefficients have shape (D_block, k); blocks left out do not enter. ``weak=c,
+        labels=-np.eye(k)`` gives the mean squared error of a head ``c``, never below zero.
         """
         names = list(coefficients)
         stacked = np.vstack([
@@ -358,23 +290,10 @@ class Moments:
         return cast(Array, np.maximum(np.sum(stacked * product, axis=0), 0) / self.count)
 
     def whiten(self, block: str, columns: ArrayLike) -> Array:
-        r"""Coordinates in which a block is white over the rows, :math:`L^{-1}X`.
+        """Coordinates in which a block is white over the rows, :math:`L^{-1}X`, shape (D_block, k).
 
-        Parameters
-        ----------
-        block : str
-            Its second moment is :math:`Z_b^T Z_b/m = L L^T`.
-        columns : array_like, shape (D_block, k)
-            Features of other inputs (one input a column), or products with them.
-
-        Returns
-        -------
-        ndarray, shape (D_block, k)
-
-        Raises
-        ------
-        ValueError
-            If the block is rank deficient.
+        The block's second moment, of full rank, is :math:`Z_b^T Z_b/m = L L^T`. The columns, shape
+        (D_block, k), are features of other inputs (one input a column), or products with them.
         """
         gram = self.products(block, block)
         try:
@@ -387,20 +306,11 @@ class Moments:
         return cast(Array, linalg.solve_triangular(root, columns, lower=True))
 
     def canonical(self, first: str, second: str) -> Array:
-        """Cross moment of two blocks, each in the coordinates of `whiten`.
+        """Cross moment, shape (D_second, D_first), of two blocks in the coordinates of `whiten`.
 
         Its singular values are the sample canonical correlations (uncentred), the sum of its
         squared entries is the raw overlap. Products square the condition of the features: where
         that matters, `w2s_utils.theory.subspaces.canonical_correlations` works on the rows.
-
-        Returns
-        -------
-        ndarray, shape (D_second, D_first)
-
-        Raises
-        ------
-        ValueError
-            If a block is rank deficient.
         """
         half = self.whiten(first, self.products(first, second))
         return self.whiten(second, half.T) / self.count
@@ -424,21 +334,8 @@ class Moments:
 def cumulative_moments(edges: Sequence[int], **blocks: ArrayLike) -> dict[int, Moments]:
     """Moments of the first rows, for several numbers of rows, each row used once.
 
-    Parameters
-    ----------
-    edges : sequence of int
-        Numbers of rows, from 1 to the rows given; in any order, repeats allowed.
-    **blocks : array_like, shape (m,) or (m, D_block)
-
-    Returns
-    -------
-    dict of int to Moments
-        By number of rows, growing.
-
-    Raises
-    ------
-    ValueError
-        If a number of rows is out of range, or as for `Moments.of`.
+    Edges are numbers of rows, from 1 to the rows given, in any order; blocks are as for
+    `Moments.of`. The result is by number of rows, growing.
     """
     stacked, slices = _stacked(blocks)
     ends = sorted(set(edges))
@@ -470,7 +367,6 @@ def _slices(widths: Mapping[str, int]) -> dict[str, slice]:
 
 
 def _centred(values: Array) -> tuple[Array, Array]:
-    """Values less their mean, and the mean."""
     mean = values.mean(axis=0)
     centred = values - mean
     # Far from zero the mean is rounded by more than the values vary.

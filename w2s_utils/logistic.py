@@ -26,12 +26,8 @@ if TYPE_CHECKING:
 class LogisticModel:
     r"""Fitted probabilities :math:`\mathrm{softmax}(\Phi C + c)`.
 
-    Attributes
-    ----------
-    coefficients : ndarray, shape (d, classes)
-        For two classes the first column is zero.
-    intercept : ndarray, shape (classes,)
-        Minus infinity for a class that was not seen.
+    Coefficients have shape (d, classes), for two classes the first column is zero; the intercept is
+    minus infinity for a class that was not seen.
     """
 
     coefficients: Array
@@ -79,25 +75,11 @@ class Logistic:
     def fit(
         self, features: ArrayLike, labels: ArrayLike, classes: int | None = None
     ) -> LogisticModel:
-        """Fit class labels or probabilities.
+        """Fit class labels or probabilities on features of shape (m, d).
 
-        Parameters
-        ----------
-        features : array_like, shape (m, d)
-        labels : array_like of int, shape (m,), or of float, shape (m, classes)
-            Numbers of classes, from 0; or the probability of each class.
-        classes : int, optional
-            Of a model fitted on numbers; default the largest number and one.
-
-        Returns
-        -------
-        LogisticModel
-            Where the rows have one class only, a certainty.
-
-        Raises
-        ------
-        ValueError
-            If rows differ, a probability is not in [0, 1], or a number is not that of a class.
+        Labels are numbers of classes from 0, shape (m,), or probabilities of each class, shape (m,
+        classes). ``classes`` is the number of them in a model fitted on numbers, by default the
+        largest and one. Where the rows have one class only, the model is a certainty.
         """
         phi = validation.matrix(features, "features")
         given = validation.targets(labels, "labels", rows=len(phi))
@@ -137,22 +119,8 @@ def cross_entropy_head(features: ArrayLike, probabilities: ArrayLike) -> Logisti
     Newton's method in a trust region (SciPy). At the minimum
     :math:`\mathbb E\,\varphi\,(f - p)^T = 0`.
 
-    Parameters
-    ----------
-    features : array_like, shape (m, d)
-    probabilities : array_like, shape (m, classes)
-        Positive; rows sum to 1.
-
-    Returns
-    -------
-    LogisticModel
-
-    Raises
-    ------
-    ValueError
-        If probabilities are not positive, rows do not sum to 1 or shapes do not match.
-    RuntimeError
-        If the gradient does not vanish to 1e-7 of the features' size.
+    Features have shape (m, d), probabilities, positive with rows that sum to 1, (m, classes).
+    Raises ``RuntimeError`` if the gradient does not vanish to 1e-7 of the features' size.
     """
     p = validation.matrix(probabilities, "probabilities")
     phi = validation.matrix(features, "features", rows=len(p))

@@ -41,13 +41,7 @@ def panels(
 def points(axis: Axes, x: ArrayLike, y: ArrayLike, errors: ArrayLike, **look: Any) -> None:
     """Open markers with capped bars of length ``errors`` (one number a point, or below and above).
 
-    Parameters
-    ----------
-    axis : matplotlib.axes.Axes
-    x, y : array_like, shape (k,)
-    errors : array_like, shape (k,) or (2, k)
-    **look
-        Over the defaults: a colour, ``fmt`` for marker and line, a label.
+    Look is over the defaults: a colour, ``fmt`` for marker and line, a label.
     """
     axis.errorbar(x, y, errors, **{"mfc": "none", "capsize": 2, "lw": 1, "fmt": "o", **look})
 
@@ -57,15 +51,7 @@ def estimates(
 ) -> list[float]:
     """Draw estimates with bars of two standard errors, and return their values.
 
-    Parameters
-    ----------
-    axis : matplotlib.axes.Axes
-    x : array_like, shape (k,)
-    measured : sequence of Estimate
-    role : str, optional
-        One of the four models: its colour, marker and name are the defaults.
-    **look
-        As for `points`.
+    The role, one of the four models, sets colour, marker and name; look is as for `points`.
     """
     if role is not None:
         look = {"color": COLOURS[role], "fmt": MARKERS[role], "label": role, **look}

@@ -65,7 +65,6 @@ def run_logistic(
     trials: int,
     rng: np.random.Generator,
     penalty: float = 1.0,
-    groups: ArrayLike | None = None,
     n_jobs: int = 1,
 ) -> dict[str, dict[tuple[int, int], dict[str, Result]]]:
     """Run teachers, students, baseline and ceiling with logistic heads, on random splits.
@@ -90,8 +89,6 @@ def run_logistic(
     rng : numpy.random.Generator
     penalty : float
         Of every head, see `w2s_utils.logistic.Logistic`.
-    groups : array_like, shape (m,), optional
-        As in `w2s_utils.splits.random_splits`.
     n_jobs : int
         Worker processes.
 
@@ -119,7 +116,7 @@ def run_logistic(
     pairs = list(dict.fromkeys((int(n), int(N)) for n, N in cells))
     if not pairs or not teachers:
         raise ValueError("weak, cells: expected at least one teacher and one pair (n, N)")
-    split_rows = row_splitter(len(phi), max(n for n, _ in pairs), max(N for _, N in pairs), groups)
+    split_rows = row_splitter(len(phi), max(n for n, _ in pairs), max(N for _, N in pairs))
     head = _Probe(penalty)
 
     def one(generator: np.random.Generator) -> list[dict[str, dict[str, Array]]]:
@@ -156,30 +153,10 @@ def run_flipped(
     trials: int,
     seed: Sequence[int],
 ) -> dict[tuple[str, str], dict[str, Result]]:
-    """Measure pairs with logistic heads on flipped labels.
+    """Measure pairs of teacher and student with logistic heads on flipped labels.
 
-    Parameters
-    ----------
-    problem : Problem
-        With one target of two values; the larger is class 1.
-    chosen : sequence of (str, str)
-        Teacher and student.
-    n, N : int
-    flips : float
-        Probability that a training label is flipped.
-    trials : int
-    seed : sequence of int
-        Of the splits, the same for every pair.
-
-    Returns
-    -------
-    dict of (str, str) to dict of str to Result
-        By pair, and by what errors are measured against, as `run_logistic` says.
-
-    Raises
-    ------
-    ValueError
-        If the target does not have two values.
+    The problem has one target of two values; the larger is class 1. The splits of the ``seed`` are
+    the same for every pair. Returns results by pair and measure, as `run_logistic`.
     """
     values = np.unique(problem.targets)
     if len(values) != 2:

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from w2s_utils import protocol, splits, validation
 from w2s_utils.geometry import oracle_setting
 from w2s_utils.protocol import ROLES
-from w2s_utils.resampling import Estimate, difference_of_ratios
+from w2s_utils.resampling import Estimate, difference_of_ratios, mean
 from w2s_utils.theory import risks
 from w2s_utils.theory.subspaces import leading_directions
 from w2s_utils.validation import Array
@@ -55,16 +55,7 @@ class Problem:
 
 
 def with_constant(features: ArrayLike) -> Array:
-    """Features with a column of ones appended.
-
-    Parameters
-    ----------
-    features : array_like, shape (m, D)
-
-    Returns
-    -------
-    ndarray, shape (m, D + 1)
-    """
+    """Features, shape (m, D), with a column of ones appended."""
     phi = validation.matrix(features, "features")
     return np.column_stack([phi, np.ones(len(phi))])
 
@@ -72,37 +63,17 @@ def with_constant(features: ArrayLike) -> Array:
 def cut(features: ArrayLike, dimension: int, *, fitted_on: ArrayLike | None = None) -> Array:
     """Coordinates of features along their leading (uncentred) principal directions.
 
-    Parameters
-    ----------
-    features : array_like, shape (m, D)
-    dimension : int
-        Number of directions kept, at most ``min(m, D)``.
-    fitted_on : array_like, shape (m', D), optional
-        Features of other inputs, on which the directions are found; default `features` itself.
-
-    Returns
-    -------
-    ndarray, shape (m, dimension)
+    From shape (m, D) to (m, dimension), at most ``min(m, D)``. The directions are found on
+    ``fitted_on``, features of other inputs, or by default on the features themselves.
     """
     phi = validation.matrix(features, "features")
     return phi @ leading_directions(phi if fitted_on is None else fitted_on, dimension)
 
 
 def standardise(values: ArrayLike) -> Array:
-    """Columns of targets with mean 0 and variance 1.
+    """Targets, shape (m,) or (m, tasks), as (m, tasks) with columns of mean 0 and variance 1.
 
-    Parameters
-    ----------
-    values : array_like, shape (m,) or (m, tasks)
-
-    Returns
-    -------
-    ndarray, shape (m, tasks)
-
-    Raises
-    ------
-    ValueError
-        If a column is constant.
+    A constant column is refused.
     """
     columns = validation.targets(values, "values")
     columns = columns.reshape(len(columns), -1)
@@ -117,16 +88,8 @@ def standardise(values: ArrayLike) -> Array:
 class Cell:
     """One teacher and one student at one size: what was measured, and what the formulas predict.
 
-    Attributes
-    ----------
-    setting : Setting
-        Plug-in geometry.
-    n, N : int
-        Labelled and unlabelled inputs.
-    result : Result
-        Measured risks, misfit and gain, by split and task.
-    predicted : Risks
-        Expected risks.
+    The setting is the plug-in geometry, the result has risks, misfit and gain by split and task,
+    and the predicted risks are expected ones.
     """
 
     setting: risks.Setting
@@ -149,47 +112,26 @@ class Cell:
         """Measured over predicted risk of each model, with the standard error over splits."""
         found = {}
         for name in ROLES:
-            mean, expected = self.result.mean(name), float(getattr(self.predicted, name))
-            error = mean.standard_error / expected
-            found[name] = Estimate(mean.value / expected, error, mean.trials)
+            seen, expected = self.result.mean(name), float(getattr(self.predicted, name))
+            error = seen.standard_error / expected
+            found[name] = Estimate(seen.value / expected, error, seen.trials)
         return found
 
     def log_ratio(self, model: str) -> Estimate:
-        """Mean over splits of the logarithm of measured over predicted risk.
+        """Mean over splits of the logarithm of measured over predicted risk of a model.
 
         Where single splits dominate the arithmetic mean this one still exists.
-
-        Parameters
-        ----------
-        model : {"teacher", "student", "baseline", "ceiling"}
         """
-        values = np.log(_by_split(self.result, model) / float(getattr(self.predicted, model)))
-        error = values.std(ddof=1) / np.sqrt(len(values))
-        return Estimate(float(values.mean()), float(error), len(values))
+        return mean(np.log(self.result.by_trial(model) / float(getattr(self.predicted, model))))
 
     def gap_is_resolved(self, standard_errors: float = 3.0) -> bool:
-        """Whether teacher and ceiling differ by enough standard errors for PGR to mean something.
-
-        Parameters
-        ----------
-        standard_errors : float
-            How many.
-        """
-        gap = _by_split(self.result, "teacher") - _by_split(self.result, "ceiling")
-        return bool(gap.mean() > standard_errors * gap.std(ddof=1) / np.sqrt(len(gap)))
+        """Whether teacher and ceiling differ by enough standard errors for a PGR to mean much."""
+        gap = mean(self.result.by_trial("teacher") - self.result.by_trial("ceiling"))
+        return gap.value > standard_errors * gap.standard_error
 
 
 def oracle_settings(problem: Problem) -> dict[Pair, risks.Setting]:
-    """Oracle geometry of every pair, without label noise.
-
-    Parameters
-    ----------
-    problem : Problem
-
-    Returns
-    -------
-    dict of (teacher, student) to Setting
-    """
+    """Oracle geometry of every pair of teacher and student, without label noise."""
     return {
         (teacher, student): oracle_setting(weak, strong, problem.targets)
         for teacher, weak in problem.teachers.items()
@@ -212,25 +154,11 @@ def measure_pairs(
     Differences between pairs are then differences of the models: labels, their noise and the test
     inputs are shared, and the standard error of a `difference` is smaller than those of its terms.
 
-    Parameters
-    ----------
-    problem : Problem
-    settings : mapping of (teacher, student) to Setting
-        The pairs to measure, with their geometry from `oracle_settings`.
-    cells : sequence of (int, int)
-        Labels ``n`` and pseudo-labels ``N``; see `w2s_utils.splits.sweep`.
-    trials : int
-    seed : sequence of int, or Generator
-        Of the splits, the same for every pair. From a generator each pair draws splits of its own.
-    noise : float, optional
-        Standard deviation of the label noise; default the problem's.
-    groups : array_like, optional
-        Inputs of one group never fall in different parts of a split.
-
-    Returns
-    -------
-    dict of (teacher, student, int, int) to Cell
-        By teacher, student, ``n`` and ``N``.
+    Settings have the geometry of the pairs to measure, from `oracle_settings`; cells, trials and
+    groups are as in `w2s_utils.splits.sweep`. A ``seed`` of numbers gives every pair the same
+    splits; from a generator each pair draws splits of its own. ``noise`` is the standard deviation
+    of the label noise, by default the problem's. Returns cells by teacher, student, ``n`` and
+    ``N``.
     """
     deviation = problem.noise if noise is None else noise
     found: dict[Key, Cell] = {}
@@ -258,24 +186,11 @@ def difference(
 ) -> Estimate:
     """PGR (or OPR) of the first less that of the second, on common splits.
 
-    Parameters
-    ----------
-    first, second : Result, or sequence of Result
-        From the same splits, so of as many trials; of several the mean of their ratios is taken.
-    quantity : {"pgr", "opr"}
-
-    Returns
-    -------
-    Estimate
-        Difference of ratios of means, with its jackknife standard error over the splits.
-
-    Raises
-    ------
-    ValueError
-        If the numbers of trials differ or are below 2, or the quantity is unknown.
+    Of several results the mean of their ratios is taken; all have as many trials, two or more. A
+    difference of ratios of means, with its jackknife standard error over the splits.
     """
     sides = ([side] if isinstance(side, protocol.Result) else side for side in (first, second))
-    return difference_of_ratios(*([_ratio(result, quantity) for result in side] for side in sides))
+    return difference_of_ratios(*([result.terms(quantity) for result in side] for side in sides))
 
 
 def larger(
@@ -286,18 +201,5 @@ def larger(
     For `w2s_utils.checks.share_at_least`: where single splits dominate a mean, splits can still be
     counted. Arguments as for `difference`, one result each.
     """
-    (top, bottom), (other_top, other_bottom) = (_ratio(r, quantity) for r in (first, second))
+    (top, bottom), (other_top, other_bottom) = (r.terms(quantity) for r in (first, second))
     return np.asarray(top / bottom > other_top / other_bottom)
-
-
-def _ratio(result: protocol.Result, quantity: str) -> tuple[Array, Array]:
-    teacher, student, baseline, ceiling = (_by_split(result, name) for name in ROLES)
-    ratios = {"pgr": (teacher - student, teacher - ceiling), "opr": (baseline, student)}
-    if quantity not in ratios:
-        raise ValueError(f"quantity: expected 'pgr' or 'opr', got {quantity!r}")
-    return ratios[quantity]
-
-
-def _by_split(result: protocol.Result, role: str) -> Array:
-    values: Array = getattr(result, role).reshape(result.trials, -1).mean(axis=1)
-    return values

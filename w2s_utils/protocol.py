@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from w2s_utils import validation
 from w2s_utils.ladder import Predictions, train_students
 from w2s_utils.least_squares import Head, MinimumNorm, Moments, fitted
-from w2s_utils.resampling import Estimate, ratio_of_means
+from w2s_utils.resampling import Estimate, mean, ratio_of_means
 from w2s_utils.validation import Array
 
 ROLES = ("teacher", "student", "baseline", "ceiling")
@@ -33,23 +33,17 @@ ROLES = ("teacher", "student", "baseline", "ceiling")
 
 @dataclass(frozen=True)
 class Inputs:
-    """Inputs as the models and the labels see them.
+    """Inputs as the models and the labels see them, finite and of as many rows.
 
     Attributes
     ----------
     weak : ndarray, shape (m, D_w), or tuple of them
         Weak features; a tuple has those of several teachers.
     strong : ndarray, shape (m, D_s)
-        Strong features.
     labels : ndarray, shape (m,) or (m, tasks)
         What is observed, noise included.
     target : ndarray, optional
         What errors are measured against, in the shape of ``labels``, which are the default.
-
-    Raises
-    ------
-    ValueError
-        If the numbers of rows differ or a value is not finite.
     """
 
     weak: Any
@@ -140,32 +134,30 @@ class Result:
         return len(self.teacher)
 
     def mean(self, name: str) -> Estimate:
-        """Mean over trials (tasks averaged within a trial) of a risk, ``misfit`` or ``gain``.
-
-        Raises
-        ------
-        ValueError
-            If ``name`` is unknown or there are fewer than two trials.
-        """
-        values = self._per_trial(name)
-        error = np.std(values, ddof=1) / np.sqrt(self.trials)
-        return Estimate(float(values.mean()), float(error), self.trials)
+        """Mean over trials (tasks averaged within a trial) of a risk, ``misfit`` or ``gain``."""
+        return mean(self.by_trial(name))
 
     def pgr(self) -> Estimate:
         """Performance gap recovery, ratio of means, jackknife standard error over trials."""
-        teacher, student = self._per_trial("teacher"), self._per_trial("student")
-        return ratio_of_means(teacher - student, teacher - self._per_trial("ceiling"))
+        return ratio_of_means(*self.terms("pgr"))
 
     def opr(self) -> Estimate:
         """Outperforming ratio, ratio of means, jackknife standard error over trials."""
-        return ratio_of_means(self._per_trial("baseline"), self._per_trial("student"))
+        return ratio_of_means(*self.terms("opr"))
 
-    def _per_trial(self, name: str) -> Array:
+    def terms(self, quantity: str) -> tuple[Array, Array]:
+        """Numerator and denominator of ``"pgr"`` or ``"opr"``, each of shape (trials,)."""
+        teacher, student, baseline, ceiling = map(self.by_trial, ROLES)
+        ratios = {"pgr": (teacher - student, teacher - ceiling), "opr": (baseline, student)}
+        if quantity not in ratios:
+            raise ValueError(f"quantity: expected 'pgr' or 'opr', got {quantity!r}")
+        return ratios[quantity]
+
+    def by_trial(self, name: str) -> Array:
+        """Values of a risk, ``misfit`` or ``gain``, tasks averaged, shape (trials,)."""
         known = [*ROLES, "misfit", "gain"]
         if name not in known:
             raise ValueError(f"name: expected one of {', '.join(known)}, got {name!r}")
-        if self.trials < 2:
-            raise ValueError(f"trials: a standard error needs at least 2, got {self.trials}")
         values: Array = getattr(self, name).reshape(self.trials, -1).mean(axis=1)
         return values
 
@@ -238,7 +230,6 @@ def teach(
 
 
 def _teachers(head: Head, labelled: Inputs, parts: Sequence[Inputs]) -> list[Array]:
-    """Predictions of all teachers on each of the parts."""
 
     # Each head predicts before the next is fitted: an estimator that fits itself in place, as
     # scikit-learn's do, would otherwise forget the first teacher when it learns the second.
@@ -263,27 +254,10 @@ def run_trial(
     student_head: Head | None = None,
     own: bool = False,
 ) -> dict[str, Any]:
-    """Run one trial.
+    """Run one trial: the fields of `Result`, each a number or shape ``(tasks,)``.
 
-    Parameters
-    ----------
-    labelled, unlabelled, test : Inputs
-        The unlabelled inputs' labels are seen by the ceiling only.
-    teacher_head, student_head : Head, optional
-        Default `w2s_utils.least_squares.MinimumNorm`. The student's head serves baseline and
-        ceiling.
-    own : bool
-        Whether to measure the terms of the gain on the unlabelled inputs, too.
-
-    Returns
-    -------
-    dict of str to ndarray
-        The fields of `Result` for this trial, each a number or shape ``(tasks,)``.
-
-    Raises
-    ------
-    ValueError
-        If the three parts' labels have different numbers of tasks.
+    Arguments are as for `teach`; the student's head serves baseline and ceiling. With ``own`` the
+    terms of the gain are measured on the unlabelled inputs, too.
     """
     on_own, on_test = teach(
         labelled, unlabelled, test, teacher_head=teacher_head, student_head=student_head, own=own
@@ -301,29 +275,9 @@ def repeat(
     own: bool = False,
     n_jobs: int = 1,
 ) -> Result:
-    """Run independent trials, each with a generator spawned from ``rng``.
+    """Run independent trials on the inputs that ``draw`` returns, see `map_trials`.
 
-    Parameters
-    ----------
-    draw : callable
-        Takes a generator, returns labelled, unlabelled and test `Inputs`.
-    trials : int
-        At least 1.
-    rng : numpy.random.Generator
-        The same generator gives the same numbers, whatever the number of workers.
-    teacher_head, student_head, own
-        See `run_trial`.
-    n_jobs : int
-        Worker processes (joblib); -1 for all cores.
-
-    Returns
-    -------
-    Result
-
-    Raises
-    ------
-    ValueError
-        If ``trials < 1``.
+    Heads and ``own`` are as for `run_trial`.
     """
 
     def one(generator: np.random.Generator) -> dict[str, Any]:
@@ -340,27 +294,10 @@ def map_trials(
     rng: np.random.Generator,
     n_jobs: int = 1,
 ) -> list[Any]:
-    """Run independent trials, each with a generator spawned from ``rng``.
+    """Run independent trials, one or more, each with a generator spawned from ``rng``.
 
-    Parameters
-    ----------
-    one : callable
-        Takes a generator.
-    trials : int
-        At least 1.
-    rng : numpy.random.Generator
-    n_jobs : int
-        Worker processes (joblib); -1 for all cores.
-
-    Returns
-    -------
-    list
-        What ``one`` returned, in order: the same whatever the number of workers.
-
-    Raises
-    ------
-    ValueError
-        If ``trials < 1``.
+    Returns what ``one`` returned, in order: the same whatever the number of worker processes
+    ``n_jobs`` (joblib; -1 for all cores).
     """
     validation.at_least(trials, 1, "trials", "repetitions")
 
@@ -389,24 +326,11 @@ def nested_trial(
 ) -> dict[tuple[int, int], dict[str, Array]]:
     """Run one trial for several numbers of labels and pseudo-labels, from moments alone.
 
-    Parameters
-    ----------
-    cells : sequence of (int, int)
-        Pairs ``(n, N)``.
-    labelled : mapping of int to Moments
-        By ``n``: blocks ``weak``, ``strong`` and ``labels``.
-    unlabelled : mapping of int to Moments
-        By ``N``: the same blocks. Without ``labels`` the ceiling is not known, and is NaN.
-    test : Moments
-        The same three blocks.
-    teachers : sequence of str, optional
-        Blocks of several teachers' features in the place of ``weak``.
-
-    Returns
-    -------
-    dict of (int, int) to dict
-        By cell the fields of `Result`, each of shape ``(tasks,)``; with ``teachers``, those of
-        teacher, student and misfit of shape ``(teachers, tasks)``.
+    Moments, of the labelled inputs by ``n``, of the unlabelled ones by ``N`` and of the test
+    inputs, have blocks ``weak``, ``strong`` and ``labels``; without unlabelled ``labels`` the
+    ceiling is not known, and is NaN. ``teachers`` names blocks of several teachers' features in the
+    place of ``weak``. Returns by cell ``(n, N)`` the fields of `Result`, of shape ``(tasks,)``;
+    with ``teachers``, those of teacher, student and misfit of shape ``(teachers, tasks)``.
     """
     blocks = ("weak",) if teachers is None else tuple(teachers)
     weak = {(w, n): m.fit(w, "labels") for w in blocks for n, m in labelled.items()}

@@ -31,12 +31,7 @@ def refusing(*expected: type[Exception], exit_code: int = MISTAKE) -> Iterator[N
 class NamedValue(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """``NAME=VALUE`` on a command line, split at the first equals sign.
 
-    Parameters
-    ----------
-    example : str
-        Shown where something else is given.
-    name : str
-        What help calls it.
+    The ``example`` is shown where something else is given; ``name`` is what help calls it.
     """
 
     def __init__(self, example: str, name: str = "NAME=VALUE"):

@@ -25,29 +25,22 @@ class Estimate:
     trials: int
 
 
+def mean(values: ArrayLike) -> Estimate:
+    """Mean over two or more independent trials, shape (trials,), with its standard error."""
+    array = validation.real(values, "values")
+    validation.at_least(len(array), 2, "trials", "for a standard error")
+    error = np.std(array, ddof=1) / np.sqrt(len(array))
+    return Estimate(float(array.mean()), float(error), len(array))
+
+
 def jackknife_error(left_out: ArrayLike) -> Array:
     r"""Standard error of a statistic from its values without each unit in turn.
 
     .. math:: \mathrm{SE}^2 = \frac{K-1}{K} \sum_k (s_{(k)} - \bar s_{(\cdot)})^2
 
-    (B. Efron and C. Stein, The jackknife estimate of variance, Annals of Statistics 9, 1981). The
-    values may be exact or known to the first order in what leaving the unit out changes. Groups of
-    inputs are units of about the same size.
-
-    Parameters
-    ----------
-    left_out : array_like, shape (K, ...)
-        The statistic without unit ``k``; at least two units.
-
-    Returns
-    -------
-    ndarray
-        In the shape of the statistic.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two units.
+    (B. Efron and C. Stein, The jackknife estimate of variance, Annals of Statistics 9, 1981).
+    Values have shape (K, ...) with ``K >= 2`` units, exact or known to the first order in what
+    leaving the unit out changes. Groups of inputs are units of about the same size.
     """
     values = validation.real(left_out, "left_out")
     count = len(values)
@@ -59,37 +52,14 @@ def jackknife_error(left_out: ArrayLike) -> Array:
 def jackknife_value(whole: ArrayLike, left_out: ArrayLike) -> Array:
     r"""Statistic without its bias of first order, :math:`K s - (K-1)\,\bar s_{(\cdot)}`.
 
-    Parameters
-    ----------
-    whole : array_like
-        The statistic on all units.
-    left_out : array_like, shape (K, ...)
-        The statistic without each unit.
-
-    Returns
-    -------
-    ndarray
+    Takes the statistic on all units, and without each of them, shape (K, ...).
     """
     values = validation.real(left_out, "left_out")
     return cast(Array, len(values) * np.asarray(whole) - (len(values) - 1) * values.mean(axis=0))
 
 
 def ratio_of_means(numerator: ArrayLike, denominator: ArrayLike) -> Estimate:
-    """Ratio of two means over the same trials, with its jackknife standard error.
-
-    Parameters
-    ----------
-    numerator, denominator : array_like, shape (trials,)
-
-    Returns
-    -------
-    Estimate
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, a value is not finite, or there are fewer than two trials.
-    """
+    """Ratio of two means over the same two or more trials, with its jackknife standard error."""
     value, left_out = _ratio(numerator, denominator)
     return Estimate(value, float(jackknife_error(left_out)), len(left_out))
 
@@ -99,19 +69,7 @@ def difference_of_ratios(
 ) -> Estimate:
     """Difference of ratios of means over the same trials, with its jackknife standard error.
 
-    Parameters
-    ----------
-    first, second : sequence of (array_like, array_like), shape (trials,) each
-        Numerators and denominators; of several ratios the mean is taken.
-
-    Returns
-    -------
-    Estimate
-
-    Raises
-    ------
-    ValueError
-        As `ratio_of_means`, or if the numbers of trials differ.
+    Each side is numerators and denominators, shape (trials,); of several ratios the mean is taken.
     """
     sides = [[_ratio(*pair) for pair in side] for side in (first, second)]
     trials = len(sides[0][0][1])
@@ -126,19 +84,10 @@ def difference_of_ratios(
 
 
 def bootstrap_counts(units: int, resamples: int, rng: np.random.Generator) -> Array:
-    """How often each unit occurs in bootstrap samples of as many units.
+    """How often each unit occurs in bootstrap samples of as many units, shape (resamples, units).
 
-    Parameters
-    ----------
-    units : int
-    resamples : int
-        At least 2; the error of a standard deviation over them is about ``1 / sqrt(2 resamples)``
-        of it.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    ndarray, shape (resamples, units)
+    There are 2 resamples or more; the error of a standard deviation over them is about ``1 / sqrt(2
+    resamples)`` of it.
     """
     validation.at_least(resamples, 2, "resamples", "a standard deviation")
     counts = rng.multinomial(units, np.full(units, 1 / units), size=int(resamples))

@@ -45,11 +45,6 @@ def random_splits(
         Group of each row. Rows of one group never fall in different parts: the parts take whole
         groups in random order, and what is left of a group that a part does not need is not used.
 
-    Returns
-    -------
-    callable
-        For `w2s_utils.protocol.repeat`.
-
     Raises
     ------
     ValueError
@@ -74,24 +69,10 @@ def random_splits(
 def row_splitter(
     m: int, n: int, N: int, groups: ArrayLike | None = None
 ) -> Callable[[np.random.Generator], Rows]:
-    """Return what draws the rows of labelled, unlabelled and test inputs.
+    """Return what draws the rows of labelled, unlabelled and test inputs, of ``m`` in all.
 
-    Parameters
-    ----------
-    m : int
-        Rows.
-    n, N, groups
-        As in `random_splits`.
-
-    Returns
-    -------
-    callable
-        Takes a generator, returns three arrays of row numbers.
-
-    Raises
-    ------
-    ValueError
-        If too few rows are left for testing (with groups: when the callable is called).
+    Arguments are as in `random_splits`. Too few rows for testing are refused here, with groups when
+    the rows are drawn.
     """
     if n < 1 or N < 1 or n + N >= m:
         raise ValueError(
@@ -148,30 +129,10 @@ def sweep(
     heads are minimum-norm least squares, computed from moment matrices which grow from sample to
     sample: a point of a sweep costs its new rows and one small solve.
 
-    Parameters
-    ----------
-    weak, strong, labels, noise, target, groups
-        As in `random_splits`, with one teacher.
-    cells : sequence of (int, int)
-        Pairs ``(n, N)`` of labelled and unlabelled inputs; the rows that the largest leave over
-        are the test inputs.
-    trials : int
-        At least 1.
-    rng : numpy.random.Generator
-        The same generator gives the same splits for every pair of models on ``m`` rows, and the
-        same numbers whatever the number of workers.
-    n_jobs : int
-        Worker processes (joblib); -1 for all cores.
-
-    Returns
-    -------
-    dict of (int, int) to Result
-        By cell, in the order given.
-
-    Raises
-    ------
-    ValueError
-        If rows or shapes differ, there are no cells, or too few rows are left for testing.
+    Arguments are as in `random_splits`, with one teacher, and as in
+    `w2s_utils.protocol.map_trials`; the rows that the largest of the cells ``(n, N)`` leave over
+    are the test inputs. The same generator gives the same splits for every pair of models on ``m``
+    rows. Returns results by cell, in the order given.
     """
     pairs = list(dict.fromkeys((int(n), int(N)) for n, N in cells))
     if not pairs or min(map(min, pairs)) < 1:

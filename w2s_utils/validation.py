@@ -10,13 +10,7 @@ Array = NDArray[np.float64]
 
 
 def matrix(values: ArrayLike, name: str, *, rows: int | None = None) -> Array:
-    """Return ``values`` as a finite float matrix.
-
-    Raises
-    ------
-    ValueError
-        If it is not two-dimensional, is empty, has NaN or infinity, or not ``rows`` rows.
-    """
+    """Return ``values`` as a finite, non-empty float matrix, of ``rows`` rows if they are given."""
     array = real(values, name)
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(
@@ -45,13 +39,7 @@ def vector(values: ArrayLike, name: str, *, rows: int | None = None) -> Array:
 
 
 def orthonormal(values: ArrayLike, name: str, *, rows: int | None = None) -> Array:
-    """Return ``values`` as a matrix with orthonormal columns.
-
-    Raises
-    ------
-    ValueError
-        If the columns are not orthonormal to 1e-8.
-    """
+    """Return ``values`` as a matrix with columns that are orthonormal to 1e-8."""
     array = matrix(values, name, rows=rows)
     deviation = np.abs(array.T @ array - np.eye(array.shape[1])).max()
     if deviation > 1e-8:
@@ -73,13 +61,7 @@ def spectrum(values: ArrayLike | None, name: str, size: int) -> Array:
 
 
 def at_least(value: ArrayLike, least: ArrayLike, name: str, why: str) -> Array:
-    """Return ``value`` as floats, all of them at least ``least``.
-
-    Raises
-    ------
-    ValueError
-        Naming the argument, the least admissible value and the reason.
-    """
+    """Return ``value`` as floats, all of them at least ``least``; ``why`` is given in the error."""
     array = real(value, name)
     # Written so that NaN is refused as well.
     if not np.all(array >= np.asarray(least)):
