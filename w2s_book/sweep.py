@@ -17,7 +17,7 @@ import itertools
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,7 +233,7 @@ def write_csv(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 def _finished(
     points: Sequence[Point], jobs: int, scheduler: str | None
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """Give the lines as they come; each is made by a process of its own, on whichever machine."""
     from joblib import Parallel, delayed, parallel_config
 
