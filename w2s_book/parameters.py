@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -35,8 +35,6 @@ class _Loader(yaml.SafeLoader):
     date and 1e-3 is a text.
     """
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {}  # type: ignore[misc]
-
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value]
         if twice := [key for i, key in enumerate(keys) if key in keys[:i]]:
@@ -54,6 +52,7 @@ class _Loader(yaml.SafeLoader):
 
 
 _PREFIX = "tag:yaml.org,2002:"
+_Loader.yaml_implicit_resolvers = {}
 _Loader.yaml_constructors = {
     tag: _Loader.yaml_constructors[tag]
     for tag in (None, *(_PREFIX + name for name in ("null", "bool", "str", "seq", "map")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -101,12 +102,12 @@ def overlap_estimates(
 
 
 def estimates_by_draw(
-    teachers: Mapping[str, NDArray[np.float64]],
+    teachers: Mapping[Any, NDArray[np.float64]],
     strong: NDArray[np.float64],
     draw: Callable[[np.random.Generator], Labelled],
     draws: int,
     rng: np.random.Generator,
-) -> Iterator[tuple[np.random.Generator, dict[str, Estimates]]]:
+) -> Iterator[tuple[np.random.Generator, dict[Any, Estimates]]]:
     """Geometry as whoever has a few labels and all features can estimate it, several times.
 
     Parameters
@@ -127,13 +128,11 @@ def estimates_by_draw(
     moments = {name: Moments.of(weak=phi, strong=strong) for name, phi in teachers.items()}
     for generator in rng.spawn(draws):
         rows, labels = draw(generator)
-        yield (
-            generator,
-            {
-                name: setting_from_labels(phi[rows], strong[rows], labels, features=moments[name])
-                for name, phi in teachers.items()
-            },
-        )
+        found = {
+            name: setting_from_labels(phi[rows], strong[rows], labels, features=moments[name])
+            for name, phi in teachers.items()
+        }
+        yield generator, found
 
 
 @dataclass(frozen=True, eq=False)

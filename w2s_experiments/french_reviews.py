@@ -140,10 +140,7 @@ def problem(
         name="French reviews",
         targets=standardise(stars[pool]),
         noise=0.0,
-        teachers={
-            **_plain(views),
-            **_networks(views, stars[taught].astype(int), versions, rng),
-        },
+        teachers=_plain(views) | _networks(views, stars[taught].astype(int), versions, rng),
         students={
             "pretrained": _pretrained(views, stars[apart], domain[apart]),
             "plain": with_constant(views["words"].leading(directions - 1)[1]),
@@ -190,7 +187,7 @@ def _pretrained(
     return with_constant(np.hstack([*answers, views["words"].leading(WORD_DIRECTIONS)[1]]))
 
 
-def _plain(views: dict[str, _View]) -> dict[str, NDArray[np.float64]]:
+def _plain(views: dict[str, _View]) -> dict[int | str, NDArray[np.float64]]:
     return {
         f"{name} {count}": with_constant(views[name].leading(count)[1])
         for name, counts in DIRECTIONS.items()
@@ -200,9 +197,9 @@ def _plain(views: dict[str, _View]) -> dict[str, NDArray[np.float64]]:
 
 def _networks(
     views: dict[str, _View], stars: NDArray[np.int_], versions: int, rng: np.random.Generator
-) -> dict[str, NDArray[np.float64]]:
+) -> dict[int | str, NDArray[np.float64]]:
     """Hidden units of networks taught the stars of the first reviews, and a constant."""
-    found = {}
+    found: dict[int | str, NDArray[np.float64]] = {}
     for name, count in NETWORKS.items():
         apart, pool = views[name].leading(count)
         scale = apart.std(axis=0)
@@ -332,6 +329,8 @@ def _leaving_one_out(
 ) -> tuple[NDArray, NDArray, NDArray]:
     """Change of misfit and gain without one input of each part, shape (rows, 2, weak models)."""
     (labelled, own, test), (on_labelled, on_own, on_test) = inputs, said
+    if on_own.student is None or on_test.student is None:
+        raise ValueError("said: expected the students' predictions too, got the teachers' only")
     scores, T = on_test.scores(), len(test.labels)
     tested = np.stack([scores.misfit, scores.gain], axis=1)
     # Derivatives of misfit and gain in the predictions of teacher and student, (T, 2, t).

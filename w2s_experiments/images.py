@@ -209,9 +209,9 @@ def digits(rng: np.random.Generator, *, d_w: int = 20, noise: float = 1.0) -> Pr
     )
 
 
-def _teachers(seen: Mapping[str, NDArray], apart: int, d_w: int) -> dict[str, NDArray[np.float64]]:
+def _teachers(seen: Mapping[str, NDArray], apart: int, d_w: int) -> dict[int | str, NDArray]:
     """Leading directions, found on the first images, as coordinates of the others."""
-    found = {}
+    found: dict[int | str, NDArray] = {}
     for name, features in seen.items():
         phi = with_constant(features)
         found[name] = cut(phi[apart:], d_w, fitted_on=phi[:apart])
@@ -296,7 +296,7 @@ class Vision:
     """
 
     problem: Problem
-    spectra: dict[str, NDArray[np.float64]]
+    spectra: dict[str, NDArray[np.floating]]
     accuracy: float
     digits: NDArray[np.int_]
     slants: NDArray[np.float64]

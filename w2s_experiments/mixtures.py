@@ -96,7 +96,7 @@ def fit(
         slope = np.concatenate([by_weight, by_head.ravel() / len(w)])
         return float(np.sum(np.exp(log_f) * pull) / len(w)), slope
 
-    best = None
+    fits = []
     for _ in range(starts):
         start = np.concatenate([np.zeros(k), rng.uniform(-largest, largest, int(np.prod(shape)))])
         found = optimize.minimize(
@@ -107,7 +107,8 @@ def fit(
             bounds=[(None, None)] * k + [(-largest, largest)] * int(np.prod(shape)),
             options={"maxiter": 1000, "ftol": 1e-11, "gtol": 1e-7},
         )
-        best = found if best is None or found.fun < best.fun else best
+        fits.append(found)
+    best = min(fits, key=lambda fit: fit.fun)
     weights, _, log_f = parts(best.x)
     return Mixture(np.exp(weights), best.x[k:].reshape(shape), np.exp(log_f), float(best.fun))
 

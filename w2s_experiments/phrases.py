@@ -8,7 +8,7 @@ which lie in no other, stand for sentences, and every phrase belongs to those in
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,12 +83,12 @@ class Sentences:
         return np.array([all(chosen[found] for found in phrase) for phrase in self.within])
 
 
-def find_sentences(texts: Sequence[str]) -> Sentences:
+def find_sentences(texts: Iterable[str]) -> Sentences:
     """Find for each phrase the longest phrases in which it lies, as a run of words.
 
     Parameters
     ----------
-    texts : sequence of str
+    texts : iterable of str
         Words separated by blanks; at least one word each.
 
     Returns

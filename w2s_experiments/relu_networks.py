@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from w2s_experiments import relu_training
 from w2s_utils import protocol, validation
-from w2s_utils.least_squares import LinearModel, MinimumNorm
+from w2s_utils.least_squares import Head, LinearModel, MinimumNorm
 from w2s_utils.protocol import Inputs, Result, Trial
 from w2s_utils.theory.projection import NonRealizable, decompose
 
@@ -233,11 +233,11 @@ def pretrain(
         raise ValueError(f"problems: expected one or more of the same shape, got {sorted(shapes)}")
     validation.at_least(depth, 1, "depth", "layers")
     width = problems[0].heads.coefficients.shape[0]
-    data, scales = _training_data(problems)
+    inputs, heads, targets, scales = _training_data(problems)
     count = len(problems)
 
     def found(layers: NDArray) -> list[Representation]:
-        owners = np.arange(layers.shape[1]) % count
+        owners = [i % count for i in range(layers.shape[1])]
         return [
             _representation(layers[:, i], problems[owner].inputs.shape[-1], scales[owner])
             for i, owner in enumerate(owners)
@@ -248,10 +248,9 @@ def pretrain(
         effort.restarts * count, depth, width + first.extra, problems[0].inputs.shape[-1], rng
     )
     # One problem's data are shared by its restarts; several problems' are repeated.
-    repeated = [
-        np.tile(d, (effort.restarts if count > 1 else 1, *[1] * (d.ndim - 1))) for d in data
-    ]
-    layers = relu_training.train(start, *repeated, first, rng)
+    copies = effort.restarts if count > 1 else 1
+    x, w, y = (np.tile(d, (copies, *[1] * (d.ndim - 1))) for d in (inputs, heads, targets))
+    layers = relu_training.train(start, x, w, y, first, rng)
     candidates = found(layers)
     losses = np.array([problems[i % count].loss(h) for i, h in enumerate(candidates)])
     # A run that diverged must not be the minimum.
@@ -260,7 +259,7 @@ def pretrain(
     chosen = [candidates[i] for i in best]
     if effort.refine:
         again = relu_training.Schedule(effort.refine, extra=0, slope=0.0, until=0.0)
-        refined = found(relu_training.train(layers[:, best], *data, again, rng))
+        refined = found(relu_training.train(layers[:, best], inputs, heads, targets, again, rng))
         chosen = [
             min(pair, key=problem.loss)
             for problem, *pair in zip(problems, chosen, refined, strict=True)
@@ -327,8 +326,8 @@ class Experiment:
         rng: np.random.Generator,
         *,
         fresh: bool = True,
-        teacher_head: protocol.Head = HEAD,
-        student_head: protocol.Head = HEAD,
+        teacher_head: Head = HEAD,
+        student_head: Head = HEAD,
     ) -> Result:
         """Repeat the experiment; every field of the result has shape (trials, tasks)."""
         return protocol.repeat(
@@ -440,7 +439,7 @@ def _by_task(representation: Representation, x: NDArray, heads: LinearModel) -> 
     return np.einsum("tmk,kt->tm", phi, heads.coefficients) + np.reshape(heads.intercept, (-1, 1))
 
 
-def _training_data(problems: Sequence[Pretraining]) -> tuple[list[NDArray], NDArray]:
+def _training_data(problems: Sequence[Pretraining]) -> tuple[NDArray, NDArray, NDArray, NDArray]:
     """Inputs, heads and centred targets of order one, with examples last; and the scales."""
     inputs, heads, targets, scales = [], [], [], []
     for problem in problems:
@@ -451,7 +450,7 @@ def _training_data(problems: Sequence[Pretraining]) -> tuple[list[NDArray], NDAr
         heads.append(np.repeat(problem.heads.coefficients, m, axis=1))
         intercept = np.reshape(problem.heads.intercept, (-1, 1))
         targets.append(((problem.targets - intercept) / scale).ravel())
-    return [np.array(inputs), np.array(heads), np.array(targets)], np.array(scales)
+    return np.array(inputs), np.array(heads), np.array(targets), np.array(scales)
 
 
 def _representation(layers: NDArray, inputs: int, scale: float) -> Representation:

@@ -198,7 +198,8 @@ def train(
             x, w, y = batches.examples
             batches.examples = [x[:, columns], w[:, :width], y]
             batches.position = batches.size
-        optimiser.step(_gradient(layers, *batches.next(), width, gate, slope), rate)
+        x, w, y = batches.next()
+        optimiser.step(_gradient(layers, x, w, y, width, gate, slope), rate)
     return layers
 
 

@@ -96,7 +96,7 @@ def gaussian_ladder(
     # A rule of equal weights that is exact for squares of linear functions.
     population = np.sqrt(ambient) * np.eye(ambient)
 
-    def part(g: NDArray, noise: ArrayLike = 0.0) -> Predictions:
+    def part(g: NDArray, noise: NDArray | float = 0.0) -> Predictions:
         return Predictions(g[:, :d_s], g @ functions, g @ target + noise)
 
     drawn = rng.standard_normal((N + labels, ambient))
@@ -138,7 +138,7 @@ def real_ladder(
     """
     m = len(problem.targets)
     widest = max(problem.teachers)
-    fewest = {size: int(np.ceil(LEAST_LABELS * size)) for size in problem.teachers}
+    fewest = {size: int(np.ceil(LEAST_LABELS * int(size))) for size in problem.teachers}
     if pool + N + labels >= m or fewest[widest] > pool or labels < 1:
         raise ValueError(
             f"pool, N, labels: expected pool >= {fewest[widest]}, labels >= 1 and a sum below {m} "

@@ -277,10 +277,9 @@ def _network(
     hidden = {
         part: np.tanh(counts[part] @ network.coefs_[0] + network.intercepts_[0]) for part in counts
     }
-    reached = tuple(float(network.score(counts[p], labels[p])) for p in ("pool", "dev"))
-    return {
-        part: cut(hidden[part], KEPT, fitted_on=hidden["apart"]) for part in ("pool", "dev")
-    }, reached
+    pool, dev = (float(network.score(counts[p], labels[p])) for p in ("pool", "dev"))
+    kept = {part: cut(hidden[part], KEPT, fitted_on=hidden["apart"]) for part in ("pool", "dev")}
+    return kept, (pool, dev)
 
 
 def _load_transformer(name: str):

@@ -181,7 +181,7 @@ def _display(record: dict[str, Any]) -> None:
     from IPython.display import display
 
     bundle = {MIME: record, "text/html": _badge(record), "text/plain": _line(record)}
-    display(bundle, raw=True)  # type: ignore[no-untyped-call]
+    display(bundle, raw=True)
 
 
 def _line(record: dict[str, Any]) -> str:

@@ -199,11 +199,11 @@ def _display(image: dict[str, Any], record: dict[str, Any], table: str) -> None:
     from IPython.display import HTML, display
 
     shown = {**image, "text/plain": record["alt"]}
-    display(shown, metadata={RECORD: record}, raw=True)  # type: ignore[no-untyped-call]
+    display(shown, metadata={RECORD: record}, raw=True)
     encoded = base64.b64encode(table.encode()).decode()
     filename = html.escape(f"{record['name']}.csv")
     link = (
         f'<p class="w2s-figure-data"><a download="{filename}" '
         f'href="data:text/csv;base64,{encoded}">Data behind the figure (CSV)</a></p>'
     )
-    display(HTML(link))  # type: ignore[no-untyped-call]
+    display(HTML(link))

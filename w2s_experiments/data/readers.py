@@ -35,8 +35,8 @@ class Dataset:
         Numbers, or Python strings with dtype ``object``.
     targets : ndarray, shape (rows,)
         What is predicted.
-    splits : dict of str to dict of str to ndarray of int, or None
-        Row numbers by split and part, where the data set comes with splits.
+    splits : dict of str to dict of str to ndarray of int
+        Row numbers by split and part; empty where the data set comes without splits.
     columns : mapping of str to str
         In words, with units: ``"inputs"``, ``"targets"`` and every key of `extras`.
     extras : mapping of str to ndarray, shape (rows,)
@@ -46,7 +46,7 @@ class Dataset:
     name: str
     inputs: np.ndarray
     targets: np.ndarray
-    splits: Splits | None
+    splits: Splits
     columns: Mapping[str, str]
     extras: Mapping[str, np.ndarray] = field(default_factory=dict)
 
@@ -74,7 +74,7 @@ def without_repeats(data: Dataset) -> Dataset:
     keep = np.fromiter(first.values(), dtype=int)
     position = np.full(len(keys), -1)
     position[keep] = np.arange(len(keep))
-    splits = data.splits and {
+    splits = {
         name: {part: position[rows][position[rows] >= 0] for part, rows in parts.items()}
         for name, parts in data.splits.items()
     }
@@ -94,7 +94,7 @@ def _dataset(
     splits: Splits | None = None,
     **extras: np.ndarray,
 ) -> Dataset:
-    return Dataset(name, inputs, targets, splits, REGISTRY[name].columns, extras)
+    return Dataset(name, inputs, targets, splits or {}, REGISTRY[name].columns, extras)
 
 
 def _texts(values: Iterable[str]) -> np.ndarray:

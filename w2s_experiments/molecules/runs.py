@@ -69,7 +69,7 @@ def new_splits(keys: Sequence[str], count: int, rng: np.random.Generator) -> lis
     codes = np.unique(np.asarray(keys), return_inverse=True)[1]
     size = int(codes.max()) + 1
     ends = np.round(np.cumsum(design.PARTS[:2]) * size).astype(int)
-    found = []
+    found: list[Rows] = []
     for generator in rng.spawn(count):
         parts = np.split(generator.permutation(size), ends)
         found.append(

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -83,7 +84,7 @@ class Study:
 
         def one(rows: Rows, rng: np.random.Generator) -> list[Split]:
             seen = (runs.standardise(weak, phi, rows, inputs), self.targets, rows)
-            options = {"protocol": protocol, "labels": labels, "rng": rng, "ridge": ridge}
+            options = dict[str, Any](protocol=protocol, labels=labels, rng=rng, ridge=ridge)
             return [runs.teach_molecules(*seen, **options) for _ in range(repeats)]
 
         # The matrices are small: one thread of the linear algebra for each split is faster.
@@ -168,7 +169,7 @@ def load(
     """
     data = datasets.load(name)
     rows = np.arange(len(data.targets))
-    if data.splits is None:
+    if not data.splits:
         raise datasets.DataError(f"{name}: ChemBench's splits are not there: w2s data list")
     if most is not None and most < len(rows):
         validation.at_least(most, 40, "most", "molecules")

@@ -97,7 +97,7 @@ def share_error(splits: Sequence[Split], models: int) -> tuple[float, float]:
     seeds = found.misfit.shape[-1] // models
     if seeds > 1:
         by_seed = [gain_per_misfit_observed(ladder(found, seed, models)) for seed in range(seeds)]
-        variance += float(np.var(by_seed, ddof=1)) / seeds
+        variance += float(np.var(np.array(by_seed), ddof=1)) / seeds
     return value, float(np.sqrt(variance))
 
 

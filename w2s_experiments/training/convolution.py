@@ -51,7 +51,6 @@ def train() -> tuple[Convolution, dict[str, Any]]:
     torch.manual_seed(SEED)
     rng = np.random.default_rng(SEED)
     data = datasets.load("mnist")
-    assert data.splits is not None
     rows = data.splits["standard"]["test"]
     grey = torch.from_numpy(data.inputs[rows].astype(np.float32) / 255)
     digits = torch.from_numpy(data.targets[rows])
