@@ -111,7 +111,7 @@ def survey(layout: build.Layout, name: str, seed: int) -> None:
                 with contextlib.redirect_stdout(io.StringIO()):
                     exec(compile(cell.source, title, "exec"), module.__dict__)
             except Exception:
-                error = "".join(traceback.format_exc(limit=-3))
+                error = "".join(traceback.format_exc(limit=-8))
                 break
     run = {"notebook": name, "seed": seed, "inputs": inputs, "records": records, "error": error}
     with files.replacing(kept(layout, name, seed)) as temporary:

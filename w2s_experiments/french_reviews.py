@@ -210,7 +210,12 @@ def _networks(
                     random_state=int(rng.integers(2**31)),
                 )  # fmt: skip
                 network.fit(apart[: len(stars)] / scale, stars)
-                hidden = np.tanh(pool / scale @ network.coefs_[0] + network.intercepts_[0])
+                # A saturated unit differs on a handful of reviews only, and a head that has seen
+                # none of them goes wild: every unit gets its input standardised.
+                into = apart / scale @ network.coefs_[0]
+                hidden = np.tanh(
+                    (pool / scale @ network.coefs_[0] - into.mean(axis=0)) / into.std(axis=0)
+                )
                 found[f"{name}, network of {width}, {version + 1}"] = with_constant(hidden)
     return found
 
