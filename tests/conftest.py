@@ -25,7 +25,16 @@ CHROMIUM = next(
 # The same examples everywhere, and no limit on the time that one takes: a test that fails on one
 # machine, or on one day, fails on all.
 hypothesis.settings.register_profile(
-    "everywhere", deadline=None, derandomize=True, database=None, max_examples=50
+    "everywhere",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=50,
+    # Slow machines are no fault of a test, and a folder may serve all examples.
+    suppress_health_check=[
+        hypothesis.HealthCheck.too_slow,
+        hypothesis.HealthCheck.function_scoped_fixture,
+    ],
 )
 hypothesis.settings.load_profile("everywhere")
 

@@ -352,7 +352,7 @@ def test_members_of_a_group_of_errors_are_told(project):
 def test_long_errors_are_cut(project):
     message = fails(project, "raise ValueError('q' * 100_000 + 'end')")
     assert "ValueError: qqq" in message
-    assert re.search(r"qqq \.\.\. \(100\d\d\d characters\)", message)
+    assert re.search(r"qqq \.\.\. \(100\d\d\d characters", message)
     assert len(message) < 4000
 
 

@@ -237,10 +237,10 @@ def random_scores(rng, m=200, models=6):
     return ladder.Scores(teacher, student, misfit, cross)
 
 
-def split_of(scores, inputs=111):
-    everything = np.arange(len(scores.teacher))
+def split_of(scores, inputs=111, rows=None):
+    rows = np.arange(len(scores.teacher)) if rows is None else rows
     both = {"test": scores, "known": scores}
-    return runs.Split(both, dict.fromkeys(both, everything), inputs, 10, 0.0)
+    return runs.Split(both, dict.fromkeys(both, rows), inputs, 10, 0.0)
 
 
 def test_weights_of_one_are_no_weights():
@@ -267,11 +267,13 @@ def test_error_of_a_share_is_that_of_resampling_the_molecules():
     rng = np.random.default_rng(8)
     pool = random_scores(rng, m=400, models=3)
     # Splits that share molecules: the second has half of the first's.
-    half = (getattr(pool, name)[::2] for name in ("rows", *tables.QUANTITIES))
-    scores = [pool, runs.Scores(*half)]
-    value, error = tables.share_error(scores, 3)
-    again = tables.share(tables.means(scores, tables.resampled(400, 2000, rng)))
-    assert value == pytest.approx(float(tables.share(tables.means(scores))))
+    half = ladder.Scores(*(values[::2] for values in vars(pool).values()))
+    splits = [split_of(pool), split_of(half, rows=np.arange(0, 400, 2))]
+    value, error = tables.share_error(splits, 3)
+    weights = resampling.bootstrap_counts(400, 2000, rng)
+    again = tables.gain_per_misfit_observed(tables.means(splits, weights=weights))
+    plain = tables.gain_per_misfit_observed(tables.means(splits))
+    assert value == pytest.approx(float(plain))
     assert error == pytest.approx(again.std(ddof=1), rel=0.1)
 
 
