@@ -16,36 +16,25 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from w2s_utils.files import replacing
-from w2s_utils.refusal import Refusal
+from w2s_utils.refusal import NamedValue, Refusal, once
 
 if TYPE_CHECKING:
     from w2s_report.one_pass import Progress
 
 
-class Named(click.ParamType):
-    """``name=value``."""
-
-    name = "NAME=VALUE"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
-        """Split at the first equals sign."""
-        if isinstance(value, tuple):
-            return value
-        key, equals, text = value.partition("=")
-        if not (key.strip() and equals and text.strip()):
-            self.fail(f"expected {self.name}, such as small=a.npy, got {value!r}", param, ctx)
-        return key.strip(), text.strip()
+NAMED = NamedValue("small=a.npy")
+ADVICE = "call each model by a name of its own"
 
 
 @click.command(short_help="Will your strong model gain from a weak one's labels?")
 @click.option("--strong", required=True, metavar="FILE", help="Features under the strong model.")
 @click.option(
-    "--weak", type=Named(), multiple=True, required=True, help="Features under a weak model, named."
+    "--weak", type=NAMED, multiple=True, required=True, help="Features under a weak model, named."
 )
 @click.option("--labels", required=True, metavar="FILE", help="Labels; NaN where there is none.")
 @click.option("--index", metavar="FILE", help="Labelled rows from 0; labels are of these only.")
 @click.option(
-    "--unlabelled", type=Named(), multiple=True, help="Further rows of a model; strong=FILE too."
+    "--unlabelled", type=NAMED, multiple=True, help="Further rows of a model; strong=FILE too."
 )
 @click.option(
     "--task",
@@ -55,7 +44,7 @@ class Named(click.ParamType):
     help="What the labels are.",
 )
 @click.option("--noise", type=float, help="Standard deviation of the label noise, if known.")
-@click.option("--dimension", type=Named(), multiple=True, help="Directions kept of a model.")
+@click.option("--dimension", type=NAMED, multiple=True, help="Directions kept of a model.")
 @click.option("--share", type=float, default=0.99, show_default=True, help="Of variance kept.")
 @click.option("--trials", type=int, default=40, show_default=True, help="Random splits.")
 @click.option("--folds", type=int, default=20, show_default=True, help="Of unlabelled rows.")
@@ -89,8 +78,8 @@ def report(
     right, told in one line.
     """
     outputs = _outputs(out, force)
-    options["dimensions"] = _whole_numbers(_once(dimension, "--dimension"))
-    teachers, further = _once(weak, "--weak"), _once(unlabelled, "--unlabelled")
+    options["dimensions"] = _whole_numbers(once(dimension, "--dimension", ADVICE))
+    teachers, further = once(weak, "--weak", ADVICE), once(unlabelled, "--unlabelled", ADVICE)
     from w2s_report import page
     from w2s_report.analysis import report as analyse
     from w2s_report.readers import InputError
@@ -119,15 +108,6 @@ def _outputs(out: Path, force: bool) -> dict[str, Path]:
             raise Refusal(f"{path} exists: give another --out, or --force to replace it")
         if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
             raise Refusal(f"{path.parent} is no folder that can be written to; give another --out")
-    return found
-
-
-def _once(pairs: Sequence[tuple[str, str]], option: str) -> dict[str, str]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise Refusal(f"{option}: {twice!r} is given twice; call each model by a name of its own")
     return found
 
 
