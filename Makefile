@@ -1,9 +1,10 @@
-# make book · make test · make lint · make serve · make clean        (make help lists the options)
+# make book · make test · make lint · make reseed · make serve · make clean        (make help lists the options)
 
 SHELL   := /bin/bash
 PROFILE ?= quick
 JOBS    ?= 2
 PORT    ?= 8000
+SEEDS   ?= 5
 TIMEOUT ?=
 VENV    ?= .venv
 PY      := $(VENV)/bin/python
@@ -14,13 +15,14 @@ export TIMEOUT
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint serve clean distclean install
+.PHONY: help book test lint reseed serve clean distclean install
 
 help:
 	@echo "make book   [PROFILE=smoke|quick|full] [JOBS=2] [TIMEOUT=seconds]   execute and build the book"
 	@echo "make serve  [PORT=8000]    show it at http://127.0.0.1:8000"
 	@echo "make test                  lint, every notebook in the smoke profile, the book, all tests"
 	@echo "make lint                  ruff on code and notebooks"
+	@echo "make reseed [PROFILE=smoke|quick] [SEEDS=5] [JOBS=2]   every claim at other seeds, and how many fail"
 	@echo "make clean                 remove what was built   (make distclean: and $(VENV))"
 	@echo "PYTHON=/path/to/python3    the Python (>= 3.11) that $(VENV) is made with"
 
@@ -43,6 +45,10 @@ lint: $(READY)
 	@$(PY) -m ruff format --check .
 	@notebooks=$$(find notebooks -name '*.md'); \
 	if [ -n "$$notebooks" ]; then PATH="$(VENV)/bin:$$PATH" $(PY) -m nbqa "ruff check" $$notebooks; fi
+
+# Smoke unless another profile is asked for: quick takes some minutes a seed.
+reseed: $(READY)
+	@$(PY) benchmarks/reseed.py --seeds $(SEEDS) --jobs $(JOBS) --profile $(if $(filter file,$(origin PROFILE)),smoke,$(PROFILE))
 
 serve: $(READY)
 	@test -e _build/html/index.html || { echo "nothing to serve yet: run make book first"; exit 1; }

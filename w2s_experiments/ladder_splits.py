@@ -2,13 +2,14 @@ r"""One strong model and a ladder of weak ones over random splits of one data se
 
 In each split every weak model is fitted on the same labels, every student on the same unlabelled
 inputs. Inputs are drawn without replacement from one pool, so splits share inputs: their spread is
-the error of the split, not that of the pool. `leave_out` and `jackknife` give the latter: the
-splits are repeated without each of some groups of inputs.
+the error of the split, not that of the pool. `Splits.jackknife` gives the latter. It leaves out one
+input at a time, in whatever part each split has put it; for linear heads what this changes is known
+in closed form, so no head is fitted again, and there are as many groups as inputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +46,9 @@ class Splits:
         Test errors of the strong model on the labels, and on all inputs with their labels.
     ladders : tuple of Ladder
         For the rules of choice: errors on validation labels beside those on test labels.
+    left_out : ndarray, shape (m, 2, t)
+        What leaving out one input of the pool adds to the mean misfit and the mean gain, to the
+        first order in the change of the heads.
     """
 
     teacher: NDArray[np.float64]
@@ -57,6 +61,7 @@ class Splits:
     baseline: NDArray[np.float64]
     ceiling: NDArray[np.float64]
     ladders: tuple[Ladder, ...]
+    left_out: NDArray[np.float64]
 
     @property
     def gain(self) -> NDArray[np.float64]:
@@ -66,6 +71,34 @@ class Splits:
     def regret(self, rule: str) -> NDArray[np.float64]:
         """Error of the student chosen by a rule less that of the best student, by split."""
         return np.array([ladder.regrets()[rule] for ladder in self.ladders])
+
+    def jackknife(
+        self, statistic: Callable[[NDArray, NDArray], ArrayLike]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        r"""Value of a statistic of the mean misfits and gains, and its error over the inputs.
+
+        .. math:: \mathrm{SE}^2 = \frac{m-1}{m} \sum_r (s_{(r)} - \bar s)^2
+
+        with :math:`s_{(r)}` the statistic without input `r` (B. Efron and C. Stein, The jackknife
+        estimate of variance, Annals of Statistics 9, 1981). The parts are drawn at random, so the
+        expectation of the statistic is the same for every set of splits, and the error over the
+        inputs, splits held fixed, is the whole error.
+
+        Parameters
+        ----------
+        statistic : callable
+            From the mean misfits and the mean gains, shape (t,) each, to a number or an array. It
+            should be smooth in them.
+
+        Returns
+        -------
+        value, standard_error : ndarray
+            In the shape of the statistic.
+        """
+        means = np.array([self.misfit.mean(axis=0), self.gain.mean(axis=0)])
+        values = np.array([statistic(*(means + change)) for change in self.left_out], float)
+        error = np.sqrt((len(values) - 1) * values.var(axis=0))
+        return np.asarray(statistic(*means), float), error
 
 
 def run(
@@ -77,7 +110,6 @@ def run(
     known: int,
     trials: int,
     rng: np.random.Generator,
-    without: ArrayLike | None = None,
 ) -> Splits:
     """Split at random, teach every weak model, train every student.
 
@@ -94,8 +126,6 @@ def run(
         Splits, at least 2.
     rng : numpy.random.Generator
         One generator a split is spawned from it.
-    without : array_like of bool, shape (m,), optional
-        Inputs to leave out. The others keep their order in each split.
 
     Returns
     -------
@@ -112,32 +142,29 @@ def run(
     if target.reshape(m, -1).shape[1] != 1:
         raise ValueError(f"problem: expected one target, got shape {target.shape}")
     validation.at_least(trials, 2, "trials", "for a standard error")
-    left_out = np.zeros(m, bool) if without is None else np.asarray(without, bool)
-    if left_out.shape != (m,):
-        raise ValueError(
-            f"without: expected shape ({m},), one for each input, got {left_out.shape}"
-        )
     widest = max(features.shape[1] for features in problem.teachers.values())
     validation.at_least(n, int(np.ceil(LEAST_LABELS * widest)), "n", f"labels, {widest} features")
     validation.at_least(N, strong.shape[1] + 2, "N", "pseudo-labels, strong features and two")
     validation.at_least(known, 1, "known", "labels to validate on")
-    validation.at_least(
-        m - left_out.sum(), n + N + known + 1, "inputs", "n + N + known and one to test on"
-    )
+    validation.at_least(m, n + N + known + 2, "inputs", "n + N + known and two to test on")
     # Heads predict the same on any basis; normal equations are accurate on an orthonormal one.
     weak = [column_space(phi, f"teacher {name}") for name, phi in problem.teachers.items()]
     strong = column_space(strong, f"student {student}")
     ends = np.cumsum([n, N, known])
+    left_out = np.zeros((m, 2, len(weak)))
 
     def one(generator: np.random.Generator) -> tuple:
         order = generator.permutation(m)
         noisy = target.ravel() + problem.noise * generator.standard_normal(m)
-        parts = np.split(order[~left_out[order]], ends)
-        return _one_split(weak, strong, noisy, target.ravel(), parts)
+        parts = np.split(order, ends)
+        *row, changes = _one_split(weak, strong, noisy, target.ravel(), parts)
+        for part, change in changes:
+            left_out[part] += change / trials
+        return tuple(row)
 
     rows = [one(generator) for generator in rng.spawn(trials)]
     *numbers, climbed = zip(*rows, strict=True)
-    return Splits(*map(np.array, numbers), ladders=climbed)
+    return Splits(*map(np.array, numbers), ladders=climbed, left_out=left_out)
 
 
 def _one_split(
@@ -174,57 +201,52 @@ def _one_split(
         _mean_square(away[:, -1]),
         *(_mean_square(values - target[test]) for values in single),
         ladder,
+        _leaving_one_out(weak, strong, noisy, target, parts, taught, learnt, away[:, :-1]),
     )
 
 
-def leave_out(
-    sample: Callable[[NDArray[np.bool_]], Splits], inputs: int, groups: int
-) -> list[Splits]:
-    """Repeat splits without every ``groups``-th input, for each of the groups.
+def _leaving_one_out(
+    weak: list[NDArray],
+    strong: NDArray,
+    noisy: NDArray,
+    target: NDArray,
+    parts: list[NDArray],
+    taught: NDArray,
+    learnt: NDArray,
+    away: NDArray,
+) -> list[tuple[NDArray, NDArray]]:
+    """Change of misfit and gain when an input is left out: rows, and an array (rows, 2, t)."""
+    labelled, own, _, test = parts
+    truth, T = target[test, None], len(test)
+    misfit, gain = (learnt - taught[test]) ** 2, (taught[test] - truth) ** 2 - (learnt - truth) ** 2
+    tested = np.stack([misfit, gain], axis=1)
+    tested = (tested.mean(axis=0) - tested) / (T - 1)
+    # Derivatives of misfit and gain in the predictions of teacher and student, (T, 2, t).
+    off = learnt - taught[test]
+    by_teacher = 2 / T * np.stack([-off, taught[test] - truth], axis=1)
+    by_student = 2 / T * np.stack([off, truth - learnt], axis=1)
+    moved = np.einsum("xs,xqt->sqt", strong[test], by_student)
+    learnt_from, leverage = _row_weights(strong[own], moved.reshape(moved.shape[0], -1))
+    learnt_from = learnt_from.reshape(len(own), *moved.shape[1:])
+    own_change = learnt_from * (away / (leverage - 1)[:, None])[:, None]
+    labelled_change = np.empty((len(labelled), 2, len(weak)))
+    for index, phi in enumerate(weak):
+        moved = phi[test].T @ by_teacher[..., index] + phi[own].T @ learnt_from[..., index]
+        weights, leverage = _row_weights(phi[labelled], moved)
+        residual = noisy[labelled] - taught[labelled, index]
+        labelled_change[..., index] = weights * (residual / (leverage - 1))[:, None]
+    return [(test, tested), (own, own_change), (labelled, labelled_change)]
 
-    Parameters
-    ----------
-    sample : callable
-        From the inputs to leave out (an array of bool) to `Splits`; the same generator seed in
-        every call keeps the randomness of the splits out of the differences.
-    inputs : int
-        Size of the pool.
-    groups : int
-        At least 2.
 
-    Returns
-    -------
-    list of Splits
+def _row_weights(phi: NDArray, direction: NDArray) -> tuple[NDArray, NDArray]:
+    r"""Weight of each target in :math:`g^\top\hat\beta`, one column a direction; leverages.
+
+    Without row `r` the coefficients change by
+    :math:`-(\Phi^\top\Phi)^{-1}\phi_r e_r / (1 - h_r)`, with residual and leverage of the row.
     """
-    validation.at_least(groups, 2, "groups", "to leave one out")
-    member = np.arange(inputs) % groups
-    return [sample(member == group) for group in range(groups)]
-
-
-def jackknife(
-    statistic: Callable[[Splits], ArrayLike], reduced: Sequence[Splits]
-) -> NDArray[np.float64]:
-    r"""Standard error of a statistic over the inputs of the pool.
-
-    .. math:: \sqrt{\frac{G-1}{G}\sum_g (s_{(g)} - \bar s)^2}
-
-    with :math:`s_{(g)}` the statistic without group `g`. What differs between the splits of the
-    reduced pools is in it too, so that it errs on the large side.
-
-    Parameters
-    ----------
-    statistic : callable
-        From `Splits` to a number or an array.
-    reduced : sequence of Splits
-        From `leave_out`.
-
-    Returns
-    -------
-    ndarray
-        In the shape of the statistic.
-    """
-    values = np.array([statistic(splits) for splits in reduced], float)
-    return np.sqrt((len(values) - 1) * values.var(axis=0))
+    found = np.linalg.solve(phi.T @ phi, np.column_stack([direction, phi.T]))
+    width = direction.shape[1]
+    return phi @ found[:, :width], np.einsum("rd,dr->r", phi, found[:, width:])
 
 
 def gains_from_labels(

@@ -280,6 +280,49 @@ def mean_at_least(
     return _demonstrated(observed, bound, standard_error, trials, unit, against, sign=-1.0)
 
 
+def share_at_least(hits: ArrayLike, bound: float) -> Check:
+    r"""Check that an event has a probability of at least ``bound``, by an exact binomial test.
+
+    With :math:`k` hits in :math:`n` trials, passed when :math:`P(X \ge k) <` `LEVEL` / 2 for
+    :math:`X \sim \mathrm{Bin}(n, p)` at :math:`p =` ``bound``, refuted when
+    :math:`P(X \le k) <` `LEVEL` / 2, inconclusive in between. ``share_at_least(x > 0, 0.5)`` is
+    the sign test: it asks for the median, so that no tail, however heavy, decides. At a bound of
+    1/2 no verdict is possible with fewer than 20 trials.
+
+    Parameters
+    ----------
+    hits : array_like of bool, shape (trials,)
+        Whether the event happened, in each of the independent trials.
+    bound : float
+        Probability, between 0 and 1.
+    """
+    happened = np.ravel(np.asarray(hits))
+    if happened.dtype != bool or not happened.size:
+        raise ValueError(
+            f"hits: expected one bool a trial, got {happened.size} values of {happened.dtype}"
+        )
+    if not 0 < bound < 1:
+        raise ValueError(f"bound: expected a probability between 0 and 1, got {bound}")
+    count, trials = int(happened.sum()), happened.size
+    above = float(stats.binom.sf(count - 1, trials, bound))
+    below = float(stats.binom.cdf(count, trials, bound))
+    verdict: Verdict = (
+        "passed" if above < LEVEL / 2 else "refuted" if below < LEVEL / 2 else "inconclusive"
+    )
+    return Check(
+        kind="inequality",
+        verdict=verdict,
+        observed=count / trials,
+        expected=float(bound),
+        standard_error=float(np.sqrt(bound * (1 - bound) / trials)),
+        trials=trials,
+        detail=(
+            f"{count} of {trials}; were the probability {bound:.3g}, as many or more would come "
+            f"with p = {above:.1e}, as many or fewer with p = {below:.1e}, level {LEVEL / 2:.1e}"
+        ),
+    )
+
+
 def same_distribution(first: ArrayLike, second: ArrayLike, *, resolution: float) -> Check:
     r"""Two-sample Kolmogorov-Smirnov check with a stated resolution.
 

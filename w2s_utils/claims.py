@@ -8,7 +8,8 @@ records from the executed notebooks. Three ways to register:
 - `control`: the check must be *refuted*, since an assumption of the theorem is broken on purpose;
 - `does_not_reproduce`: a sentence of a paper that is refuted here, with the evidence.
 
-Anything else raises `ClaimFailed`, so that the notebook, and with it the build, fails.
+Anything else raises `ClaimFailed`, so that the notebook, and with it the build, fails. Inside
+`surveyed` the records are handed over instead, whatever their verdicts.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,7 @@ CSS = {
     "does not reproduce": "not-reproduced",
     "failed": "failed",
 }
+_SURVEY: ContextVar[list[dict[str, Any]] | None] = ContextVar("survey", default=None)
 
 
 class ClaimFailed(AssertionError):
@@ -85,6 +89,25 @@ def does_not_reproduce(
     """
     validation.text(evidence, "evidence", f"claim {id} does not reproduce")
     _register(id, statement, check, supports, "refuted", "does not reproduce", evidence)
+
+
+@contextmanager
+def surveyed() -> Iterator[list[dict[str, Any]]]:
+    """Record what is registered inside, whatever its verdict: nothing is displayed or raised.
+
+    For counting verdicts over many seeds. A build never runs inside it.
+
+    Yields
+    ------
+    list of dict
+        Grows by one record for each registration, with ``wanted``, the verdict registered.
+    """
+    records: list[dict[str, Any]] = []
+    token = _SURVEY.set(records)
+    try:
+        yield records
+    finally:
+        _SURVEY.reset(token)
 
 
 def collect(executed: Iterable[Path]) -> list[dict[str, Any]]:
@@ -155,6 +178,9 @@ def _register(
     record["passed"] = record["outcome"] in ("holds", "control holds")
     if outcome == "control holds":
         record["kind"] = "control"
+    if (survey := _SURVEY.get()) is not None:
+        survey.append(record | {"wanted": wanted})
+        return
     _display(record)
     if record["outcome"] == "failed":
         raise ClaimFailed(

@@ -156,6 +156,25 @@ def test_means_against_bounds(observed, most, least):
     assert (several.verdict, several.observed, several.comparisons) == (most, observed, 2)
 
 
+def test_three_verdicts_of_a_share():
+    hits = np.arange(60) < 50
+    assert checks.share_at_least(hits, 0.5).verdict == "passed"
+    assert checks.share_at_least(~hits, 0.5).verdict == "refuted"
+    assert checks.share_at_least(hits, 0.7).verdict == "inconclusive"
+    # Signs that are all alike have no spread, and still decide.
+    found = checks.share_at_least(np.ones(20, bool), 0.5)
+    assert (found.verdict, found.observed, found.trials) == ("passed", 1.0, 20)
+    assert checks.share_at_least(np.ones(19, bool), 0.5).verdict == "inconclusive"
+
+
+@pytest.mark.usefixtures("coarse")
+def test_a_share_at_its_bound_seldom_gets_a_verdict(rng):
+    hits = rng.random((4000, 200)) < 0.3
+    found = [checks.share_at_least(row, 0.3).verdict for row in hits]
+    for verdict in ("passed", "refuted"):
+        assert 0 < share(found, verdict) < 0.01 + 4 * 6.3 / 4000
+
+
 @pytest.mark.usefixtures("coarse")
 def test_a_mean_at_its_bound_is_demonstrated_only_by_false_alarm(rng):
     samples = rng.standard_normal((4000, 30))
@@ -264,6 +283,9 @@ FINE = {"standard_error": 0.1, "trials": 10}
             lambda: checks.mean_at_least(1, 1, standard_error=np.nan, trials=9),
             "standard_error: expected finite",
         ),
+        (lambda: checks.share_at_least([0.2, 0.7], 0.5), "hits: expected one bool a trial, got 2"),
+        (lambda: checks.share_at_least(np.zeros(0, bool), 0.5), "hits: .*got 0 values"),
+        (lambda: checks.share_at_least([True], 1.0), "bound: expected a probability"),
         (lambda: checks.mean_equals(1, 1, **FINE, resolution=0), "resolution: expected 1 positive"),
         (
             lambda: checks.mean_equals(1, 1, standard_error=1, trials=1, resolution=1),

@@ -82,6 +82,18 @@ def test_failure_gives_the_numbers(displayed):
         register("claim", REFUTED)
 
 
+def test_a_survey_takes_every_verdict_and_shows_nothing(displayed):
+    with claims.surveyed() as records:
+        for check in VERDICTS.values():
+            register("control", check)
+    assert not displayed
+    assert [r["verdict"] for r in records] == ["passed", "refuted", "inconclusive"]
+    assert [r["outcome"] for r in records] == ["failed", "control holds", "failed"]
+    assert {r["wanted"] for r in records} == {"refuted"}
+    with pytest.raises(claims.ClaimFailed):
+        register("control", PASSED)
+
+
 @pytest.mark.parametrize("check", VERDICTS.values(), ids=VERDICTS)
 def test_records_have_the_schema(check, displayed):
     with pytest.raises(claims.ClaimFailed):
