@@ -280,7 +280,7 @@ def mean_at_least(
     return _demonstrated(observed, bound, standard_error, trials, unit, against, sign=-1.0)
 
 
-def share_at_least(hits: ArrayLike, bound: float) -> Check:
+def share_at_least(hits: ArrayLike, bound: float, *, unit: str = "share of trials") -> Check:
     r"""Check that an event has a probability of at least ``bound``, by an exact binomial test.
 
     With :math:`k` hits in :math:`n` trials, passed when :math:`P(X \ge k) <` `LEVEL` / 2 for
@@ -295,6 +295,8 @@ def share_at_least(hits: ArrayLike, bound: float) -> Check:
         Whether the event happened, in each of the independent trials.
     bound : float
         Probability, between 0 and 1.
+    unit : str
+        Of what the share is.
     """
     happened = np.ravel(np.asarray(hits))
     if happened.dtype != bool or not happened.size:
@@ -310,10 +312,20 @@ def share_at_least(hits: ArrayLike, bound: float) -> Check:
         "passed" if above < LEVEL / 2 else "refuted" if below < LEVEL / 2 else "inconclusive"
     )
     return Check(
-        kind="inequality",
+        kind="measurement",
+        test="inequality",
         verdict=verdict,
         observed=count / trials,
         expected=float(bound),
+        unit=validation.text(unit, "unit", "a measurement"),
+        alternatives=(
+            Alternative(
+                f"a share of {bound:g} or less",
+                float(bound),
+                float(stats.norm.isf(max(above, 1e-300))),
+                verdict == "passed",
+            ),
+        ),
         standard_error=float(np.sqrt(bound * (1 - bound) / trials)),
         trials=trials,
         detail=(
