@@ -26,7 +26,7 @@ import w2s_report
 from w2s_report import splits
 from w2s_utils import least_squares
 from w2s_utils.geometry import expectations
-from w2s_utils.moments import Moments
+from w2s_utils.least_squares import Moments
 from w2s_utils.theory import risks
 
 CHUNK = 20_000

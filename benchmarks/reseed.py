@@ -96,7 +96,9 @@ def survey(layout: build.Layout, name: str, seed: int) -> None:
 
     warnings.filterwarnings("ignore", message=".*non-interactive.*")
     nb = jupytext.read(layout.source(name))
-    parameters.substitute(nb, name, layout.parameters[name] | {"seed": seed})
+    values = layout.parameters[name]
+    # A notebook without a seed draws nothing: its splits are fixed by its design.
+    parameters.substitute(nb, name, values | ({"seed": seed} if "seed" in values else {}))
     inputs = build.notebook_inputs(layout, name)
     error, module = "", types.ModuleType("__main__")
     sys.modules["__main__"] = module

@@ -8,18 +8,28 @@ log, never in the book.
 from __future__ import annotations
 
 import contextlib
-import logging
+import json
 import os
 import re
+import shutil
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from w2s_book.parameters import ParameterError, defaults, front_matter, load_profile, substitute
+from w2s_book.parameters import (
+    ParameterError,
+    defaults,
+    front_matter,
+    load_profile,
+    recorded,
+    substitute,
+)
 from w2s_utils import files
 
 __all__ = [
@@ -36,8 +46,8 @@ __all__ = [
 
 _PACKAGES = ("w2s_utils", "numpy", "scipy", "matplotlib", "scikit-learn", "papermill")
 _NOT_PUBLISHED = "\n  an error output is not published: catch the exception and print it"
-_HOME = f"{Path.home()}/"
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_LONG = 2000  # characters of an error that are shown; the log has all
 
 
 class NotebookFailed(RuntimeError):
@@ -121,27 +131,32 @@ def run(
     Raises
     ------
     ParameterError
-        If a parameter is unknown, missing, of another type than its default, or not a literal.
+        Before anything is started: if a parameter is unknown, missing, of another type than its
+        default or not a literal, the kernel is not there, or ``out`` or ``log`` cannot be written.
     NotebookFailed
-        If a cell raises, the limit is passed, the kernel dies, or an output is refused.
+        If a cell raises, the limit is passed, the kernel dies, or an output is refused; and if
+        ``out`` cannot be written in the end: then it says where the finished notebook is.
     """
-    if timeout <= 0:
+    if not timeout > 0:
         raise ValueError(f"timeout: expected a positive number of seconds, got {timeout}")
-    name, source = find(notebook, root)
-    nb = _read(source)
+    name, source, nb, used = _prepared(notebook, root, parameters)
     about: dict[str, Any] = {
         "notebook": name,
         "profile": profile,
-        "parameters": substitute(nb, name, parameters),
+        "parameters": recorded(used),
         "versions": _versions(),
     }
     if inputs is not None:
         about["inputs"] = dict(inputs)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    missing = missing_data(source)
-    if missing:
+    _check_writable(out)
+    _settle_ids(nb)
+    if missing := missing_data(source):
         return _write_not_executed(nb, name, out, about, missing)
-    return _Attempt(name, out, root, log, timeout).finish(nb, about)
+    if log is not None:
+        _check_writable(log)
+        log.write_text("", "utf-8")
+    with tempfile.TemporaryDirectory(prefix="w2s-", ignore_cleanup_errors=True) as folder:
+        return _Attempt(name, nb, Path(folder), out, root, log, timeout).finish(about)
 
 
 def find(notebook: str | Path, root: Path = Path(".")) -> tuple[str, Path]:
@@ -175,8 +190,7 @@ def parameters_of(notebook: str | Path, root: Path = Path(".")) -> dict[str, Any
 
 def check(notebook: str | Path, parameters: Mapping[str, Any], root: Path = Path(".")) -> None:
     """Raise what `run` would raise for these parameters, without running."""
-    name, source = find(notebook, root)
-    substitute(_read(source), name, parameters)
+    _prepared(notebook, root, parameters)
 
 
 def missing_data(source: Path) -> list[str]:
@@ -200,128 +214,44 @@ def missing_data(source: Path) -> list[str]:
         raise ParameterError(f"{source}: front matter, w2s.data: {error}") from None
 
 
-class _Attempt:
-    """One execution: where its files go, and what each way of failing is called."""
+# Before the run
 
-    def __init__(self, name: str, out: Path, root: Path, log: Path | None, timeout: float):
-        self.name, self.out, self.root, self.log, self.timeout = name, out, root, log, timeout
-        self.failed = (log or out).with_suffix(".failed.ipynb")
-        self.running = (log or out).with_suffix(".running.ipynb")
 
-    def finish(self, nb: Any, about: dict[str, Any]) -> Run:
-        from w2s_book.kernel import Watch
+def _prepared(
+    notebook: str | Path, root: Path, parameters: Mapping[str, Any]
+) -> tuple[str, Path, Any, dict[str, Any]]:
+    """Return name, source, notebook and parameters, checked as far as can be without a run."""
+    from jupyter_client.kernelspec import KernelSpecManager
 
-        self.failed.parent.mkdir(parents=True, exist_ok=True)
-        _settle_ids(nb)
-        watch = Watch(self.timeout)
-        started = time.perf_counter()
-        with _logging_to(self.log), self._keep_on_failure():
-            executed = self._execute(nb, watch)
-            self._accept(executed)
-            seconds = round(time.perf_counter() - started, 2)
-            about |= {
-                "seconds": seconds,
-                "peak_memory_mb": watch.peak_memory_mb,
-                "executed": True,
-            }
-            _scrub(executed, self.root)
-            executed.metadata["w2s"] = about
-            _write(executed, self.out)
-        return Run(self.name, self.out, seconds, watch.peak_memory_mb, executed=True)
-
-    def _execute(self, nb: Any, watch: Any) -> Any:
-        from nbclient.exceptions import CellTimeoutError, DeadKernelError
-        from papermill.exceptions import PapermillExecutionError
-
-        from w2s_book import kernel
-
-        try:
-            with tempfile.TemporaryDirectory() as scratch:
-                return kernel.execute(
-                    nb,
-                    self.running,
-                    watch=watch,
-                    folder=self.root,
-                    scratch=Path(scratch),
-                    log=self.log,
-                )
-        except PapermillExecutionError as error:
-            kernel.logger.error("%s", error)
-            what = f"{error.ename}: {error.evalue}"
-            if "raises-exception" in nb.cells[error.cell_index].metadata.get("tags", []):
-                what += _NOT_PUBLISHED
-            where = _raising_line(error.traceback)
-            raise self._failure(nb, error.cell_index, what, where) from None
-        except (DeadKernelError, CellTimeoutError) as error:
-            raise self._failure(nb, watch.cell, self._death(watch, error)) from None
-        except RuntimeError as error:
-            if watch.ready:
-                raise
-            message = f"{self.name}: the kernel did not start: {error}"
-            raise NotebookFailed(message, self.name) from error
-
-    def _death(self, watch: Any, error: Exception) -> str:
-        if watch.timed_out:
-            return (
-                f"stopped after {self.timeout:g} s, the time limit of a notebook\n"
-                "  raise it with `w2s run --timeout SECONDS` or `make book TIMEOUT=SECONDS`"
-            )
-        return (
-            f"the kernel died or stopped answering ({type(error).__name__}); "
-            f"it had used {watch.peak_memory_mb:.0f} MB, perhaps memory ran out"
-        )
-
-    def _failure(
-        self, nb: Any, index: int | None, what: str, line: int | None = None
-    ) -> NotebookFailed:
-        where = "" if index is None else f" in cell {index + 1} of {len(nb.cells)}"
-        excerpt = "" if index is None else _excerpt(nb.cells[index].source, line)
-        message = f"{self.name} failed{where}\n{excerpt}  {_ANSI.sub('', what)}"
-        return NotebookFailed(message, self.name, index)
-
-    def _accept(self, nb: Any) -> None:
-        """Refuse error outputs (papermill lets a quiet SystemExit pass) and bare images."""
-        from w2s_utils import figures
-
-        for index, cell in enumerate(nb.cells):
-            for output in cell.get("outputs", []):
-                if output.output_type == "error":
-                    what = f"{output.ename}: {output.evalue}{_NOT_PUBLISHED}"
-                    raise self._failure(nb, index, what)
-        try:
-            figures.promote(nb)
-        except ValueError as error:
-            raise NotebookFailed(f"{self.name}: {error}", self.name) from None
-
-    @contextlib.contextmanager
-    def _keep_on_failure(self) -> Iterator[None]:
-        """Leave what ran under the name of a failure, or nothing after a success."""
-        try:
-            yield
-        except NotebookFailed as error:
-            if self.running.exists():
-                os.replace(self.running, self.failed)
-                error.add_note(f"as far as it got: {_short(self.failed)}")
-            if self.log is not None:
-                error.add_note(f"log: {_short(self.log)}")
-            raise
-        else:
-            self.failed.unlink(missing_ok=True)
-        finally:
-            self.running.unlink(missing_ok=True)
+    name, source = find(notebook, root)
+    nb = _read(source)
+    used = substitute(nb, name, parameters)
+    kernel = nb.metadata.get("kernelspec", {}).get("name")
+    there = KernelSpecManager().find_kernel_specs()
+    if kernel not in there:
+        known = ", ".join(sorted(there)) or "none"
+        raise ParameterError(f"{name}: no kernel {kernel!r} on this machine; there are: {known}")
+    return name, source, nb, used
 
 
 def _read(source: Path) -> Any:
     import jupytext
 
-    return jupytext.read(source)
+    front_matter(source)  # says what is wrong with it
+    try:
+        return jupytext.read(source)
+    except Exception as error:  # of many kinds, by what is wrong
+        raise ParameterError(f"{source} is not a MyST notebook: {error}") from None
 
 
-def _write(nb: Any, out: Path) -> None:
-    import nbformat
-
-    with files.replacing(out) as temporary:
-        temporary.write_text(nbformat.writes(nb) + "\n", "utf-8")
+def _check_writable(path: Path) -> None:
+    """Refuse what cannot be written before an hour of work, not after it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise ParameterError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def _write_not_executed(
@@ -334,33 +264,183 @@ def _write_not_executed(
         f"machine ({', '.join(missing)}). To see its results, run\n\n"
         f"```bash\n{command}\nmake book\n```\n:::"
     )
-    _insert_below_title(nb, notice)
+    first = nb.cells[0]
+    first.source, titles = re.subn(
+        r"(?m)^# .*$", lambda title: f"{title[0]}\n\n{notice}\n", first.source, count=1
+    )
+    if not titles:
+        first.source = f"{notice}\n\n{first.source}"
     for cell in nb.cells:
         if cell.cell_type == "markdown":
             # The labels of figures exist only where figures were drawn.
             cell.source = re.sub(r"\{numref\}`[^`]*fig-[^`]*`", "*(figure not drawn)*", cell.source)
-    _settle_ids(nb)
     about |= {"executed": False, "missing_data": missing, "command": command}
-    about |= {"seconds": 0.0, "peak_memory_mb": 0.0}
-    nb.metadata["w2s"] = about
+    nb.metadata["w2s"] = about | {"seconds": 0.0, "peak_memory_mb": 0.0}
     _write(nb, out)
     return Run(name, out, 0.0, 0.0, executed=False)
-
-
-def _insert_below_title(nb: Any, text: str) -> None:
-    from nbformat.v4 import new_markdown_cell
-
-    if nb.cells and nb.cells[0].cell_type == "markdown" and "# " in nb.cells[0].source:
-        before, title, after = re.split(r"(?m)(^# .*$)", nb.cells[0].source, maxsplit=1)
-        nb.cells[0].source = f"{before}{title}\n\n{text}\n{after}"
-    else:
-        nb.cells.insert(0, new_markdown_cell(text))
 
 
 def _settle_ids(nb: Any) -> None:
     """Number the cells: jupytext draws their ids at random."""
     for index, cell in enumerate(nb.cells):
         cell["id"] = f"cell-{index}"
+
+
+def _versions() -> dict[str, str]:
+    import platform
+
+    versions = {"python": platform.python_version()}
+    return versions | {package: metadata.version(package) for package in _PACKAGES}
+
+
+# The run
+
+
+@dataclass
+class _Attempt:
+    """One execution in the folder ``job``: what it leaves there, and what a failure is called."""
+
+    name: str
+    nb: Any
+    job: Path
+    out: Path
+    root: Path
+    log: Path | None
+    timeout: float
+
+    def finish(self, about: dict[str, Any]) -> Run:
+        import nbformat
+
+        executed = self.job / "executed.ipynb"
+        failed = (self.log or self.out).with_suffix(".failed.ipynb")
+        started = time.perf_counter()
+        try:
+            peak = self._watched()
+            seconds = round(time.perf_counter() - started, 2)
+            nb = nbformat.read(executed, as_version=4)
+            self._accept(nb)
+        except NotebookFailed as error:
+            with contextlib.suppress(OSError, ValueError):
+                json.loads(executed.read_text("utf-8"))  # killed while writing, it is half a file
+                error.add_note(f"as far as it got: {os.path.relpath(_keep(executed, failed))}")
+            if self.log is not None:
+                with contextlib.suppress(OSError), self.log.open("a", encoding="utf-8") as log:
+                    log.write(f"{error}\n")
+                error.add_note(f"log: {os.path.relpath(self.log)}")
+            raise
+        _scrub(nb, self.root)
+        measured = {"seconds": seconds, "peak_memory_mb": peak, "executed": True}
+        nb.metadata["w2s"] = about | measured
+        try:
+            _write(nb, self.out)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                _write(nb, executed)
+            kept = _keep(executed, self.out)
+            message = f"{self.out}: {error.strerror}; the finished notebook is kept at {kept}"
+            raise NotebookFailed(message, self.name) from None
+        failed.unlink(missing_ok=True)
+        return Run(self.name, self.out, seconds, peak, executed=True)
+
+    def _watched(self) -> float:
+        """Run it below a process that watches it; return the peak memory in 10^6 bytes."""
+        log = None if self.log is None else str(self.log.resolve())
+        settings = {"timeout": self.timeout, "folder": str(self.root.resolve()), "log": log}
+        try:
+            (self.job / "job.json").write_text(json.dumps(settings), "utf-8")
+            _write(self.nb, self.job / "source.ipynb")
+        except OSError as error:
+            raise ParameterError(f"{self.job} cannot be written: {error.strerror}") from None
+        kernel = Path(__file__).with_name("kernel.py")
+        with (self.job / "stderr").open("w") as stderr:
+            watch = subprocess.Popen(
+                [sys.executable, "-P", str(kernel), "watch", str(self.job)],
+                stdin=subprocess.PIPE,
+                stdout=stderr,
+                stderr=stderr,
+                start_new_session=True,
+            )
+        try:
+            watch.wait()
+        finally:
+            # Told so, or by the end of this process, it ends all that it started.
+            watch.communicate()
+        seen, outcome = self._told("watch.json"), self._told("outcome.json")
+        if seen.get("timed_out") or not outcome.get("finished"):
+            raise self._failure(seen, outcome)
+        return seen["peak_memory_mb"]
+
+    def _told(self, file: str) -> dict[str, Any]:
+        with contextlib.suppress(OSError, ValueError):
+            return json.loads((self.job / file).read_text("utf-8"))
+        return {}
+
+    def _failure(self, seen: dict[str, Any], outcome: dict[str, Any]) -> NotebookFailed:
+        """Put into words how the execution ended."""
+        cell = outcome.get("cell")
+        if seen.get("timed_out"):
+            what = (
+                f"stopped after {self.timeout:g} s, the time limit of a notebook\n"
+                "  raise it with `w2s run --timeout SECONDS` or `make book TIMEOUT=SECONDS`"
+            )
+            return self._blame(cell, what)
+        if raised := outcome.get("raised"):
+            what = f"{raised['ename']}: {raised['evalue']}"
+            if "raises-exception" in self.nb.cells[raised["cell"]].metadata.get("tags", []):
+                what += _NOT_PUBLISHED
+            return self._blame(raised["cell"], what, _raising_line(raised["traceback"]))
+        if "failed" in outcome and not outcome.get("ready"):
+            message = f"{self.name}: the kernel did not start: {_cut(outcome['failed'])}"
+            return NotebookFailed(message, self.name)
+        if "failed" in outcome:
+            return self._blame(cell, outcome["failed"])
+        said = (
+            (self.job / "stderr").read_text("utf-8", "replace").strip() if self.job.exists() else ""
+        )
+        how = outcome.get("died") or said.rpartition("\n")[2] or "its process was killed"
+        used = f"{seen.get('peak_memory_mb', 0):.0f} MB"
+        what = (
+            f"the kernel died or stopped answering ({how}); "
+            f"it had used {used}, perhaps memory ran out"
+        )
+        return self._blame(cell, what)
+
+    def _blame(self, index: int | None, what: str, line: int | None = None) -> NotebookFailed:
+        where = "" if index is None else f" in cell {index + 1} of {len(self.nb.cells)}"
+        excerpt = "" if index is None else _excerpt(self.nb.cells[index].source, line)
+        message = f"{self.name} failed{where}\n{excerpt}  {_cut(what)}"
+        return NotebookFailed(message, self.name, index)
+
+    def _accept(self, nb: Any) -> None:
+        """Refuse error outputs (papermill lets a quiet SystemExit pass) and bare images."""
+        from w2s_utils import figures
+
+        for index, cell in enumerate(nb.cells):
+            for output in cell.get("outputs", []):
+                if output.output_type == "error":
+                    raise self._blame(index, f"{output.ename}: {output.evalue}{_NOT_PUBLISHED}")
+        try:
+            figures.promote(nb)
+        except ValueError as error:
+            raise NotebookFailed(f"{self.name}: {error}", self.name) from None
+
+
+def _write(nb: Any, out: Path) -> None:
+    import nbformat
+
+    with files.replacing(out) as temporary:
+        temporary.write_text(nbformat.writes(nb) + "\n", "utf-8")
+
+
+def _keep(file: Path, target: Path) -> Path:
+    """Put a file of the job where it belongs, or else where it will not be lost."""
+    try:
+        with files.replacing(target) as temporary:
+            shutil.copyfile(file, temporary)
+    except OSError:
+        target = Path(tempfile.mkdtemp(prefix="w2s-kept-")) / target.name
+        os.replace(file, target)  # on the same disk, where it needs no room
+    return target
 
 
 def _scrub(nb: Any, root: Path) -> None:
@@ -385,7 +465,9 @@ def _without_paths(text: str, root: Path) -> str:
     # Tried at the start of a word only: figures hold words of a hundred thousand letters.
     text = re.sub(r"(?<!\S)\S*/ipykernel_\d+/\d+\.py", "<cell>", text)
     text = re.sub(r"(?<!\S)\S*/site-packages/", "", text)
-    for path, short in ((f"{root.resolve()}/", ""), (str(root.resolve()), "."), (_HOME, "~/")):
+    home = os.path.expanduser("~").rstrip("/")
+    shorter = [(f"{root.resolve()}/", ""), (str(root.resolve()), ".")]
+    for path, short in [*shorter, *([(f"{home}/", "~/")] if len(home) > 1 else [])]:
         text = text.replace(path, short)
     return text
 
@@ -402,41 +484,12 @@ def _excerpt(source: str, line: int | None, context: int = 2) -> str:
     around = (line or 1) - 1
     shown = range(max(0, around - context), min(len(lines), around + context + 1))
     marks = {around: ">"} if line else {}
-    return "".join(f"  {marks.get(i, ' ')} {i + 1:3d} | {lines[i]}\n" for i in shown)
+    return "".join(f"  {marks.get(i, ' ')} {i + 1:3d} | {lines[i][:200]}\n" for i in shown)
 
 
-def _short(path: Path) -> str:
-    return os.path.relpath(path)
-
-
-def _versions() -> dict[str, str]:
-    import platform
-
-    versions = {"python": platform.python_version()}
-    return versions | {package: metadata.version(package) for package in _PACKAGES}
-
-
-@contextlib.contextmanager
-def _logging_to(log: Path | None) -> Iterator[None]:
-    """Send papermill's messages and the cells' outputs to ``log``, and nowhere else."""
-    logger = logging.getLogger("papermill")
-    before = logger.level, logger.propagate
-    handler: logging.Handler = logging.NullHandler()
-    if log is not None:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("", "utf-8")
-        # Appending, as the kernel does with what it prints itself.
-        handler = logging.FileHandler(log, mode="a", encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    try:
-        yield
-    except Exception as error:
-        logger.error("%s", error)
-        raise
-    finally:
-        logger.removeHandler(handler)
-        handler.close()
-        logger.level, logger.propagate = before
+def _cut(text: str) -> str:
+    """Return what an error says without colours, and cut where it says too much."""
+    text = _ANSI.sub("", text)
+    return (
+        text if len(text) <= _LONG else f"{text[:_LONG]} ... ({len(text)} characters; see the log)"
+    )

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import ast
 import difflib
+import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -20,7 +22,78 @@ PROFILES = ("smoke", "quick", "full")
 
 
 class ParameterError(ValueError):
-    """A parameter that is unknown, missing, of the wrong type, or not a literal."""
+    """What keeps a notebook from being started, such as a parameter that is unknown or missing."""
+
+
+# Reading YAML
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose words mean what they mean in version 1.2.
+
+    In version 1.1, which PyYAML reads, 010 is eight, 12:30 is 750, "no" is false, 2024-01-01 is a
+    date and 1e-3 is a text.
+    """
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {}
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        if twice := [key for i, key in enumerate(keys) if key in keys[:i]]:
+            raise yaml.YAMLError(f"{twice[0]} is given twice{node.start_mark}")
+        return super().construct_mapping(node, deep)
+
+    def _whole(self, node: Any) -> int:
+        return int(node.value, 0 if re.match("[-+]?0[xob]", node.value) else 10)
+
+    def _real(self, node: Any) -> float:
+        value = float(re.sub(r"\.(?=[in])", "", node.value.lower()))
+        if math.isinf(value) and "inf" not in node.value.lower():
+            raise yaml.YAMLError(f"{node.value} is too large for a float")
+        return value
+
+
+_PREFIX = "tag:yaml.org,2002:"
+_Loader.yaml_constructors = {
+    tag: _Loader.yaml_constructors[tag]
+    for tag in (None, *(_PREFIX + name for name in ("null", "bool", "str", "seq", "map")))
+}
+_Loader.add_constructor(f"{_PREFIX}int", _Loader._whole)
+_Loader.add_constructor(f"{_PREFIX}float", _Loader._real)
+for _name, _words in {
+    "null": r"~|null|Null|NULL|",
+    "bool": r"true|True|TRUE|false|False|FALSE",
+    "int": r"[-+]?([0-9][0-9_]*|0x[0-9a-fA-F]+|0o[0-7]+|0b[01]+)",
+    "float": r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?"
+    r"|[-+]?\.?(inf|Inf|INF|infinity|Infinity)|\.?(nan|NaN|NAN)",
+}.items():
+    _Loader.add_implicit_resolver(_PREFIX + _name, re.compile(f"^(?:{_words})$"), None)
+
+
+def read_yaml(text: str, what: str) -> Any:
+    """Read YAML by the rules of version 1.2; a key that is given twice is an error.
+
+    Raises
+    ------
+    ParameterError
+        If it is not valid; ``what`` says where it stands.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ParameterError(f"{what} is not valid YAML: {error}") from None
+
+
+def read_value(name: str, text: str, default: Any) -> Any:
+    """Read the value of a parameter from a command line, as YAML.
+
+    What stands for a text is taken as it is written: a parameter that is a text has the value
+    "010" or "no" where the command line says so.
+    """
+    value = read_yaml(text, f"{name}: {text!r}")
+    if isinstance(default, str) and not isinstance(value, str | list | dict):
+        return text.strip()
+    return value
 
 
 def load_profile(path: str | Path, profile: str) -> dict[str, dict[str, Any]]:
@@ -40,15 +113,13 @@ def load_profile(path: str | Path, profile: str) -> dict[str, dict[str, Any]]:
     """
     path = Path(path)
     try:
-        profiles = yaml.safe_load(path.read_text("utf-8")) or {}
+        profiles = read_yaml(path.read_text("utf-8"), str(path)) or {}
     except FileNotFoundError:
         raise ParameterError(f"{path} not found: run from the folder that holds it") from None
-    except yaml.YAMLError as error:
-        raise ParameterError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(profiles, dict):
         raise ParameterError(f"{path}: expected a mapping of profiles, got {profiles!r}")
     if profile not in profiles:
-        known = ", ".join(profiles) or "none"
+        known = ", ".join(map(str, profiles)) or "none"
         raise ParameterError(f"{path} has no profile {profile!r}; it has: {known}")
     notebooks = profiles[profile] or {}
     for name, values in notebooks.items():
@@ -64,7 +135,11 @@ def front_matter(source: Path) -> dict[str, Any]:
     lines = source.read_text("utf-8").splitlines()
     if not lines or lines[0] != "---" or "---" not in lines[1:]:
         return {}
-    return yaml.safe_load("\n".join(lines[1 : lines.index("---", 1)])) or {}
+    header = read_yaml("\n".join(lines[1 : lines.index("---", 1)]), f"{source}: front matter")
+    return header or {}
+
+
+# The parameters cell
 
 
 def parameters_cell(nb: Any, name: str) -> Any:
@@ -104,20 +179,39 @@ def substitute(nb: Any, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     ParameterError
-        If a parameter is unknown, missing or of another type than its default.
+        If a parameter is unknown, missing, of another type than its default, or no literal.
     """
     cell = parameters_cell(nb, name)
     literals = _literals(cell.source, name)
     known = {key: default for key, default, _ in literals}
     _check_names(name, known, values)
-    used = {key: _checked(name, key, values[key], default) for key, default in known.items()}
+    used, written = {}, {}
+    for key, default in known.items():
+        what = f"{name}: parameter {key!r}"
+        try:
+            used[key] = _checked(what, values[key], default)
+            written[key] = _source(used[key], what)
+        except RecursionError:
+            raise ParameterError(f"{what}: expected a value that ends, got {values[key]}") from None
     # Positions in the syntax tree count bytes of UTF-8.
     lines = [line.encode() for line in cell.source.splitlines()]
     for key, default, node in reversed(literals):
         if used[key] != default or type(used[key]) is not type(default):
-            _replace(lines, node, repr(used[key]))
+            first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+            tail = lines[last][node.end_col_offset :]
+            head = lines[first][: node.col_offset]
+            lines[first : last + 1] = [head + written[key].encode() + tail]
     cell.source = b"\n".join(lines).decode()
     return used
+
+
+def recorded(value: Any) -> Any:
+    """Return a value as JSON can hold it: numbers that are not finite become texts."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: recorded(item) for key, item in value.items()}
+    return [recorded(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _literals(source: str, name: str) -> list[tuple[str, Any, ast.expr]]:
@@ -130,69 +224,89 @@ def _literals(source: str, name: str) -> list[tuple[str, Any, ast.expr]]:
 
 def _literal(statement: ast.stmt, name: str) -> tuple[str, Any, ast.expr]:
     match statement:
-        case ast.Assign(targets=[ast.Name(id=key)], value=node):
-            pass
-        case ast.AnnAssign(target=ast.Name(id=key), value=ast.expr() as node):
-            pass
-        case _:
-            raise _not_literal(name, statement)
-    try:
-        return key, ast.literal_eval(node), node
-    except ValueError:
-        raise _not_literal(name, statement) from None
-
-
-def _not_literal(name: str, statement: ast.stmt) -> ParameterError:
-    return ParameterError(
+        case (
+            ast.Assign(targets=[ast.Name(id=key)], value=node)
+            | ast.AnnAssign(target=ast.Name(id=key), value=ast.expr() as node)
+        ):
+            try:
+                return key, ast.literal_eval(node), node
+            except (ValueError, TypeError):
+                pass
+    raise ParameterError(
         f"{name}: parameters cell, line {statement.lineno}: `{ast.unparse(statement)}`: "
         "only `name = literal` is allowed, so that any value can be set from outside"
     )
 
 
 def _check_names(name: str, known: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    listed = ", ".join(known) or "none"
     unknown = [key for key in values if key not in known]
-    if unknown:
-        close = difflib.get_close_matches(unknown[0], known, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise ParameterError(
-            f"{name}: unknown parameter {_quoted(unknown)}{hint}; it has: {listed}"
-        )
     missing = [key for key in known if key not in values]
-    if missing:
-        raise ParameterError(
-            f"{name}: no value given for parameter {_quoted(missing)}; it has: {listed}"
-        )
+    if not (unknown or missing):
+        return
+    close = difflib.get_close_matches(str(unknown[0]), known, n=1) if unknown else []
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    what = "unknown" if unknown else "no value given for"
+    raise ParameterError(
+        f"{name}: {what} parameter {', '.join(map(repr, unknown or missing))}{hint}; "
+        f"it has: {', '.join(known) or 'none'}"
+    )
 
 
-def _quoted(names: list[str]) -> str:
-    return ", ".join(map(repr, names))
-
-
-def _checked(name: str, key: str, value: Any, default: Any) -> Any:
+def _checked(what: str, value: Any, default: Any) -> Any:
     """Return ``value`` as the type of ``default``; a whole number will do for a float."""
     if isinstance(default, tuple) and isinstance(value, list):
         value = tuple(value)
     if type(default) is float and type(value) is int:
         value = float(value)
     if default is not None and value is not None and type(value) is not type(default):
-        hint = "; in YAML write 1.0e-3" if _looks_like_float(value) else ""
+        hint = "; in YAML write 1.0e-3" if isinstance(value, str) and _is_number(value) else ""
         raise ParameterError(
-            f"{name}: parameter {key!r}: expected {type(default).__name__} like {default!r}, "
+            f"{what}: expected {type(default).__name__} like {default!r}, "
             f"got {value!r} ({type(value).__name__}{hint})"
+        )
+    numbers = isinstance(default, list | tuple) and all(map(_numeric, _leaves(default)))
+    if numbers and default and (other := [v for v in _leaves(value) if not _numeric(v)]):
+        raise ParameterError(
+            f"{what}: expected numbers like {default!r}, got {other[0]!r} "
+            f"({type(other[0]).__name__}) among them"
         )
     return value
 
 
-def _looks_like_float(value: Any) -> bool:
-    # YAML 1.1 reads 1e-3 as a text.
+def _leaves(value: Any) -> list[Any]:
+    if isinstance(value, list | tuple):
+        return [leaf for item in value for leaf in _leaves(item)]
+    return [value]
+
+
+def _numeric(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_number(text: str) -> bool:
     try:
-        return isinstance(value, str) and float(value) is not None
+        return float(text) is not None
     except ValueError:
         return False
 
 
-def _replace(lines: list[bytes], node: ast.expr, text: str) -> None:
-    first, last = node.lineno - 1, node.end_lineno - 1
-    tail = lines[last][node.end_col_offset :]
-    lines[first : last + 1] = [lines[first][: node.col_offset] + text.encode() + tail]
+def _source(value: Any, what: str) -> str:
+    """Return the source text of a value that a parameters cell can hold and a record can keep."""
+    match value:
+        case None | bool() | int() | str():
+            return repr(value)
+        case float():
+            return repr(value) if math.isfinite(value) else f'float("{value}")'
+        case list():
+            return f"[{', '.join(_source(item, what) for item in value)}]"
+        case tuple():
+            return f"({', '.join(_source(item, what) for item in value)}{',' * (len(value) == 1)})"
+        case dict() if all(isinstance(key, str) for key in value):
+            return f"{{{', '.join(f'{k!r}: {_source(v, what)}' for k, v in value.items())}}}"
+        case dict():
+            odd = next(key for key in value if not isinstance(key, str))
+            raise ParameterError(f'{what}: expected keys that are texts, such as "1", got {odd!r}')
+    raise ParameterError(
+        f"{what}: expected a literal (a number, text, list or mapping of these), "
+        f"got {value!r} ({type(value).__name__}); write it as a text, in quotes"
+    )

@@ -1,7 +1,7 @@
 """Run a notebook over a grid of parameters, here or on a Dask cluster.
 
-Each point is one execution of the notebook in a process of its own, which gets everything it needs
-(source text and parameters) as text and gives everything back (the claims) as text: no disk is
+Each point is one execution of the notebook in processes of its own; it gets everything it needs
+(source text and parameters) over the wire and gives everything back (the claims): no disk is
 shared. The record is a file of JSON lines that grows by one line for each finished point and
 is flushed to disk, so that a run that is killed continues where it stopped; in the end the lines
 are put in the order of the grid. They hold no timings, so the same sweep gives the same
@@ -10,25 +10,22 @@ file, wherever it ran.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import itertools
 import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 import w2s_utils
 from w2s_book import build
-from w2s_book.parameters import ParameterError
+from w2s_book.parameters import ParameterError, read_value, recorded
 from w2s_utils import files
 
 START_LIMIT = 60  # seconds for a cluster to have a worker
@@ -118,19 +115,16 @@ def values_of(name: str, text: str, default: Any) -> list[Any]:
     w2s_book.parameters.ParameterError
         If the text is not valid YAML, or a list is given where lists were expected.
     """
-    try:
-        read = yaml.safe_load(text)
-        if isinstance(read, str) and "," in read and not isinstance(default, str):
-            read = yaml.safe_load(f"[{text}]")
-    except yaml.YAMLError as error:
-        raise ParameterError(f"{name}: {text!r} is not valid YAML: {error}") from None
+    read = read_value(name, text, default)
+    if isinstance(read, str) and "," in read and not isinstance(default, str):
+        read = read_value(name, f"[{text}]", default)
     values = read if isinstance(read, list) else [read]
     if isinstance(default, list | tuple) and not all(isinstance(value, list) for value in values):
         raise ParameterError(
             f"{name}: its values are lists, like {list(default)}; give a list of them, such as "
             f"-p {name}=[{list(default)}]"
         )
-    return [_number(value) for value in values]
+    return values
 
 
 def run(
@@ -170,7 +164,7 @@ def run(
     done = {line["key"]: line for line in lines if line["outcome"] == "executed"}
     todo = [point for point in points if point.key not in done]
     left = len(todo)
-    with closing(_on_cluster(todo, scheduler) if scheduler else _here(todo, jobs)) as results:
+    with closing(_finished(todo, jobs, scheduler)) as results:
         for line in results:
             _append(out, line)
             done[line["key"]] = line
@@ -233,88 +227,56 @@ def write_csv(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
         writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
 
 
-def execute(point: Point) -> dict[str, Any]:
-    """Execute one point in a process of its own and return its line.
-
-    Raises
-    ------
-    RuntimeError
-        If that process died before it could say what happened.
-    """
-    done = subprocess.run(
-        [sys.executable, "-m", "w2s_book.sweep"],
-        input=json.dumps(asdict(point)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"the process of a point died: {done.stderr.strip()[-2000:]}")
-    return json.loads(done.stdout.rpartition("\n")[2])
+# Where the points are executed
 
 
-# Where the points are executed: both give the lines as they come
+def _finished(
+    points: Sequence[Point], jobs: int, scheduler: str | None
+) -> Iterator[dict[str, Any]]:
+    """Give the lines as they come; each is made by a process of its own, on whichever machine."""
+    from joblib import Parallel, delayed, parallel_config
+
+    with contextlib.ExitStack() as stack:
+        if scheduler and points:
+            client = stack.enter_context(_client(scheduler, points))
+            stack.enter_context(parallel_config("dask", client=client))
+        else:
+            # Here each thread only waits for its process.
+            stack.enter_context(parallel_config("threading", n_jobs=jobs))
+        parallel = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")
+        with closing(parallel(delayed(execute)(point) for point in points)) as lines:
+            yield from lines
 
 
-def _here(points: Sequence[Point], jobs: int) -> Iterator[dict[str, Any]]:
-    from joblib import Parallel, delayed
-
-    # Each thread only waits for its process.
-    parallel = Parallel(n_jobs=jobs, backend="threading", return_as="generator_unordered")
-    yield from parallel(delayed(_settled)(point) for point in points)
-
-
-def _settled(point: Point) -> dict[str, Any]:
+def _client(scheduler: str, points: Sequence[Point]) -> Any:
+    """Return a client of a Dask cluster, once it has workers with the library of the points."""
     try:
-        return execute(point)
-    except RuntimeError as error:
-        return _line(point, error=str(error))
-
-
-def _on_cluster(points: Sequence[Point], scheduler: str) -> Iterator[dict[str, Any]]:
-    try:
-        from distributed import Client, as_completed
+        from distributed import Client
+        from distributed import TimeoutError as TooLate
     except ImportError:
         raise SweepError("--scheduler needs Dask: pip install 'w2s_utils[dask]'") from None
     try:
-        client = Client(scheduler, timeout=10)
+        client = Client(scheduler, timeout=10, set_as_default=False)
     except (OSError, ValueError) as error:
         raise SweepError(f"no Dask scheduler at {scheduler}: {error}") from None
-    with client:
-        if points:
-            _check_workers(client, points)
-        # A point whose worker is lost is given to another; the results of finished points have
-        # been fetched by then, or are computed again.
-        futures = {
-            client.submit(execute, point, key=f"w2s-{point.key}", retries=2): point
-            for point in points
-        }
-        for future in as_completed(futures):
-            error = future.exception()
-            yield future.result() if error is None else _line(futures[future], error=str(error))
-
-
-def _check_workers(client: Any, points: Sequence[Point]) -> None:
-    from distributed import TimeoutError as NoWorker
-
     try:
         client.wait_for_workers(1, timeout=START_LIMIT)
-    except NoWorker:
+        found = client.run(library)
+        other = sorted(worker for worker, digest in found.items() if digest != points[0].library)
+    except TooLate:
+        client.close()
         raise SweepError(f"the scheduler has no worker after {START_LIMIT} s") from None
-    wanted = {point.library for point in points}
-    found = client.run(library)
-    other = [worker for worker, digest in found.items() if {digest} != wanted]
     if other:
+        client.close()
         raise SweepError(
             f"{len(other)} of {len(found)} workers have another version of w2s_utils "
-            f"({', '.join(sorted(other))}): install the same on all"
+            f"({', '.join(other)}): install the same on all"
         )
+    return client
 
 
-# One point, in its own process
-
-
-def _execute(point: Point) -> dict[str, Any]:
+def execute(point: Point) -> dict[str, Any]:
+    """Execute one point and return its line, whatever happens."""
     from w2s_book import execute
     from w2s_utils import claims
 
@@ -330,7 +292,7 @@ def _execute(point: Point) -> dict[str, Any]:
                 missing = " ".join(execute.missing_data(source))
                 return _line(point, error=f"needs data: w2s data fetch {missing}")
             return _line(point, claims=_settle(claims.collect([out])))
-        except (execute.NotebookFailed, ValueError) as error:
+        except (execute.NotebookFailed, ValueError, OSError) as error:
             failed = root / "executed.failed.ipynb"
             records = _settle(claims.collect([failed])) if failed.exists() else []
             # The folder has another name every time.
@@ -346,7 +308,7 @@ def _line(
 ) -> dict[str, Any]:
     return {
         "notebook": point.notebook,
-        "parameters": point.parameters,
+        "parameters": recorded(point.parameters),
         "outcome": "failed" if error else "executed",
         "claims": list(claims),
         "error": error,
@@ -375,26 +337,3 @@ def _dump(line: Mapping[str, Any]) -> str:
 
 def _cell(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list | tuple | dict) else value
-
-
-def _number(value: Any) -> Any:
-    """Read as numbers what YAML 1.1 leaves as texts, such as 1e-3."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return [_number(item) for item in value] if isinstance(value, list) else value
-
-
-def main() -> None:
-    """Execute the point on standard input; print its line."""
-    build.leave_with_parent()
-    point = Point(**json.load(sys.stdin))
-    # What the library prints must not get between the lines.
-    line = _execute(point)
-    sys.stdout.write(f"\n{_dump(line)}")
-
-
-if __name__ == "__main__":
-    main()

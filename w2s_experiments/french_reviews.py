@@ -11,15 +11,22 @@ small networks pretrained on a few of the reviews. A richer representation that 
 the question, some hundred directions of the words, is kept as a strong model that is not strong.
 
 Texts are used to count words and characters and are never shown.
+
+`split_ladder` teaches all weak models over random splits. Reviews are drawn without replacement
+from one pool, so splits share reviews: their spread is the error of the split, not that of the
+pool. `jackknife` gives the latter. It leaves out one review at a time, in whatever part each split
+has put it; for linear heads what this changes is known in closed form, so no head is fitted again,
+and there are as many groups as reviews.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -27,8 +34,14 @@ from sklearn.linear_model import Ridge
 from sklearn.neural_network import MLPClassifier
 
 from w2s_experiments.data import datasets
-from w2s_utils import validation
+from w2s_utils import geometry, protocol, validation
+from w2s_utils.ladder import LEAST_LABELS, Predictions
+from w2s_utils.least_squares import Moments
 from w2s_utils.problem import Problem, standardise, with_constant
+from w2s_utils.protocol import Inputs, Result
+from w2s_utils.resampling import jackknife_error
+from w2s_utils.theory import risks
+from w2s_utils.theory.subspaces import column_space
 
 TASK = "music"
 PRETRAINING = ("books", "dvd")
@@ -203,3 +216,188 @@ def _networks(
                 hidden = np.tanh(pool / scale @ network.coefs_[0] + network.intercepts_[0])
                 found[f"{name}, network of {width}, {version + 1}"] = with_constant(hidden)
     return found
+
+
+def split_ladder(
+    problem: Problem,
+    student: str,
+    *,
+    n: int,
+    N: int,
+    known: int,
+    trials: int,
+    rng: np.random.Generator,
+) -> tuple[Result, NDArray[np.float64]]:
+    """Split at random, teach every weak model, train every student.
+
+    Parameters
+    ----------
+    problem : Problem
+        With one target. Its noise is added to all labels but those of the test inputs.
+    student : str
+        Key of ``problem.students``.
+    n, N, known : int
+        Labelled inputs, unlabelled ones, and labelled ones to validate on; the rest are test
+        inputs.
+    trials : int
+        Splits, at least 2.
+    rng : numpy.random.Generator
+        One generator a split is spawned from it.
+
+    Returns
+    -------
+    result : Result
+        One row a split and one column a weak model, with the students' own terms and the errors on
+        validation labels.
+    left_out : ndarray, shape (m, 2, weak models)
+        What leaving out one input of the pool adds to the mean misfit and the mean gain, to the
+        first order in the change of the heads; for `jackknife`.
+
+    Raises
+    ------
+    ValueError
+        If no test inputs are left, or there are fewer than 1.5 labels for a weak feature or fewer
+        pseudo-labels than strong features.
+    """
+    m, strong = len(problem.targets), problem.students[student]
+    target = validation.targets(problem.targets, "problem.targets")
+    if target.reshape(m, -1).shape[1] != 1:
+        raise ValueError(f"problem: expected one target, got shape {target.shape}")
+    validation.at_least(trials, 2, "trials", "for a standard error")
+    widest = max(features.shape[1] for features in problem.teachers.values())
+    validation.at_least(n, int(np.ceil(LEAST_LABELS * widest)), "n", f"labels, {widest} features")
+    validation.at_least(N, strong.shape[1] + 2, "N", "pseudo-labels, strong features and two")
+    validation.at_least(known, 1, "known", "labels to validate on")
+    validation.at_least(m, n + N + known + 2, "inputs", "n + N + known and two to test on")
+    # Heads predict the same on any basis; normal equations are accurate on an orthonormal one.
+    weak = [column_space(phi, f"teacher {name}") for name, phi in problem.teachers.items()]
+    strong = column_space(strong, f"student {student}")
+    everything = Inputs(tuple(weak), strong, target.ravel())
+    left_out = np.zeros((m, 2, len(weak)))
+
+    def one(generator: np.random.Generator) -> dict[str, Any]:
+        order = generator.permutation(m)
+        noise = problem.noise * generator.standard_normal(m)
+        rows = np.split(order, np.cumsum([n, N, known]))
+        parts = [everything.rows(part, noise[part]) for part in rows]
+        # Validation knows the observed labels only.
+        parts[2] = replace(parts[2], target=None)
+        labelled, own, valid, test = parts
+        on_own, on_labelled, on_valid, on_test = protocol.teach(
+            labelled, own, labelled, valid, test, own=True
+        )
+        changes = _leaving_one_out((labelled, own, test), (on_labelled, on_own, on_test))
+        for part, change in zip((rows[0], rows[1], rows[3]), changes, strict=True):
+            left_out[part] += change / trials
+        return {
+            **on_test.errors(),
+            **protocol.mean_squares(protocol.references(labelled, own, test), test.target),
+            "own": on_own.own_terms(),
+            "known": on_valid.errors(),
+        }
+
+    return Result.of(protocol.map_trials(one, trials, rng)), left_out
+
+
+def jackknife(
+    statistic: Callable[[NDArray, NDArray], ArrayLike],
+    result: Result,
+    left_out: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Value of a statistic of the mean misfits and gains, and its error over the inputs.
+
+    As `w2s_utils.resampling.jackknife_error` of the statistic without each input. The parts are
+    drawn at random, so the expectation of the statistic is the same for every set of splits, and
+    the error over the inputs, splits held fixed, is the whole error.
+
+    Parameters
+    ----------
+    statistic : callable
+        From the mean misfits and the mean gains, shape (t,) each, to a number or an array. It
+        should be smooth in them.
+    result, left_out
+        From `split_ladder`.
+
+    Returns
+    -------
+    value, standard_error : ndarray
+        In the shape of the statistic.
+    """
+    means = np.array([result.misfit.mean(axis=0), result.gain.mean(axis=0)])
+    values = np.array([statistic(*(means + change)) for change in left_out], float)
+    return np.asarray(statistic(*means), float), jackknife_error(values)
+
+
+def _leaving_one_out(
+    inputs: tuple[Inputs, Inputs, Inputs], said: tuple[Predictions, Predictions, Predictions]
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Change of misfit and gain without one input of each part, shape (rows, 2, weak models)."""
+    (labelled, own, test), (on_labelled, on_own, on_test) = inputs, said
+    scores, T = on_test.scores(), len(test.labels)
+    tested = np.stack([scores.misfit, scores.gain], axis=1)
+    # Derivatives of misfit and gain in the predictions of teacher and student, (T, 2, t).
+    truth, off = test.target[:, None], on_test.student - on_test.teacher
+    by_teacher = 2 / T * np.stack([-off, on_test.teacher - truth], axis=1)
+    by_student = 2 / T * np.stack([off, truth - on_test.student], axis=1)
+    moved = np.einsum("xs,xqt->sqt", test.strong, by_student)
+    learnt_from, leverage = _row_weights(own.strong, moved.reshape(len(moved), -1))
+    learnt_from = learnt_from.reshape(len(learnt_from), *moved.shape[1:])
+    away = on_own.teacher - on_own.student
+    of_labelled = np.empty((len(labelled.labels), *moved.shape[1:]))
+    for index, phi in enumerate(labelled.weak):
+        moved = test.weak[index].T @ by_teacher[..., index]
+        moved = moved + own.weak[index].T @ learnt_from[..., index]
+        weights, lever = _row_weights(phi, moved)
+        residual = labelled.labels - on_labelled.teacher[:, index]
+        of_labelled[..., index] = weights * (residual / (lever - 1))[:, None]
+    of_own = learnt_from * (away / (leverage - 1)[:, None])[:, None]
+    return of_labelled, of_own, (tested.mean(axis=0) - tested) / (T - 1)
+
+
+def _row_weights(phi: NDArray, direction: NDArray) -> tuple[NDArray, NDArray]:
+    r"""Weight of each target in :math:`g^\top\hat\beta`, one column a direction; leverages.
+
+    Without row `r` the coefficients change by
+    :math:`-(\Phi^\top\Phi)^{-1}\phi_r e_r / (1 - h_r)`, with residual and leverage of the row.
+    """
+    found = np.linalg.solve(phi.T @ phi, np.column_stack([direction, phi.T]))
+    width = direction.shape[1]
+    return phi @ found[:, :width], np.einsum("rd,dr->r", phi, found[:, width:])
+
+
+def gains_from_labels(
+    problem: Problem, student: str, *, n: int, N: int, trials: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Expected gain of every weak model, as whoever has `n` labels can compute it.
+
+    The geometry is estimated from the labels of `n` inputs and the features of all
+    (`w2s_utils.geometry.from_labels`), for one draw of labels a row.
+
+    Parameters
+    ----------
+    problem, student, n, N, rng
+        As in `split_ladder`; ``n`` at least two more than the weak and strong features together.
+        The same generator draws the same labelled inputs.
+    trials : int
+        Draws of labelled inputs.
+
+    Returns
+    -------
+    ndarray, shape (trials, t)
+    """
+    target = np.ravel(problem.targets)
+    strong = problem.students[student]
+    moments = [Moments.of(weak=phi, strong=strong) for phi in problem.teachers.values()]
+    found = []
+    for generator in rng.spawn(trials):
+        rows = generator.permutation(len(target))[:n]
+        labels = (target + problem.noise * generator.standard_normal(len(target)))[rows]
+        row = []
+        for phi, features in zip(problem.teachers.values(), moments, strict=True):
+            setting = geometry.from_labels(
+                phi[rows], strong[rows], labels, features=features
+            ).setting
+            expected = risks.exact(setting, n, N)
+            row.append(float(expected.teacher - expected.student))
+        found.append(row)
+    return np.array(found)

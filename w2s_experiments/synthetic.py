@@ -14,23 +14,19 @@ numbers for the same draws; settings of one trial share them, as common random n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from scipy import linalg
-from threadpoolctl import threadpool_limits
 
-from w2s_utils import checks, validation
+from w2s_utils import checks, protocol, validation
 from w2s_utils.checks import Check
 from w2s_utils.gaussian import GaussianModel, authors_model
-from w2s_utils.protocol import Result
+from w2s_utils.least_squares import Moments
+from w2s_utils.protocol import ROLES, Result
 from w2s_utils.theory import risks
 
 Key = tuple[int, float]
-ROLES = tuple(field.name for field in fields(Result))
-RISKS = ROLES[:4]
 
 
 @dataclass(frozen=True)
@@ -97,16 +93,38 @@ class Experiment:
         """
         validation.at_least(n, max(self.d_w, self.d_s), "n", "unique least squares")
         validation.at_least(N, self.d_s, "N", "unique least squares")
-        validation.at_least(trials, 1, "trials", "repetitions")
-        target = self.model(self.overlaps[0], self.variances[0]).theta
-        generators = rng.spawn(trials)
-        chunks = np.array_split(np.arange(trials), 1 if n_jobs == 1 else min(trials, 32))
-        batches = Parallel(n_jobs=n_jobs)(
-            delayed(_trials)(self, target, n, N, [generators[i] for i in chunk]) for chunk in chunks
-        )
-        numbers = np.concatenate(batches)  # trial, overlap, variance, role
+        model = self.model(self.overlaps[0], self.variances[0])
+        size, levels = len(model.theta), np.sqrt(self.variances)
+        blocks = {"strong": slice(0, self.d_s), "labels": slice(size, size + len(levels))}
+        teachers = {str(d_sw): self.d_s - d_sw for d_sw in self.overlaps}
+        blocks |= {name: slice(start, start + self.d_w) for name, start in teachers.items()}
+        # The population's second moments: one row for each axis, and the target in every column.
+        axes = np.column_stack([np.eye(size), np.tile(model.theta[:, None], len(levels))])
+        population = Moments(1, axes.T @ axes, blocks)
+
+        def one(generator: np.random.Generator) -> dict[str, NDArray]:
+            noise = generator.standard_normal(n + N)[:, None] * levels
+
+            def drawn(count: int, noise: NDArray) -> Moments:
+                g = generator.standard_normal((count, size))
+                columns = np.column_stack([g, (g @ model.theta)[:, None] + noise])
+                return Moments(count, columns.T @ columns, blocks)
+
+            labelled, unlabelled = drawn(n, noise[:n]), drawn(N, noise[n:])
+            found = protocol.nested_trial(
+                [(n, N)], {n: labelled}, {N: unlabelled}, population, teachers=list(teachers)
+            )
+            return found[n, N]
+
+        results = Result.of(protocol.map_trials(one, trials, rng, n_jobs))
         return {
-            (d_sw, sigma2): Result(**dict(zip(ROLES, numbers[:, i, j].T, strict=True)))
+            (d_sw, sigma2): Result(
+                teacher=results.teacher[:, i, j],
+                student=results.student[:, i, j],
+                baseline=results.baseline[:, j],
+                ceiling=results.ceiling[:, j],
+                misfit=results.misfit[:, i, j],
+            )
             for i, d_sw in enumerate(self.overlaps)
             for j, sigma2 in enumerate(self.variances)
         }
@@ -154,7 +172,7 @@ class Runs:
         n, N = self.points.T
         exact, authors = risks.exact(setting, n, N), risks.authors_bounds(setting, n, N)
         columns = {"n": n, "N": N}
-        for role in RISKS:
+        for role in ROLES:
             means = [result[d_sw, sigma2].mean(role) for result in self.results]
             columns[f"{role}_simulated"] = np.array([mean.value for mean in means])
             columns[f"{role}_standard_error"] = np.array([mean.standard_error for mean in means])
@@ -168,7 +186,7 @@ class Runs:
         sigma2: float,
         expected: risks.Risks,
         resolution: float,
-        roles: Sequence[str] = ("teacher", "student", "baseline", "ceiling"),
+        roles: Sequence[str] = ROLES,
     ) -> Check:
         """Check the simulated means against expected risks, pointwise and along the curves.
 
@@ -238,47 +256,3 @@ class Runs:
         top, bottom = np.swapaxes(pairs, 0, 1)
         wanted, scale = wanted[:, None], scale[:, None]
         return (top / bottom - wanted - (top - wanted * bottom) / scale) / wanted
-
-
-def _trials(
-    experiment: Experiment, target: NDArray, n: int, N: int, generators: list[np.random.Generator]
-) -> NDArray:
-    # One BLAS thread in every worker: sums are then formed in the same order everywhere.
-    with threadpool_limits(1, "blas"):
-        return np.array([_trial(experiment, target, n, N, rng) for rng in generators])
-
-
-def _trial(
-    experiment: Experiment, target: NDArray, n: int, N: int, rng: np.random.Generator
-) -> NDArray:
-    size = len(target)
-    noise = rng.standard_normal(n + N)
-    labelled, unlabelled = rng.standard_normal((n, size)), rng.standard_normal((N, size))
-    gram, gram_u = labelled.T @ labelled, unlabelled.T @ unlabelled
-    # Columns: the answer to the target alone, and to noise of variance one alone.
-    moments = np.column_stack([gram @ target, labelled.T @ noise[:n]])
-    moments_u = np.column_stack([gram_u @ target, unlabelled.T @ noise[n:]])
-    levels = np.array([np.ones(len(experiment.variances)), np.sqrt(experiment.variances)])
-
-    def solve(matrix: NDArray, block: slice, right: NDArray) -> NDArray:
-        """Coefficients on all coordinates, zero outside the block."""
-        answer = np.zeros((size, right.shape[1]))
-        answer[block] = linalg.solve(matrix[block, block], right[block], assume_a="pos")
-        return answer
-
-    def risk(coefficients: NDArray, reference: NDArray) -> NDArray:
-        return np.sum((coefficients - reference) ** 2, axis=0)
-
-    truth, strong = target[:, None], slice(0, experiment.d_s)
-    baseline = risk(solve(gram, strong, moments) @ levels, truth)
-    ceiling = risk(solve(gram + gram_u, strong, moments + moments_u) @ levels, truth)
-    rows = []
-    for d_sw in experiment.overlaps:
-        offset = experiment.d_s - d_sw
-        window = slice(offset, offset + experiment.d_w)
-        parts = solve(gram, window, moments)
-        teacher = parts @ levels
-        student = solve(gram_u, strong, gram_u[:, window] @ parts[window]) @ levels
-        by_role = (risk(teacher, truth), risk(student, truth), baseline, ceiling)
-        rows.append(np.column_stack([*by_role, risk(student, teacher)]))
-    return np.array(rows)

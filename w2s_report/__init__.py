@@ -1,25 +1,28 @@
 """The report card: will a strong model gain from a weak one's labels, told from feature arrays.
 
-``w2s_report.report`` is the way in, ``w2s report`` the command. The modules, in the order in which
-they use each other: `readers` (files), `labels`, `one_pass` (one pass over the rows), `spectra`
-(what the features alone say), `splits` (repeated splits), `teachers` (one teacher and the
-student), `probabilities` (logistic heads), `verdict`, `card` (all of it, as one dataclass); `draw`,
-`sections`, `page` and `command` show it.
+`report` is the way in, ``w2s report`` the command, `schema` the form of what it writes. The
+modules, in the order in which they use each other: `options` and `readers` (files), `labels`,
+`inputs` (all that was given, opened), `one_pass` (one pass over the rows), `spectra` (what the
+features alone say), `splits` (repeated splits), `teachers` (one teacher and the student),
+`probabilities` (logistic heads), `verdict`, `card` (all of it, as one dataclass), `analysis`;
+`draw`, `page` and `command` show it.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+_FROM = {"report": "w2s_report.analysis", "Options": "w2s_report.options"}
+
 
 def __getattr__(name: str) -> Any:
     # Loaded when first asked for: the command line imports the package for its options alone.
-    if name == "report":
-        from w2s_report.analysis import report
+    if name not in _FROM:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
 
-        return report
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_FROM[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), "report"])
+    return sorted([*globals(), *_FROM])

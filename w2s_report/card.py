@@ -1,18 +1,16 @@
-"""The report as a value: one frozen dataclass, and the JSON that a program can read."""
+"""The report as a value: one frozen dataclass, from which the JSON and its schema are written."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-import numpy as np
-
+from w2s_report.labels import Task
 from w2s_report.probabilities import Probabilities
-from w2s_report.schema import FORMAT
+from w2s_report.schema import FORMAT, Interval, to_dict
 from w2s_report.teachers import Teacher
 from w2s_report.verdict import Ranking, Verdict
-from w2s_utils.geometry import Range
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Representation:
     """
 
     name: str
-    role: str
+    role: Literal["strong", "weak"]
     columns: int
     constant: int
     rank: int
@@ -80,8 +78,8 @@ class Data:
     unlabelled: int
     labelled_used: int
     repeated: int
-    task: str
-    task_decided: str
+    task: Task
+    task_decided: Literal["auto", "given"]
     classes: Mapping[str, int]
     label_mean: float | None
     label_sd: float | None
@@ -102,9 +100,38 @@ class Noise:
         What the better of all models leaves of the labels: noise and approximation error.
     """
 
-    source: str
-    variance: Range | None
-    at_most: Range
+    source: Literal["given", "repeated rows", "not identified"]
+    variance: Interval | None
+    at_most: Interval
+
+
+@dataclass(frozen=True)
+class File:
+    """One input: what it is, the file's name without its folder, and the SHA-256 of its bytes."""
+
+    name: str
+    file: str
+    shape: tuple[int, ...]
+    dtype: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the numbers come from.
+
+    Attributes
+    ----------
+    parameters : dict
+        Settings, as in `w2s_report.options.Options`, that the numbers depend on.
+    files : tuple of File
+    versions : dict of str to str
+        Of Python and the packages.
+    """
+
+    parameters: Mapping[str, Any]
+    files: tuple[File, ...]
+    versions: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -124,8 +151,9 @@ class ReportCard:
     design : dict of str to int
         ``n``, ``N``, ``test_rows``, ``trials``, ``groups``, ``folds``.
     ceiling_measured : bool
-    provenance : dict
-        ``parameters``, ``files`` (name, file, shape, dtype, SHA-256) and ``versions``.
+    provenance : Provenance
+    format : int
+        Of the JSON.
     """
 
     data: Data
@@ -136,7 +164,8 @@ class ReportCard:
     probabilities: Mapping[str, Probabilities]
     design: Mapping[str, int]
     ceiling_measured: bool
-    provenance: Mapping[str, Any]
+    provenance: Provenance
+    format: Literal[1] = FORMAT
 
     def teacher(self, name: str) -> Teacher:
         """Return one teacher.
@@ -153,16 +182,4 @@ class ReportCard:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``report.json`` holds; numbers that are not finite become null."""
-        return {"format": FORMAT, **_plain(asdict(self))}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    if isinstance(value, np.integer):
-        return int(value)
-    return value
+        return to_dict(self)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from w2s_report.readers import InputError, Table
+from w2s_report.readers import MISSING, InputError, Table
 
 Task = Literal["regression", "binary", "multiclass"]
-TASKS = ("auto", "regression", "classification")
 LEAST = 20  # labels
 MOST_CLASSES = 20  # whole numbers with more values than this are measurements, unless told
 PER_CLASS = 2
@@ -30,15 +29,15 @@ class Labels:
         Numbers, or the positions of the classes in ``classes``.
     classes : tuple of str
         Empty for regression.
-    decided : str
-        Who said what kind they are: "given" or "auto".
+    decided : {"given", "auto"}
+        Who said what kind they are.
     """
 
     task: Task
     rows: NDArray[np.int64]
     values: NDArray[np.float64]
     classes: tuple[str, ...]
-    decided: str
+    decided: Literal["given", "auto"]
 
     @property
     def targets(self) -> NDArray[np.float64]:
@@ -47,6 +46,10 @@ class Labels:
             return self.values[:, None].astype(float)
         return np.eye(len(self.classes))[self.values.astype(int)]
 
+    def only(self, chosen: NDArray[np.int64]) -> Labels:
+        """Some of the labels, by position."""
+        return replace(self, rows=self.rows[chosen], values=self.values[chosen])
+
 
 def read_labels(table: Table, index: Table | None, rows: int, task: str) -> Labels:
     """Check labels and say what kind they are.
@@ -54,7 +57,7 @@ def read_labels(table: Table, index: Table | None, rows: int, task: str) -> Labe
     Parameters
     ----------
     table : Table
-        One column; NaN (or an empty text) where a row has no label.
+        One column; NaN, or a word such as "", "NA" or "None", where a row has no label.
     index : Table, optional
         The labelled rows, counted from 0; then ``table`` has one label for each of these, or one
         for every row.
@@ -72,23 +75,39 @@ def read_labels(table: Table, index: Table | None, rows: int, task: str) -> Labe
     InputError
         In one line.
     """
-    if task not in TASKS:
-        raise InputError(f"task: expected {', '.join(TASKS)}, got {task!r}")
     values = _column(table)
     if index is None:
         if len(values) != rows:
             raise InputError(
                 f"{table.name}: shape {table.shape}, but the features have {rows} rows; give one "
-                "label a row, NaN where there is none, or the labelled rows with --index"
+                "label a row (below a header that is a word), NaN where there is none, or the "
+                "labelled rows with --index"
             )
         where = np.arange(rows)
     else:
         where = _positions(index, rows)
         values = _matched(values, where, table, index, rows)
-    missing = values == "" if values.dtype.kind == "U" else np.isnan(values.astype(float))
-    where, values = where[~missing], values[~missing]
+    missing = _missing(values)
+    where, values = where[~missing], _as_numbers(values[~missing])
     order = np.argsort(where)
     return _interpret(table, where[order], values[order], task)
+
+
+def _missing(values: NDArray) -> NDArray[np.bool_]:
+    if values.dtype.kind == "U":
+        return np.isin(np.char.lower(np.char.strip(values)), MISSING)
+    return np.isnan(values.astype(float))
+
+
+def _as_numbers(values: NDArray) -> NDArray:
+    """Numbers that were written as texts; of the two zeros the positive one."""
+    if values.dtype.kind == "U":
+        try:
+            numbers = values.astype(float)
+        except ValueError:
+            return values
+        values = numbers if np.isfinite(numbers).all() else values
+    return values + 0.0 if values.dtype.kind == "f" else values
 
 
 def _column(table: Table) -> NDArray:

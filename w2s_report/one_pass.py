@@ -2,8 +2,9 @@ r"""One pass over the rows: sums of products by fold, and the few rows that are 
 
 Every row without a label falls at random into one of some twenty folds of the same size. For each
 fold the sums of products of ``[1 | strong]`` and ``[1 | weak]`` are formed, in the precision of the
-file, and added up in double precision. Everything after that, however often the rows are split, is
-independent of their number.
+file, and added up in double precision, chunk after chunk. Everything after that, however often the
+rows are split, is independent of their number. BLAS has one thread, and a fold's chunks are added
+in their order, so the sums have the same bits for any number of workers and any kind of input.
 """
 
 from __future__ import annotations
@@ -16,55 +17,17 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from w2s_report.readers import InputError, Table
+from w2s_report.inputs import Features
+from w2s_report.options import FEWEST_FOLDS
+from w2s_report.readers import InputError
 
 CHUNK_BYTES = 400_000_000
 FOLD_BYTES = 500_000_000
 KEPT_BYTES = 200_000_000
-FEWEST_FOLDS = 8
 PILOT = 2048  # rows whose mean is taken off before products are formed
 _PIECE = 4096  # rows read at a time
 
 Progress = Callable[[float, str], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Features:
-    """Features of all inputs under one model: one table, or several one below the other."""
-
-    name: str
-    tables: tuple[Table, ...]
-
-    @property
-    def rows(self) -> int:
-        """Number of inputs."""
-        return sum(table.shape[0] for table in self.tables)
-
-    @property
-    def columns(self) -> int:
-        """Number of features."""
-        return self.tables[0].shape[1]
-
-    @property
-    def precise(self) -> bool:
-        """Whether single precision would lose something."""
-        return any(np.result_type(t.dtype, np.float16).itemsize > 4 for t in self.tables)
-
-    @property
-    def files(self) -> str:
-        """What an error calls them."""
-        return ", ".join(table.name for table in self.tables)
-
-    def read(self, start: int, stop: int) -> NDArray:
-        """Return rows from ``start`` up to ``stop``."""
-        parts, begin = [], 0
-        for table in self.tables:
-            end = begin + table.shape[0]
-            low, high = max(start, begin), min(stop, end)
-            if low < high:
-                parts.append(table.rows(low - begin, high - begin))
-            begin = end
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,22 +112,11 @@ def one_pass(
     slot = np.full(strong.rows, -1)
     slot[kept] = np.arange(len(kept))
     state = _State(models, count, len(kept))
-    itemsize = 8 if any(m.precise for m in models) else 4
-    width = sum(m.columns for m in models)
-    step = int(np.clip(CHUNK_BYTES // (itemsize * width), 256, 1 << 18))
-    duplicates = np.empty(strong.rows, np.uint64)
-    multipliers = np.random.default_rng(0).integers(1, 2**63, strong.columns, np.uint64) * 2 + 1
-    with Parallel(n_jobs=jobs, backend="threading") as pool, _one_blas_thread(jobs):
+    step = _chunk_rows(models)
+    with Parallel(n_jobs=jobs, backend="threading") as pool, threadpool_limits(1, "blas"):
         for start in range(0, strong.rows, step):
             stop = min(start + step, strong.rows)
-            blocks = {model.name: state.empty(model, stop - start) for model in models}
-            for begin in range(start, stop, _PIECE):
-                end = min(begin + _PIECE, stop)
-                for model in models:
-                    raw = model.read(begin, end)
-                    if model is strong:
-                        duplicates[begin:end] = _fingerprints(raw, multipliers)
-                    state.fill(blocks[model.name][begin - start : end - start], model, raw)
+            blocks = state.read(start, stop)
             chosen = np.flatnonzero(slot[start:stop] >= 0)
             state.keep(blocks, chosen, slot[start:stop][chosen])
             state.add(blocks, fold[start:stop], pool)
@@ -174,9 +126,8 @@ def one_pass(
                 progress(stop / strong.rows, "reading the rows")
     pooled = int(np.sum(fold >= 0))
     size = pooled // count if count else 0
-    return Sums(
-        strong.rows, size, pooled - size * count, state.own, state.cross, state.kept, duplicates
-    )
+    rest = pooled - size * count
+    return Sums(strong.rows, size, rest, state.own, state.cross, state.kept, state.duplicates)
 
 
 def folds_that_fit(models: Sequence[Features], folds: int) -> int:
@@ -189,6 +140,12 @@ def folds_that_fit(models: Sequence[Features], folds: int) -> int:
 def rows_that_fit(models: Sequence[Features]) -> int:
     """Return how many rows may be kept whole."""
     return int(KEPT_BYTES // (8 * sum(model.columns + 1 for model in models)))
+
+
+def _chunk_rows(models: Sequence[Features]) -> int:
+    itemsize = 8 if any(m.precise for m in models) else 4
+    width = sum(m.columns for m in models)
+    return int(np.clip(CHUNK_BYTES // (itemsize * width), 256, 1 << 18))
 
 
 def _assign(
@@ -224,6 +181,8 @@ class _State:
             if name != self.strong
         }
         self.kept = {name: np.empty((kept, w)) for name, w in width.items()}
+        self.duplicates = np.empty(models[0].rows, np.uint64)
+        self.multipliers = _odd_numbers(models[0].columns)
         self.shift: dict[str, NDArray] = {}
         self.scale: dict[str, float] = {}
         for model in models:
@@ -233,16 +192,24 @@ class _State:
             size = float(np.sqrt(np.mean((finite - finite.mean(axis=0)) ** 2)))
             self.scale[model.name] = size if np.isfinite(size) and size > 0 else 1.0
 
-    def empty(self, model: Features, rows: int) -> NDArray:
-        """Room for ``[1 | features]``, in the precision of the file."""
-        return np.empty((rows, model.columns + 1), np.float64 if model.precise else np.float32)
-
-    def fill(self, block: NDArray, model: Features, raw: NDArray) -> None:
-        """Write ``[1 | features]``, shifted and scaled."""
-        block[:, 0] = 1
-        block[:, 1:] = raw
-        block[:, 1:] -= self.shift[model.name].astype(block.dtype)
-        block[:, 1:] *= block.dtype.type(1 / self.scale[model.name])
+    def read(self, start: int, stop: int) -> dict[str, NDArray]:
+        """Rows of ``[1 | features]``, shifted and scaled, in the precision of the file."""
+        blocks = {
+            name: np.empty((stop - start, m.columns + 1), np.float64 if m.precise else np.float32)
+            for name, m in self.models.items()
+        }
+        for begin in range(start, stop, _PIECE):
+            end = min(begin + _PIECE, stop)
+            for name, model in self.models.items():
+                raw = model.read(begin, end)
+                if name == self.strong:
+                    self.duplicates[begin:end] = _fingerprints(raw, self.multipliers)
+                block = blocks[name][begin - start : end - start]
+                block[:, 0] = 1
+                block[:, 1:] = raw
+                block[:, 1:] -= self.shift[name].astype(block.dtype)
+                block[:, 1:] *= block.dtype.type(1 / self.scale[name])
+        return blocks
 
     def keep(self, blocks: Mapping[str, NDArray], rows: NDArray, slots: NDArray) -> None:
         """Copy the rows that stay in memory."""
@@ -284,12 +251,12 @@ class _State:
             )
 
 
+def _odd_numbers(count: int) -> NDArray[np.uint64]:
+    return np.random.default_rng(0).integers(1, 2**63, count, np.uint64) * 2 + 1
+
+
 def _fingerprints(raw: NDArray, multipliers: NDArray) -> NDArray[np.uint64]:
     """One number a row, the same for equal rows; two different rows share one by rare chance."""
     with np.errstate(over="ignore"):
         words = np.ascontiguousarray(raw, np.float32).view(np.uint32)
         return words.astype(np.uint64) @ multipliers
-
-
-def _one_blas_thread(jobs: int) -> threadpool_limits:
-    return threadpool_limits(1 if jobs > 1 else None, "blas")

@@ -1,102 +1,154 @@
-"""One self-contained HTML page from an executed notebook: no script, no request, light and dark."""
+"""A report in words, tables and figures, from the templates of this package.
+
+`render` writes the one self-contained page of ``w2s report``: no script, no request, light and
+dark. `show` displays a part of it in a notebook.
+"""
 
 from __future__ import annotations
 
 import base64
-import re
-from collections.abc import Mapping
-from html import escape
+import functools
 from typing import Any
 
-from markdown_it import MarkdownIt
+import matplotlib.pyplot as plt
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
-HIDDEN = {"remove-cell", "remove-output", "parameters"}
-STYLE = """
-:root { color-scheme: light dark; --ink: #1c1b1a; --quiet: #5d5a55; --page: #fdfcfa;
-  --line: #dcd8d1; --mark: #f3f0ea; --accent: #0b5c8a; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8e5df; --quiet: #b0aba2; --page: #191817;
-  --line: #3b3834; --mark: #262421; --accent: #7cc4ee; } img.invert { filter: invert(1)
-  hue-rotate(180deg); } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 52rem; background: var(--page);
-  color: var(--ink); font: 1rem/1.6 system-ui, sans-serif; overflow-wrap: anywhere; }
-h1, h2, h3 { line-height: 1.25; margin: 2.5rem 0 0.75rem; } h1 { margin-top: 1rem; }
-a { color: var(--accent); } :focus-visible { outline: 2px solid var(--accent); }
-code { font-size: 0.9em; } pre { overflow-x: auto; background: var(--mark); padding: 0.75rem; }
-table { border-collapse: collapse; font-size: 0.88rem; font-variant-numeric: tabular-nums;
-  overflow-wrap: normal; margin: 0.75rem 0; }
-th, td { padding: 0.3rem 0.7rem; text-align: left; border-bottom: 1px solid var(--line);
-  vertical-align: top; } thead th { color: var(--quiet); font-weight: 600; }
-figure { margin: 1.5rem 0; } figure img { max-width: 100%; height: auto; display: block; }
-figcaption, .w2s-figure-data { color: var(--quiet); font-size: 0.88rem; }
-.w2s-verdict, .w2s-claim { background: var(--mark); border-left: 4px solid var(--accent);
-  padding: 0.75rem 1rem; margin: 1rem 0; } .w2s-claim { font-size: 0.88rem; }
-.w2s-claim__mark { font-weight: 600; } .w2s-claim__id, .w2s-claim__numbers { color: var(--quiet); }
-pre.stream { font-size: 0.85rem; }
-"""
+from w2s_report import draw
+from w2s_report.card import ReportCard
+from w2s_report.draw import interval, number
+from w2s_report.teachers import MODELS, Cell
+from w2s_utils import figures
+
+DECISIONS = {
+    "use": "Use weak supervision.",
+    "use the teacher itself": "Use the teacher itself: it beats its student, and the labels alone.",
+    "do not use": "Do not use weak supervision: fit the strong model on your labels.",
+    "not enough evidence": "Not enough evidence either way.",
+}
+_NAMES = {
+    "teacher": "teacher",
+    "student": "student",
+    "baseline": "strong model on the labels (baseline)",
+    "ceiling": "strong model on all labels (ceiling)",
+    "misfit": "misfit",
+    "gain": "gain: teacher less student",
+    "advantage": "advantage: baseline less student",
+    "pgr": "PGR",
+    "opr": "OPR",
+}
+# Heading, template and figures of each part, in the order of the page.
+_PARTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("Verdict", "verdict", ()),
+    ("The data", "data", ("spectra",)),
+    ("What the models have in common", "overlaps", ("canonical",)),
+    ("What the labels say", "estimates", ()),
+    (
+        "Errors, predicted and measured",
+        "reference",
+        ("errors_by_labels", "errors_by_pseudo_labels", "ratios"),
+    ),
+    ("Gain without labels", "misfit", ("gains",)),
+    ("Teachers ranked", "rankings", ("ranking",)),
+    ("Classification", "logistic", ()),
+    ("Provenance", "provenance", ()),
+)
 
 
-def render(notebook: Any, title: str) -> str:
-    """Write the page: the notebook's text, outputs and figures, without its code.
+def render(card: ReportCard) -> str:
+    """Write the whole page, as HTML."""
+    parts = [
+        (heading, f"{name}.html", [_embedded(getattr(draw, f)(card)) for f in drawn])
+        for heading, name, drawn in _PARTS
+    ]
+    return _templates().get_template("page.html").render(_context(card), parts=parts)
+
+
+def section(card: ReportCard, name: str) -> str:
+    """Write one part, without its figures, as HTML.
 
     Parameters
     ----------
-    notebook : nbformat.NotebookNode
-        Executed by `w2s_book.execute`: its figures have caption and alternative text.
-    title : str
-        Of the page.
-
-    Returns
-    -------
-    str
-        HTML.
+    card : ReportCard
+    name : str
+        "verdict", "data", "overlaps", "estimates", "reference", "misfit", "rankings", "logistic"
+        or "provenance".
     """
-    markdown = MarkdownIt("commonmark").enable("table")
-    # A report never follows what a file name or a class name would make of the page.
-    body = "\n".join(part for cell in notebook.cells for part in _cell(cell, markdown))
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        "img-src data:; style-src 'unsafe-inline'\">"
-        f'<link rel="icon" href="data:,"><title>{escape(title)}</title><style>{STYLE}</style>'
-        f"</head><body><main>\n{body}\n</main></body></html>\n"
+    return _templates().get_template(f"{name}.html").render(_context(card))
+
+
+def show(card: ReportCard, name: str) -> None:
+    """Display a `section` in a notebook."""
+    from IPython.display import HTML, display
+
+    display(HTML(section(card, name)))
+
+
+@functools.cache
+def _templates() -> Environment:
+    found = Environment(
+        loader=PackageLoader("w2s_report"),
+        # A report never follows what a file's, a model's or a class's name would make of the page.
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    found.filters |= {"number": number, "interval": interval}
+    return found
 
 
-def _cell(cell: Any, markdown: MarkdownIt) -> list[str]:
-    tags = set(cell.metadata.get("tags", []))
-    if cell.cell_type == "markdown":
-        return [] if "book-only" in tags else [markdown.render(_plain(cell.source))]
-    if tags & HIDDEN:
-        return []
-    return [_output(output, cell.metadata.get("mystnb", {}), markdown) for output in cell.outputs]
+def _context(card: ReportCard) -> dict[str, Any]:
+    audits = np.array([pair for t in card.teachers for pair in t.audit.values()])
+    return {
+        "card": card,
+        "decision": DECISIONS[card.verdict.decision],
+        "names": _NAMES,
+        "compared": _compared,
+        "agreement": _agreement(card),
+        "audit": float(np.max(np.abs(audits[:, 0] / audits[:, 1] - 1))),
+    }
 
 
-def _plain(source: str) -> str:
-    """Text without the roles that only the book resolves."""
-    source = re.sub(r"\{(?:numref|prf:ref|eq|ref)\}`[^`]*`", "", source)
-    return re.sub(r"^\([\w-]+\)=\s*$", "", source, flags=re.MULTILINE)
+def _compared(cell: Cell) -> list[tuple[str, str, str, str]]:
+    """Rows of predicted, measured and their ratio."""
+    rows = []
+    for name, label in _NAMES.items():
+        told, seen = cell.predicted[name], cell.measured.get(name)
+        if name == "pgr" and cell.predicted["gap"].low <= 0:
+            rows.append((label, "gap not resolved", "", ""))
+            continue
+        ratio = f"{seen.value / told.value:.2f}" if seen is not None and name in MODELS else ""
+        rows.append(
+            (label, interval(told), "not measurable" if seen is None else interval(seen), ratio)
+        )
+    return rows
 
 
-def _output(output: Mapping[str, Any], about: Mapping[str, Any], markdown: MarkdownIt) -> str:
-    if output["output_type"] == "stream":
-        return f'<pre class="stream">{escape(output["text"])}</pre>'
-    data = output.get("data", {})
-    for mime in ("image/svg+xml", "image/png"):
-        if mime in data:
-            return _figure(mime, data[mime], about, markdown)
-    if "text/html" in data:
-        return data["text/html"]
-    return f"<pre>{escape(data['text/plain'])}</pre>" if "text/plain" in data else ""
+def _agreement(card: ReportCard) -> dict[str, Any]:
+    """How far prediction and measurement agree, over all errors measured."""
+    ratios, apart = [], []
+    for teacher in card.teachers:
+        for cell in teacher.cells:
+            for name in MODELS:
+                if name not in cell.measured:
+                    continue
+                seen, told = cell.measured[name], cell.predicted[name]
+                ratios.append(seen.value / told.value)
+                reach = np.hypot(seen.high - seen.low, told.high - told.low) / 2
+                if abs(seen.value - told.value) > reach:
+                    apart.append(f"{name} of {teacher.name} at n = {cell.n}, N = {cell.N}")
+    low, median, high = np.quantile(ratios, [0.05, 0.5, 0.95])
+    return {"count": len(ratios), "low": low, "median": median, "high": high, "apart": apart}
 
 
-def _figure(mime: str, image: str, about: Mapping[str, Any], markdown: MarkdownIt) -> str:
-    encoded = image if mime == "image/png" else base64.b64encode(image.encode()).decode()
-    shown = about.get("image", {})
-    invert = ' class="invert"' if shown.get("classes") == "w2s-figure" else ""
-    caption = markdown.renderInline(about.get("figure", {}).get("caption", ""))
-    return (
-        f'<figure><img{invert} src="data:{mime};base64,{encoded.strip()}" '
-        f'alt="{escape(shown.get("alt", ""))}"><figcaption>{caption}</figcaption></figure>'
-    )
+def _embedded(drawn: draw.Drawn) -> dict[str, str]:
+    image = figures.render(drawn.figure, drawn.name)["image/svg+xml"]
+    plt.close(drawn.figure)
+    return {
+        "name": drawn.name,
+        "caption": drawn.caption,
+        "alt": drawn.alt,
+        "svg": base64.b64encode(image.encode()).decode(),
+        "csv": base64.b64encode(figures.as_csv(drawn.data).encode()).decode(),
+    }

@@ -1,7 +1,6 @@
 r"""Logistic heads: log-loss, accuracy and the Kullback-Leibler misfit of a classification.
 
-Heads are scikit-learn's `LogisticRegression` on the cut, white features. A soft pseudo-label is a
-row repeated once a class with the class's probability as its weight: the same objective, cross-
+Heads are `w2s_utils.logistic.Logistic` on the cut, white features. The student minimises the cross-
 entropy with the teacher's probabilities first. The misfit is the reverse,
 :math:`\mathrm{KL}(f_{sw} \| f_w)`, the order in which Mulgund and Pabbaraju's inequality has it.
 """
@@ -14,17 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import rel_entr
-from sklearn.linear_model import LogisticRegression
 
+from w2s_report.schema import Interval
 from w2s_report.splits import Design
 from w2s_report.teachers import MODELS
 from w2s_utils.geometry import Range
+from w2s_utils.logistic import Logistic
 
 SPLITS = 4
 MOST_PSEUDO = 1000  # rows that a logistic student learns from
 MOST_LABELS = 4000
 LEAST = 1e-6  # probabilities are kept this far from 0, so that divergences are finite
-SMALL = 0.01  # probabilities below this are not learnt from
+HEAD = Logistic(tolerance=1e-3, steps=500, least=0.01)
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ class Probabilities:
 
     n: int
     N: int
-    squared: Mapping[str, Range]
-    log_loss: Mapping[str, Range]
-    accuracy: Mapping[str, Range]
-    kl_misfit: Range
-    log_loss_gain: Range
+    squared: Mapping[str, Interval]
+    log_loss: Mapping[str, Interval]
+    accuracy: Mapping[str, Interval]
+    kl_misfit: Interval
+    log_loss_gain: Interval
 
 
 def logistic(
@@ -127,20 +127,20 @@ def _split(
         hidden = labelled + rng.permutation(len(weak) - labelled)[:MOST_PSEUDO]
         tested = left
     truth = classes[given]
-    teacher = _fit(weak[given], truth)
-    pseudo = _predict(teacher, weak[hidden], count)
+    teacher = HEAD.fit(weak[given], truth, count)
+    pseudo = _inside(teacher.probabilities(weak[hidden]))
     heads = {
         "teacher": (teacher, weak),
-        "student": (_fit_soft(strong[hidden], pseudo), strong),
-        "baseline": (_fit(strong[given], truth), strong),
+        "student": (HEAD.fit(strong[hidden], pseudo), strong),
+        "baseline": (HEAD.fit(strong[given], truth, count), strong),
     }
     if design.hidden:
         both = np.concatenate([given, hidden])
-        heads["ceiling"] = (_fit(strong[both], classes[both]), strong)
+        heads["ceiling"] = (HEAD.fit(strong[both], classes[both], count), strong)
     found: dict = {"sizes": (n, len(hidden)), "tested": tested}
     predicted = {}
     for name, (head, features) in heads.items():
-        predicted[name] = _predict(head, features[tested], count)
+        predicted[name] = _inside(head.probabilities(features[tested]))
         found |= {f"{k} {name}": v for k, v in _errors(predicted[name], classes[tested]).items()}
     student, teaching = predicted["student"], predicted["teacher"]
     found["kl_misfit"] = np.sum(rel_entr(student, teaching), axis=1)
@@ -148,21 +148,9 @@ def _split(
     return found
 
 
-def _fit(features: NDArray, classes: NDArray, weights: NDArray | None = None) -> LogisticRegression:
-    return LogisticRegression(max_iter=500, tol=1e-3).fit(features, classes, weights)
-
-
-def _fit_soft(features: NDArray, probabilities: NDArray) -> LogisticRegression:
-    """Cross-entropy with soft labels: every row once a class, weighted by its probability."""
-    rows, classes = np.nonzero(probabilities > SMALL)
-    return _fit(features[rows], classes, probabilities[rows, classes])
-
-
-def _predict(head: LogisticRegression, features: NDArray, count: int) -> NDArray:
-    """Probabilities of all classes, also of those that a small sample lacks."""
-    found = np.full((len(features), count), LEAST)
-    found[:, head.classes_.astype(int)] = np.maximum(head.predict_proba(features), LEAST)
-    return found / found.sum(axis=1, keepdims=True)
+def _inside(probabilities: NDArray) -> NDArray:
+    kept = np.maximum(probabilities, LEAST)
+    return kept / kept.sum(axis=1, keepdims=True)
 
 
 def _errors(probabilities: NDArray, classes: NDArray) -> dict[str, NDArray]:

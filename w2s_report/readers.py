@@ -6,23 +6,25 @@ the file, what was found there and what to do.
 
 from __future__ import annotations
 
-import ast
 import csv
 import hashlib
-import io
 import os
+import re
 import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import ArrayLike, NDArray
 
-SUFFIXES = (".npy", ".npz", ".csv", ".parquet")
+# Words for a value that is not there, in whatever case.
+MISSING = ("", "nan", "none", "na", "n/a", "null", "<na>", "nat")
+_SUFFIXES = (".npy", ".npz", ".csv", ".parquet")
 _MAGIC = {b"\x93NUMPY": ".npy", b"PK\x03\x04": ".npz", b"PAR1": ".parquet"}
+_LABEL_NAMES = ("label", "labels", "y", "target", "class")
 _EXPORT = "save it with numpy.save(path, array)"
 
 
@@ -42,11 +44,12 @@ class Table:
     name : str
         What an error calls it: the file as the user gave it.
     shape : tuple of int
+        At least one entry.
     dtype : numpy.dtype
     sha256 : callable
         Returns the checksum of the file's bytes (of the array's, for an array in memory).
     rows : callable
-        Takes first and last row, returns a copy of what lies between.
+        Takes first and last row, returns a copy of what lies between, row after row in memory.
     """
 
     name: str
@@ -66,7 +69,8 @@ def open_table(source: str | Path | ArrayLike, name: str) -> Table:
     Parameters
     ----------
     source : path or array_like
-        ``file.npz:key`` names one array of several.
+        ``file.npz:key`` names one array of several. Masked entries of an array are missing: NaN,
+        or an empty text.
     name : str
         What it is, for errors and for arrays in memory: "strong features".
 
@@ -82,27 +86,32 @@ def open_table(source: str | Path | ArrayLike, name: str) -> Table:
     if isinstance(source, str | os.PathLike):
         return _open_file(str(source), name)
     try:
-        array = np.asarray(source)
+        array = np.asarray(_unmasked(source))
     except ValueError as error:
         raise InputError(f"{name}: expected an array of numbers, got {error}") from None
-    return _in_memory(array, name, lambda: _digest(np.ascontiguousarray(array)))
+    return _table(name, array, lambda: _digest(array), lambda: array)
+
+
+def _unmasked(source: Any) -> Any:
+    if not isinstance(source, np.ma.MaskedArray) or not np.ma.is_masked(source):
+        return source
+    if source.dtype.kind in "biuf":
+        return source.astype(np.result_type(source.dtype, np.float16)).filled(np.nan)
+    return source.filled("") if source.dtype.kind == "U" else source
 
 
 def _open_file(given: str, name: str) -> Table:
     path, key = _split_key(given)
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
+    if suffix not in _SUFFIXES:
         raise InputError(
-            f"{given}: {name} must be a file that ends in {', '.join(SUFFIXES)}; {_EXPORT}"
+            f"{given}: {name} must be a file that ends in {', '.join(_SUFFIXES)}; {_EXPORT}"
         )
     _check_content(path, given, suffix)
     try:
-        if suffix == ".npy":
-            return _open_npy(path, given)
-        reader = {".npz": _read_npz, ".csv": _read_csv, ".parquet": _read_parquet}[suffix]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            array = reader(path, given, key)
+            array = _READERS[suffix](path, given, key)
     except InputError:
         raise
     except MemoryError:
@@ -111,7 +120,35 @@ def _open_file(given: str, name: str) -> Table:
         raise InputError(
             f"{given}: cannot be read as {suffix[1:]} ({_words(error)}); write the file again"
         ) from None
-    return _in_memory(array, given, lambda: _digest_file(path))
+    if suffix == ".npy":
+        # A map of its own for each piece, so that pages read before do not stay in memory.
+        return _table(given, array, lambda: _digest_file(path), lambda: _map(path))
+    return _table(given, array, lambda: _digest_file(path), lambda: array)
+
+
+def _table(
+    name: str, array: NDArray, sha256: Callable[[], str], again: Callable[[], NDArray]
+) -> Table:
+    shape, dtype = array.shape, array.dtype
+    if dtype.hasobject:
+        raise _objects(name, f" (shape {shape})")
+    if dtype.kind not in "biufUS" or dtype.fields:
+        raise InputError(
+            f"{name}: holds {dtype} (shape {shape}), not real numbers; {_EXPORT} after "
+            "array.astype(float)"
+        )
+    if not shape:
+        raise InputError(f"{name}: holds a single value; expected an array with a row an input")
+    return Table(
+        name, shape, dtype, sha256, lambda start, stop: np.array(again()[start:stop], order="C")
+    )
+
+
+def _objects(name: str, shape: str = "") -> InputError:
+    return InputError(
+        f"{name}: holds Python objects{shape}, which are never unpickled; {_EXPORT} after "
+        "array.astype(float)"
+    )
 
 
 def _split_key(given: str) -> tuple[Path, str]:
@@ -126,19 +163,22 @@ def _check_content(path: Path, given: str, suffix: str) -> None:
     try:
         if path.is_dir():
             raise InputError(f"{given}: is a folder; give the file in it")
+        if path.exists() and not path.is_file():
+            raise InputError(f"{given}: is no ordinary file (a pipe or a device); give a file")
         with path.open("rb") as file:
             head = file.read(4096)
     except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{given}: cannot be read ({reason}); check name and rights") from None
     if not head:
         raise InputError(f"{given}: the file is empty; write it again")
     found = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "")
     if not found:
-        text = _is_text(head)
-        found = ".csv" if text else "unknown"
+        found = ".csv" if _is_text(head) else "unknown"
     if found != suffix:
-        what = f"those of a {found} file" if found in SUFFIXES else "of no kind known here"
+        what = f"those of a {found} file" if found in _SUFFIXES else "of no kind known here"
         raise InputError(
             f"{given}: its name says {suffix}, but its contents are {what}; name it by what it is, "
             f"or {_EXPORT}"
@@ -155,112 +195,135 @@ def _is_text(head: bytes) -> bool:
     return True
 
 
-# npy
+def _map(path: Path) -> NDArray:
+    return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def _open_npy(path: Path, given: str) -> Table:
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        version = npy.read_magic(file)
-        shape, fortran, dtype = _header(file, version)
-        offset = file.tell()
-    _check_dtype(dtype, shape, given)
-    wanted = offset + int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if size != wanted:
-        what = "is cut off" if size < wanted else "has bytes that do not belong to it"
+def _read_npy(path: Path, given: str, key: str) -> NDArray:
+    try:
+        mapped = _map(path)
+    except ValueError as error:
+        if "Python objects" in str(error):
+            raise _objects(given) from None
+        if "mmap length" not in str(error):
+            raise
         raise InputError(
-            f"{given}: {what}: its header says shape {shape}, {wanted} bytes, the file has {size}; "
-            "write or copy it again"
+            f"{given}: is cut off: its header says {_shape_said(path)}, more than the "
+            f"{path.stat().st_size} bytes of the file; write or copy it again"
+        ) from None
+    wanted = getattr(mapped, "offset", 0) + mapped.nbytes
+    if path.stat().st_size != wanted:
+        raise InputError(
+            f"{given}: has bytes that do not belong to it: its header says shape {mapped.shape}, "
+            f"{wanted} bytes, the file has {path.stat().st_size}; write or copy it again"
         )
-    order = "F" if fortran else "C"
-
-    def rows(start: int, stop: int) -> NDArray:
-        # A map of its own for each piece, so that pages read before do not stay in memory.
-        if 0 in shape:
-            return np.empty((0, *shape[1:]), dtype)
-        mapped = np.memmap(path, dtype, "r", offset, shape, order)
-        return np.array(mapped[start:stop])
-
-    return Table(given, shape, dtype, lambda: _digest_file(path), rows)
+    return mapped
 
 
-def _header(file: io.BufferedReader, version: tuple[int, int]) -> tuple[tuple, bool, np.dtype]:
-    if version not in ((1, 0), (2, 0), (3, 0)):
-        raise ValueError(f"version {version} of the format")
-    # Version 3 differs from 2 in its encoding only, and numpy has no public reader for it.
-    length = int.from_bytes(file.read(2 if version == (1, 0) else 4), "little")
-    if length > 10_000:
-        raise ValueError(f"a header of {length} bytes")
-    text = file.read(length)
-    if len(text) < length:
-        raise ValueError("cut off in its header")
-    encoding = "utf-8" if version == (3, 0) else "latin1"
-    header = ast.literal_eval(text.decode(encoding).strip())
-    shape, dtype = header["shape"], npy.descr_to_dtype(header["descr"])
-    if not (isinstance(shape, tuple) and all(type(s) is int and s >= 0 for s in shape)):
-        raise ValueError(f"a shape of {shape!r}")
-    if type(header["fortran_order"]) is not bool:
-        raise ValueError("a header that is no header")
-    return shape, header["fortran_order"], dtype
-
-
-# The rest is read whole
+def _shape_said(path: Path) -> str:
+    with path.open("rb") as file:
+        found = re.search(rb"'shape': (\([^)]*\))", file.read(4096))
+    return f"shape {found[1].decode('latin1')}" if found else "a larger shape"
 
 
 def _read_npz(path: Path, given: str, key: str) -> NDArray:
     with zipfile.ZipFile(path) as archive:
-        names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
         broken = archive.testzip()
-        if broken is not None:
-            raise InputError(f"{given}: the part {broken} is damaged; write the file again")
-    listed = ", ".join(names) or "none"
-    if key and key not in names:
-        raise InputError(f"{given}: has no array {key!r}; it has: {listed}")
-    if not key and len(names) != 1:
-        example = f"{path}:{names[0] if names else 'features'}"
-        raise InputError(f"{given}: has {len(names)} arrays ({listed}); name one, as in {example}")
-    with zipfile.ZipFile(path) as archive, archive.open(f"{key or names[0]}.npy") as file:
-        shape, _, dtype = _header(file, npy.read_magic(file))
-        _check_dtype(dtype, shape, given)
+    if broken is not None:
+        raise InputError(f"{given}: the part {broken} is damaged; write the file again")
     with np.load(path, allow_pickle=False) as arrays:
-        return arrays[key or names[0]]
+        listed = ", ".join(arrays.files) or "none"
+        if key and key not in arrays.files:
+            raise InputError(f"{given}: has no array {key!r}; it has: {listed}")
+        if not key and len(arrays.files) != 1:
+            example = f"{path}:{arrays.files[0] if arrays.files else 'features'}"
+            raise InputError(
+                f"{given}: has {len(arrays.files)} arrays ({listed}); name one, as in {example}"
+            )
+        try:
+            return np.asarray(arrays[key or arrays.files[0]])
+        except ValueError as error:
+            if "Object arrays" in str(error):
+                raise _objects(given) from None
+            raise
 
 
 def _read_csv(path: Path, given: str, key: str) -> NDArray:
-    text = path.read_text("utf-8-sig")
-    lines = [row for row in csv.reader(io.StringIO(text), strict=True) if row]
+    """Rows of cells; one way with and without pyarrow, so that both mean the same."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = [row for row in csv.reader(file, strict=True) if row]
     if not lines:
         raise InputError(f"{given}: has no rows; write the file again")
-    has_header = not any(_is_number(cell) for cell in lines[0]) and (
-        len(lines) == 1 or any(_is_number(cell) for cell in lines[1]) or _looks_like_name(lines)
-    )
-    body = lines[1:] if has_header else lines
+    header = int(_has_header(lines))
+    if header:
+        _check_names(lines[0], given)
+    if len(lines) == header:
+        raise InputError(f"{given}: has a header and no rows; write the file again")
     width = len(lines[0])
-    for number, row in enumerate(body, start=1 + has_header):
+    found = np.empty((len(lines) - header, width))
+    for number, row in enumerate(lines[header:], start=1 + header):
         if len(row) != width:
             raise InputError(
                 f"{given}: row {number} has {len(row)} columns, the first has {width}; write "
                 "every row with the same columns"
             )
-    if not body:
-        raise InputError(f"{given}: has a header and no rows; write the file again")
-    cells = [[cell.strip() for cell in row] for row in body]
-    if width == 1 and not all(_is_number(row[0]) or not row[0] for row in cells):
-        return np.array([row[0] for row in cells])
-    for number, row in enumerate(cells, start=1 + has_header):
-        for column, cell in enumerate(row):
-            if cell and not _is_number(cell):
-                raise InputError(
-                    f"{given}: row {number}, column {column + 1} is {cell[:20]!r}, not a number; "
-                    "give columns of numbers only"
-                )
-    array = np.array([[float(cell) if cell else np.nan for cell in row] for row in cells])
-    return array[:, 0] if width == 1 else array
+        try:
+            found[number - 1 - header] = _numbers(row)
+        except ValueError:
+            if width == 1:  # labels that are texts
+                return np.array([row[0].strip() for row in lines[header:]])
+            bad = next(i for i, cell in enumerate(row) if not (_is_number(cell) or _missing(cell)))
+            raise InputError(
+                f"{given}: row {number}, column {bad + 1} is {row[bad].strip()[:20]!r}, not a "
+                "number; give columns of numbers only"
+            ) from None
+    return found[:, 0] if width == 1 else found
 
 
-def _looks_like_name(lines: list[list[str]]) -> bool:
-    """A column of texts has a header if its first line is the usual word for one."""
-    return lines[0][0].strip().lower() in ("label", "labels", "y", "target", "class")
+def _has_header(lines: list[list[str]]) -> bool:
+    first = [cell.strip() for cell in lines[0]]
+    # What pandas writes by default: 0, 1, 2, perhaps after an empty name for the row's number.
+    counted = first[1:] if first[0] == "" else first
+    if len(first) > 1 and counted == [str(i) for i in range(len(counted))]:
+        return True
+    if any(map(_is_number, first)) or all(map(_missing, first)):
+        return False
+    if len(lines) == 1 or len(first) > 1:
+        return len(lines) == 1 or any(_is_number(cell) for cell in lines[1])
+    # A column of texts has a header if its first line is the usual word for one.
+    return _is_number(lines[1][0]) or first[0].lower() in _LABEL_NAMES
+
+
+def _check_names(names: list[str], given: str) -> None:
+    unnamed = [i + 1 for i, name in enumerate(names) if not name.strip()]
+    if unnamed:
+        raise InputError(
+            f"{given}: column {unnamed[0]} has no name, as a column of row numbers has none; "
+            "remove it (pandas: to_csv(path, index=False)), or name it if it is a feature"
+        )
+
+
+def _numbers(row: list[str]) -> NDArray[np.float64]:
+    if any("_" in cell for cell in row):  # Python's numbers may have it, a file's may not
+        raise ValueError
+    try:
+        return np.array(row, float)
+    except ValueError:
+        return np.array([np.nan if _missing(cell) else float(cell) for cell in row])
+
+
+def _missing(cell: str) -> bool:
+    return cell.strip().lower() in MISSING
+
+
+def _is_number(cell: str) -> bool:
+    if _missing(cell) or "_" in cell:
+        return False
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _read_parquet(path: Path, given: str, key: str) -> NDArray:
@@ -269,64 +332,59 @@ def _read_parquet(path: Path, given: str, key: str) -> NDArray:
     except ImportError:
         raise InputError(f"{given}: needs pyarrow: pip install 'w2s_utils[parquet]'") from None
     table = parquet.read_table(path)
-    columns = []
-    for column in table.columns:
-        values = column.to_numpy()
-        if values.dtype == object and len(values) and isinstance(values[0], np.ndarray):
-            values = np.stack(values)  # an embedding a row
-        columns.append(values)
-    if not columns:
+    if not table.num_columns:
         raise InputError(f"{given}: has no columns; write the file again")
-    if len(columns) == 1:
-        return _texts(columns[0])
-    for label, values in zip(table.column_names, columns, strict=True):
+    named = dict(zip(table.column_names, map(_from_arrow, table.columns), strict=True))
+    if len(named) == 1:
+        return next(iter(named.values()))
+    wide = [name for name, values in named.items() if values.ndim > 1]
+    if wide:
+        raise InputError(
+            f"{given}: has an embedding ({wide[0]}) and other columns "
+            f"({', '.join(name for name in named if name != wide[0])}); write the embedding alone"
+        )
+    for name, values in named.items():
+        if name.startswith("__index_level_"):
+            raise InputError(
+                f"{given}: column {name!r} is the number of a row in pandas; write the file with "
+                "to_parquet(path, index=False)"
+            )
         if values.dtype.kind not in "biuf":
             raise InputError(
-                f"{given}: column {label!r} holds {values.dtype}, not numbers; give columns of "
+                f"{given}: column {name!r} holds {values.dtype}, not numbers; give columns of "
                 "numbers only"
             )
-    return np.column_stack(columns)
+    return np.column_stack(list(named.values()))
 
 
-def _texts(values: NDArray) -> NDArray:
-    """Texts that a table library holds as objects, as an array of texts."""
-    if values.dtype == object and all(isinstance(v, str) or v is None for v in values):
-        return np.array(["" if v is None else v for v in values])
+def _from_arrow(column: Any) -> NDArray:
+    """A column of numbers (null is NaN), of texts (null is empty), or of lists (a row each)."""
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _from_arrow(column.cast(kind.value_type))
+    if pa.types.is_boolean(kind) and column.null_count:
+        return _from_arrow(column.cast(pa.int8()))
+    if pa.types.is_decimal(kind):
+        return _from_arrow(column.cast(pa.float64()))
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return np.array(column.fill_null("").to_pylist(), dtype=str)
+    values = column.to_numpy()
+    if pa.types.is_nested(kind):
+        if column.null_count:
+            raise ValueError(f"{column.null_count} of {len(column)} embeddings are null")
+        if len({len(row) for row in values}) > 1:
+            raise ValueError("its embeddings have different lengths")
+        return np.stack(values)
     return values
 
 
-# Shared
-
-
-def _in_memory(array: NDArray, name: str, sha256: Callable[[], str]) -> Table:
-    _check_dtype(array.dtype, array.shape, name)
-    return Table(
-        name, array.shape, array.dtype, sha256, lambda start, stop: np.array(array[start:stop])
-    )
-
-
-def _check_dtype(dtype: np.dtype, shape: tuple[int, ...], name: str) -> None:
-    if dtype.hasobject:
-        raise InputError(
-            f"{name}: holds Python objects (shape {shape}), which are never unpickled; {_EXPORT} "
-            "after array.astype(float)"
-        )
-    if dtype.kind not in "biufUS" or dtype.fields:
-        raise InputError(
-            f"{name}: holds {dtype} (shape {shape}), not real numbers; {_EXPORT} after "
-            "array.astype(float)"
-        )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return "_" not in text
+_READERS = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv, ".parquet": _read_parquet}
 
 
 def _digest(array: NDArray) -> str:
+    array = np.ascontiguousarray(array)
     return hashlib.sha256(memoryview(array).cast("B") if array.size else b"").hexdigest()
 
 

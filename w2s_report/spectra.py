@@ -7,22 +7,30 @@ constant is one of the directions kept, for every model: heads have an intercept
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from w2s_report.one_pass import Features, Sums
+from w2s_report.inputs import Features
+from w2s_report.one_pass import Sums
 from w2s_report.readers import InputError
-from w2s_utils.moments import Moments
+from w2s_utils.least_squares import Moments
 
 # Eigenvalues below this share of the largest are rounding: single and double precision.
 ROUNDING = {False: 1e-5, True: 1e-11}
 SPREAD = 1e4  # of the columns' standard deviations
 DOMINANT = 0.5  # share of the variance in one column
 SHARES = (0.9, 0.95, 0.99, 0.999)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Directions kept, the constant among them, and what limits them."""
+
+    dimension: int
+    limited_by: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +67,15 @@ class Spectrum:
         """Directions that hold a share of the variance."""
         held = np.cumsum(self.eigenvalues)
         return min(int(np.searchsorted(held, share * held[-1]) + 1), self.rank)
+
+    def default_cut(self, share: float, half: int, most: int) -> Cut:
+        """The smallest of: what holds a share of the variance, half the labels, and the most."""
+        limits = (
+            Cut(1 + self.count(share), f"{share:.4g} of the variance"),
+            Cut(half, "half the labels of a split"),
+            Cut(most, "most by default"),
+        )
+        return min(limits, key=lambda cut: cut.dimension)
 
     def cut(self, dimension: int) -> NDArray[np.float64]:
         """Map from ``[1 | features]`` to the constant and ``dimension - 1`` white directions."""
@@ -161,9 +178,21 @@ class Pair:
     cka: float
 
 
-def pair(sums: Sums, weak: Spectrum, strong: Spectrum, dimensions: Mapping[str, int]) -> Pair:
-    """Cut both models' features and their sums to the dimensions given."""
-    d_w, d_s = dimensions[weak.name], dimensions[strong.name]
+def cut_pair(sums: Sums, weak: Spectrum, strong: Spectrum, d_w: int, d_s: int) -> Pair:
+    """Cut both models' features and their sums to few directions.
+
+    Parameters
+    ----------
+    sums : Sums
+    weak, strong : Spectrum
+    d_w, d_s : int
+        Directions kept of each, the constant among them.
+
+    Returns
+    -------
+    Pair
+        In coordinates that are white over all rows.
+    """
     maps = {weak.name: weak.cut(d_w), strong.name: strong.cut(d_s)}
     blocks = {"weak": slice(0, d_w), "strong": slice(d_w, d_w + d_s)}
     w, s = (sums.kept[model.name] @ maps[model.name] for model in (weak, strong))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2s_utils import protocol
-from w2s_utils.moments import Moments
+from w2s_utils.least_squares import Moments
 
 GROUPS = 40
 SIZES = 6  # points of a sweep

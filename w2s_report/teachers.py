@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, stats
+from scipy import linalg, special
+from threadpoolctl import threadpool_limits
 
 from w2s_report import splits
 from w2s_report.readers import InputError
+from w2s_report.schema import Interval
 from w2s_report.spectra import Pair
 from w2s_utils.geometry import Estimates, Range, expectations, from_labels
-from w2s_utils.moments import Moments
-from w2s_utils.theory import bridge, dimensions, risks
+from w2s_utils.least_squares import Moments
+from w2s_utils.theory import overlap, risks
 
 LEVEL = 0.95
 DRAWS = 400
@@ -23,7 +25,7 @@ NULL_ROWS = 2000
 MODELS = ("teacher", "student", "baseline", "ceiling")
 MEASURED = (*MODELS, "misfit", "gain", "advantage")
 MOST_OF_THE_GAIN = 0.9
-_Z = float(stats.norm.ppf((1 + LEVEL) / 2))
+_Z = float(special.ndtri((1 + LEVEL) / 2))
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Overlap:
         Linear centred kernel alignment of the uncut features.
     """
 
-    d_sw: Range
+    d_sw: Interval
     raw: float
     canonical: tuple[float, ...]
     null_raw: float
@@ -75,8 +77,8 @@ class Cell:
 
     n: int
     N: int
-    predicted: Mapping[str, Range]
-    measured: Mapping[str, Range]
+    predicted: Mapping[str, Interval]
+    measured: Mapping[str, Interval]
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,10 @@ class MisfitOnly:
         Gain.
     """
 
-    misfit: Range
+    misfit: Interval
     factor: float
-    predicted: Range
-    measured: Range
+    predicted: Interval
+    measured: Interval
 
 
 @dataclass(frozen=True)
@@ -143,15 +145,15 @@ class Teacher:
     d_w: int
     d_s: int
     overlap: Overlap
-    estimates: Mapping[str, Range]
-    cross_validated: Mapping[str, Range]
+    estimates: Mapping[str, Interval]
+    cross_validated: Mapping[str, Interval]
     cells: tuple[Cell, ...]
     reference: Cell
     all_rows: Cell
     by_n: tuple[Cell, ...]
     by_N: tuple[Cell, ...]
     misfit_only: MisfitOnly
-    enough: Range | None
+    enough: Interval | None
     break_even: int | None
     excess: Cell | None
     student_by_split: tuple[float, ...]
@@ -184,58 +186,97 @@ class Question:
 
 
 def analyse(question: Question) -> Teacher:
-    """Estimate, predict and measure for one teacher."""
+    """Estimate, predict and measure for one teacher.
+
+    Random numbers come from one generator, seeded alike for every teacher, in this order: groups
+    and splits (so all teachers get the same), problems drawn from the estimates, permutations,
+    problems drawn for the excess. BLAS has one thread, wherever this runs.
+
+    Parameters
+    ----------
+    question : Question
+
+    Returns
+    -------
+    Teacher
+
+    Raises
+    ------
+    InputError
+        If the noise given is more than is left of the labels.
+    """
+    with threadpool_limits(1, "blas"):
+        return _analyse(question)
+
+
+def _analyse(question: Question) -> Teacher:
     pair, design, targets = question.pair, question.design, question.targets
     rng = np.random.default_rng(question.seed)
-    # Splits come first and from a generator of their own: all teachers get the same.
-    ns, Ns = design.sizes(max(pair.d_w, pair.d_s) + 3, pair.d_s + 3)
-    cells = list(dict.fromkeys([*((n, design.N) for n in ns), *((design.n, N) for N in Ns)]))
     weak, strong = pair.weak[: pair.labelled], pair.strong[: pair.labelled]
     groups = splits.grouped(weak, strong, targets, design.size, rng)
+    cells = _cells(pair, design)
     measured = splits.splits(groups, pair.folds, design, cells, trials=question.trials, rng=rng)
     estimates = from_labels(weak, strong, targets, features=pair.total)
-    labels = pair.labelled
-    rest = max(pair.total.count - labels, design.N)
-    least_n, least_N = max(pair.d_w, pair.d_s) + 4, pair.d_s + 4
-    by_n = [(n, design.N) for n in _curve(least_n, max(4 * labels, 4 * least_n))]
-    by_N = [(design.n, N) for N in _curve(least_N, max(4 * rest, 4 * least_N))]
     drawn = estimates.settings(DRAWS, rng)
-    predicted = _predictions(estimates.setting, drawn, [*cells, (labels, rest), *by_n, *by_N])
+    overlap = _overlap(pair, groups, rng)
+    everything = pair.labelled, max(pair.total.count - pair.labelled, design.N)
+    by_n, by_N = _curves(pair, design, *everything)
+    sizes = [*cells, everything, *by_n, *by_N]
+    predicted = _predictions(estimates.setting, drawn, sizes)
 
     def cell(size: tuple[int, int]) -> Cell:
         seen = _measured(measured, size) if size in measured.results else {}
         return Cell(*size, predicted[size], seen)
 
+    largest = design.n, design.N
     return Teacher(
         name=pair.name,
         d_w=pair.d_w,
         d_s=pair.d_s,
-        overlap=_overlap(pair, groups, rng),
-        estimates={
-            name: _around(
-                float(estimates.values[i]), estimates.standard_error(name), floor=name[:3] == "rho"
-            )
-            for i, name in enumerate(("rho_w", "rho_s", "b", "kappa"))
-        },
-        cross_validated={
-            block: _around(*value) for block, value in splits.cross_validated(groups).items()
-        },
+        overlap=overlap,
+        estimates=_estimated(estimates),
+        cross_validated={k: _around(*v) for k, v in splits.cross_validated(groups).items()},
         cells=tuple(map(cell, cells)),
-        reference=cell((design.n, design.N)),
-        all_rows=cell((labels, rest)),
+        reference=cell(largest),
+        all_rows=cell(everything),
         by_n=tuple(map(cell, by_n)),
         by_N=tuple(map(cell, by_N)),
         misfit_only=_misfit_only(measured, design, pair.d_s),
-        enough=_enough(estimates.setting, drawn, labels),
-        break_even=_break_even(estimates.setting, rest),
-        excess=_excess(estimates, question.noise, labels, rest, rng),
-        student_by_split=tuple(measured.results[design.n, design.N].student.mean(axis=1).tolist()),
+        enough=_pseudo_labels_for_most_gain(estimates.setting, drawn, pair.labelled),
+        break_even=_break_even(estimates.setting, everything[1]),
+        excess=_excess(estimates, question.noise, *everything, rng),
+        student_by_split=tuple(measured.results[largest].student.mean(axis=1).tolist()),
         inflation=measured.inflation(design.n, question.trials),
         audit={
             "teacher": _audit(weak, targets, design.n),
             "baseline": _audit(strong, targets, design.n),
         },
     )
+
+
+def _cells(pair: Pair, design: splits.Design) -> list[tuple[int, int]]:
+    """Sizes to measure at: numbers of labels, then numbers of pseudo-labels."""
+    ns, Ns = design.sizes(max(pair.d_w, pair.d_s) + 3, pair.d_s + 3)
+    return list(dict.fromkeys([*((n, design.N) for n in ns), *((design.n, N) for N in Ns)]))
+
+
+def _curves(
+    pair: Pair, design: splits.Design, labels: int, rest: int
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Sizes to predict at, up to four times what there is."""
+    least_n, least_N = max(pair.d_w, pair.d_s) + 4, pair.d_s + 4
+    by_n = [(n, design.N) for n in _spaced(least_n, max(4 * labels, 4 * least_n))]
+    by_N = [(design.n, N) for N in _spaced(least_N, max(4 * rest, 4 * least_N))]
+    return by_n, by_N
+
+
+def _estimated(estimates: Estimates) -> dict[str, Range]:
+    return {
+        name: _around(
+            float(estimates.values[i]), estimates.standard_error(name), floor=name[:3] == "rho"
+        )
+        for i, name in enumerate(("rho_w", "rho_s", "b", "kappa"))
+    }
 
 
 def _predictions(
@@ -276,13 +317,13 @@ def _overlap(pair: Pair, groups: list[Moments], rng: np.random.Generator) -> Ove
     cross = linalg.solve_triangular(roots["strong"], half.T, lower=True)
     canonical = np.clip(linalg.svdvals(cross), 0, 1) ** 2
     parts = list(pair.folds) if len(pair.folds) >= 4 else [g.only("weak", "strong") for g in groups]
-    found = dimensions.interval_from_groups(
+    found = overlap.interval_from_groups(
         [part.count for part in parts], np.array([part.matrix for part in parts]), pair.d_w
     )
     rows = min(len(pair.weak), NULL_ROWS)
     # The rows kept begin with the labelled ones; the others were drawn at random.
     chosen = rng.permutation(len(pair.weak))[:rows]
-    test = dimensions.null_test(pair.weak[chosen], pair.strong[chosen], PERMUTATIONS, rng)
+    test = overlap.null_test(pair.weak[chosen], pair.strong[chosen], PERMUTATIONS, rng)
     limit = min(pair.d_w, pair.d_s)
     clipped = np.clip([found.estimate, found.low, found.high], 0, limit).tolist()
     return Overlap(
@@ -301,7 +342,7 @@ def _overlap(pair: Pair, groups: list[Moments], rng: np.random.Generator) -> Ove
 
 def _misfit_only(measured: splits.Measured, design: splits.Design, d_s: int) -> MisfitOnly:
     cell = (design.n, design.N)
-    factor = float(bridge.gain_per_misfit(d_s, design.N, in_sample=True))
+    factor = float(risks.gain_per_misfit(d_s, design.N, in_sample=True))
     misfit, error = measured.mean(cell, "misfit_in_sample")
     return MisfitOnly(
         misfit=_around(misfit, error),
@@ -324,11 +365,13 @@ def _audit(features: NDArray, targets: NDArray, n: int) -> tuple[float, float]:
     return float(by_sums), float(by_rows)
 
 
-def _enough(setting: risks.Setting, drawn: list[risks.Setting], n: int) -> Range | None:
+def _pseudo_labels_for_most_gain(
+    setting: risks.Setting, drawn: list[risks.Setting], n: int
+) -> Range | None:
     """Pseudo-labels for nine tenths of the gain in the limit; infinite where there is none."""
 
     def needed(problem: risks.Setting) -> float:
-        misfit = float(bridge.limiting_misfit(problem, n))
+        misfit = float(risks.limiting_misfit(problem, n))
         inherited, _ = risks.student_variance(problem, n, problem.d_s + 2)
         best = problem.rho_s + problem.b + float(inherited)
         gain = float(risks.teacher(problem, n)) - best
@@ -370,5 +413,5 @@ def _around(value: float, error: float, floor: bool = False) -> Range:
     return Range(value, max(low, 0.0) if floor else low, value + _Z * error)
 
 
-def _curve(low: int, high: int) -> list[int]:
+def _spaced(low: int, high: int) -> list[int]:
     return np.unique(np.geomspace(low, high, 14).astype(int)).tolist()

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
+from w2s_report.schema import Interval, Number
 from w2s_report.teachers import LEVEL, Teacher
 from w2s_utils.geometry import Range
 
@@ -37,7 +38,7 @@ class Ranking:
     rule: str
     needs_labels: bool
     order: tuple[str, ...]
-    scores: tuple[float, ...]
+    scores: tuple[Number, ...]
     regret: float
 
 
@@ -62,7 +63,7 @@ class Verdict:
     decision: Decision
     teacher: str
     as_good: tuple[str, ...]
-    pseudo_labels: Range | None
+    pseudo_labels: Interval | None
     reasons: tuple[str, ...]
     would_change: tuple[str, ...]
 
@@ -244,12 +245,12 @@ def _distinguishable(other: Teacher, chosen: Teacher) -> bool:
     """Whether the other's students are worse by more than chance, over the same splits."""
     difference = np.subtract(other.student_by_split, chosen.student_by_split)
     error = difference.std(ddof=1) / np.sqrt(len(difference)) * chosen.inflation
-    return bool(difference.mean() > stats.norm.ppf((1 + LEVEL) / 2) * error)
+    return bool(difference.mean() > special.ndtri((1 + LEVEL) / 2) * error)
 
 
 def _widened(given: Range, teachers: int) -> Range:
     """The interval with the level that the choice among several teachers asks for."""
-    factor = stats.norm.isf((1 - LEVEL) / (2 * teachers)) / stats.norm.isf((1 - LEVEL) / 2)
+    factor = special.ndtri((1 - LEVEL) / (2 * teachers)) / special.ndtri((1 - LEVEL) / 2)
     return Range(
         given.value,
         given.value - factor * (given.value - given.low),

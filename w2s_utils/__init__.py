@@ -1,5 +1,12 @@
 """Weak-to-strong generalization: theory, one protocol, and a ledger of checked claims."""
 
-from importlib import metadata
+__version__: str
 
-__version__ = metadata.version("w2s_utils")
+
+def __getattr__(name: str) -> str:
+    """Read the version from the installed package, when it is asked for: that takes a while."""
+    if name == "__version__":
+        from importlib import metadata
+
+        return metadata.version("w2s_utils")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

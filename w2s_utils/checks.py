@@ -23,10 +23,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from w2s_utils import validation
+from w2s_utils.validation import Array
 
 FALSE_ALARM = 0.01
 COMPARISONS = 4000
@@ -37,7 +38,6 @@ LOOSEST = 2.0  # resolution over what the data could detect
 Kind = Literal["measurement", "identity"]
 Test = Literal["equality", "inequality", "trend", "distribution"]
 Verdict = Literal["passed", "refuted", "inconclusive"]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -356,9 +356,9 @@ def same_distribution(first: ArrayLike, second: ArrayLike, *, resolution: float)
 
 def follows(
     sample: ArrayLike,
-    cdf: Callable[[Floats], Floats],
+    cdf: Callable[[Array], Array],
     *,
-    against: Mapping[str, Callable[[Floats], Floats]] | None = None,
+    against: Mapping[str, Callable[[Array], Array]] | None = None,
     resolution: float | None = None,
 ) -> Check:
     """One-sample Kolmogorov-Smirnov check of ``sample`` against a continuous ``cdf``.
@@ -493,7 +493,7 @@ def _states_what_it_rules_out(against: Mapping[str, Any] | None, resolution: obj
 
 
 def _rival(
-    name: str, value: ArrayLike, seen: Floats, wanted: Floats, error: Floats, z: float
+    name: str, value: ArrayLike, seen: Array, wanted: Array, error: Array, z: float
 ) -> Alternative:
     """Distance to a rival's prediction, at the comparison that tells most."""
     validation.text(name, "against", "a rival")
@@ -562,7 +562,7 @@ def _kolmogorov(
     )
 
 
-def _finite(values: ArrayLike, name: str) -> Floats:
+def _finite(values: ArrayLike, name: str) -> Array:
     array = validation.real(values, name).ravel()
     if array.size == 0 or not np.all(np.isfinite(array)):
         raise ValueError(f"{name}: expected finite numbers, got {array.size} values with "
@@ -572,7 +572,7 @@ def _finite(values: ArrayLike, name: str) -> Floats:
 
 def _finite_pair(
     observed: ArrayLike, expected: ArrayLike, name: str = "expected"
-) -> tuple[Floats, Floats]:
+) -> tuple[Array, Array]:
     first, second = validation.real(observed, "observed"), validation.real(expected, name)
     try:
         first, second = np.broadcast_arrays(first, second)
@@ -583,7 +583,7 @@ def _finite_pair(
     return _finite(first, "observed"), _finite(second, name)
 
 
-def _positive(values: ArrayLike, name: str, size: int) -> Floats:
+def _positive(values: ArrayLike, name: str, size: int) -> Array:
     array = _finite(values, name)
     array = np.broadcast_to(array, size) if array.size == 1 else array
     if array.size != size or np.any(array <= 0):

@@ -19,6 +19,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib import rcsetup, style
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -38,7 +39,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7
 
 STYLE: dict[str, Any] = {
     "axes.grid": True,
-    "axes.prop_cycle": mpl.cycler(color=PALETTE),
+    "axes.prop_cycle": rcsetup.cycler(color=PALETTE),
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlesize": 11,
@@ -58,7 +59,7 @@ STYLE: dict[str, Any] = {
 
 def use_style() -> None:
     """Set matplotlib's defaults to the book's style, for the running kernel."""
-    mpl.rcParams.update(STYLE)
+    style.use(STYLE)
 
 
 def show(
@@ -108,7 +109,7 @@ def show(
         "classes": "w2s-figure" if invertible else "w2s-figure-card",
         "provenance": {"w2s_utils": w2s_utils.__version__, "matplotlib": mpl.__version__},
     }
-    _display(_render(figure, name, dense, transparent=invertible), record, _csv(data))
+    _display(render(figure, name, dense, transparent=invertible), record, as_csv(data))
     # pyplot keeps every figure it makes; the inline backend would show an open one again.
     import matplotlib.pyplot as plt
 
@@ -175,7 +176,13 @@ def _is_image(output: Mapping[str, Any]) -> bool:
     return any(mime.startswith("image/") for mime in output.get("data", {}))
 
 
-def _render(figure: Figure, name: str, dense: bool, transparent: bool) -> dict[str, Any]:
+def render(
+    figure: Figure, name: str, dense: bool = False, transparent: bool = True
+) -> dict[str, str]:
+    """Draw a figure: its image by media type, SVG or (``dense``) PNG in base64.
+
+    The same figure gives the same image in every run.
+    """
     buffer = io.BytesIO()
     # The salt and the missing date make the file the same in every run.
     with mpl.rc_context({"svg.hashsalt": name}):
@@ -186,7 +193,8 @@ def _render(figure: Figure, name: str, dense: bool, transparent: bool) -> dict[s
     return {"image/svg+xml": buffer.getvalue().decode()}
 
 
-def _csv(data: Mapping[str, ArrayLike]) -> str:
+def as_csv(data: Mapping[str, ArrayLike]) -> str:
+    """Write the columns behind a figure as CSV; shorter ones are padded with blanks."""
     columns = {key: np.ravel(np.asarray(values)).tolist() for key, values in data.items()}
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -198,12 +206,12 @@ def _csv(data: Mapping[str, ArrayLike]) -> str:
 def _display(image: dict[str, Any], record: dict[str, Any], table: str) -> None:
     from IPython.display import HTML, display
 
-    display({**image, "text/plain": record["alt"]}, metadata={RECORD: record}, raw=True)
+    shown = {**image, "text/plain": record["alt"]}
+    display(shown, metadata={RECORD: record}, raw=True)  # type: ignore[no-untyped-call]
     encoded = base64.b64encode(table.encode()).decode()
     filename = html.escape(f"{record['name']}.csv")
-    display(
-        HTML(
-            f'<p class="w2s-figure-data"><a download="{filename}" '
-            f'href="data:text/csv;base64,{encoded}">Data behind the figure (CSV)</a></p>'
-        )
+    link = (
+        f'<p class="w2s-figure-data"><a download="{filename}" '
+        f'href="data:text/csv;base64,{encoded}">Data behind the figure (CSV)</a></p>'
     )
+    display(HTML(link))  # type: ignore[no-untyped-call]

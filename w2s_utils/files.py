@@ -21,11 +21,19 @@ def replacing(path: Path) -> Iterator[Path]:
     ------
     Path
         What to write; it is gone afterwards.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; its ``filename`` is ``path``, on a full disk too.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
     finally:
         with suppress(OSError):
             temporary.unlink()

@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
 from w2s_utils import validation
-from w2s_utils.moments import Moments
-from w2s_utils.theory import bridge, risks, subspaces
+from w2s_utils.least_squares import Moments
+from w2s_utils.theory import risks, subspaces
 
 QUANTITIES = ("rho_w", "rho_s", "b", "kappa", "d_sw")
 
@@ -374,7 +374,7 @@ def expectations(setting: risks.Setting, n: ArrayLike, N: ArrayLike) -> dict[str
         "student": expected.student,
         "baseline": expected.baseline,
         "ceiling": expected.ceiling,
-        "misfit": bridge.misfit(setting, n, N),
+        "misfit": risks.misfit(setting, n, N),
         "gain": expected.teacher - expected.student,
         "gap": expected.teacher - expected.ceiling,
         "advantage": expected.baseline - expected.student,

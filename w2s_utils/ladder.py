@@ -1,137 +1,222 @@
-r"""Ladders of weak teachers for one strong model: errors, misfits, and rules that choose.
+r"""Many teachers, one strong model: the students, what they score, and rules that choose.
 
-For linear heads the student of every teacher of a ladder is fitted with one factorisation, and the
-student of the average teacher is the average of the students.
+Everything here starts from the teachers' predictions. For linear heads the students of all teachers
+of a ladder, and the best head in hindsight, are fitted with one factorisation, and the student of
+the average teacher is the average of the students.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from w2s_utils import validation
-from w2s_utils.least_squares import Head, MinimumNorm
-from w2s_utils.theory import bridge
+from w2s_utils.least_squares import Head, MinimumNorm, fitted
+from w2s_utils.validation import Array
 
 # Labels for each of a teacher's features. Nearer to interpolation its error and its misfit are both
 # huge, and rules that look at their difference see noise.
 LEAST_LABELS = 1.5
+RULES = ("teacher's error", "error − misfit", "error − corrected misfit", "student's error")
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """Inputs as the strong model, the teachers and (where there are any) the labels see them.
+class Scores:
+    r"""Four squares of each input and teacher, or their means.
+
+    With predictions :math:`f_w, f_{sw}` and target `y`,
+
+    .. math:: (f_w - y)^2 - (f_{sw} - y)^2 = (f_w - f_{sw})^2 + 2 (f_w - f_{sw})(f_{sw} - y),
+
+    so gain = misfit + cross for any student, fitted in any way.
+
+    Attributes
+    ----------
+    teacher, student : ndarray
+        Squared errors, shape (m,), (m, tasks) or (m, teachers); of means, any shape.
+    misfit : ndarray
+        Squared distances of student and teacher; need no labels.
+    cross : ndarray
+    """
+
+    teacher: Array
+    student: Array
+    misfit: Array
+    cross: Array
+
+    @property
+    def gain(self) -> Array:
+        """Teacher's error less the student's."""
+        return self.teacher - self.student
+
+    @property
+    def difference(self) -> Array:
+        """Teacher's error less the misfit: what Charikar et al. choose a teacher by."""
+        return self.teacher - self.misfit
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What is said of some inputs: by teachers, and once they are trained, by students.
 
     Attributes
     ----------
     strong : ndarray, shape (m, d_s)
-    teachers : ndarray, shape (m, t)
-        Predictions of the teachers.
-    labels : ndarray, shape (m,), optional
+        Strong features.
+    teacher : ndarray, shape (m,), (m, tasks) or (m, teachers)
+    labels : ndarray, shape (m,) or (m, tasks), optional
+        What errors are measured against.
+    student : ndarray, optional
+        In the shape of ``teacher``; from `train_students`.
+    best : ndarray, optional
+        In the shape of ``labels``: the head fitted to the labels of the students' own inputs.
     """
 
-    strong: NDArray[np.float64]
-    teachers: NDArray[np.float64]
-    labels: NDArray[np.float64] | None = None
+    strong: Array
+    teacher: Array
+    labels: Array | None = None
+    student: Array | None = None
+    best: Array | None = None
 
+    def scores(self) -> Scores:
+        """Squared errors, distances and cross terms, input by input.
 
-@dataclass(frozen=True, eq=False)
-class Ladder:
-    """What is known, and what is true, of each teacher and its student; shape (t,) each.
+        Raises
+        ------
+        ValueError
+            If there are no labels, or no students yet.
+        """
+        labels, student = self._beside(self.labels, "labels"), self._beside(self.student, "student")
+        apart, off = self.teacher - student, student - labels
+        return Scores((self.teacher - labels) ** 2, off**2, apart**2, 2 * apart * off)
 
-    Attributes
-    ----------
-    misfit : ndarray
-        Mean squared distance of student and teacher on the student's own training inputs.
-    correction : float
-        Expected gain over expected training misfit, `w2s_utils.theory.bridge.gain_per_misfit`.
-    known_teacher, known_student : ndarray
-        Errors on the validation labels.
-    teacher, student : ndarray
-        Errors on the test labels.
-    ensemble : dict of str to float
-        ``"misfit"``, ``"teacher"`` and ``"student"`` of the average of the teachers.
-    """
-
-    misfit: NDArray[np.float64]
-    correction: float
-    known_teacher: NDArray[np.float64]
-    known_student: NDArray[np.float64]
-    teacher: NDArray[np.float64]
-    student: NDArray[np.float64]
-    ensemble: Mapping[str, float]
-
-    @property
-    def gain(self) -> NDArray[np.float64]:
-        """Error of each teacher less that of its student, on the test labels."""
-        return self.teacher - self.student
-
-    @property
-    def predicted_gain(self) -> NDArray[np.float64]:
-        """Misfit times its correction: needs no labels."""
-        return self.correction * self.misfit
-
-    def regrets(self) -> dict[str, float]:
-        """Error of the chosen student less that of the best student, by rule of choice."""
-        scores = {
-            "teacher's error": self.known_teacher,
-            "error − misfit": self.known_teacher - self.misfit,
-            "error − corrected misfit": self.known_teacher - self.predicted_gain,
-            "student's error": self.known_student,
+    def errors(self) -> dict[str, Array]:
+        """Means over the inputs: errors of ``teacher`` and ``student``, and ``misfit``."""
+        scores = self.scores()
+        return {
+            name: np.mean(getattr(scores, name), 0) for name in ("teacher", "student", "misfit")
         }
-        least = self.student.min()
-        chosen = {rule: float(self.student[np.argmin(s)] - least) for rule, s in scores.items()}
-        return {**chosen, "at random": float(self.student.mean() - least)}
+
+    def own_terms(self) -> dict[str, Array]:
+        r"""Terms of the gain over the students' own inputs.
+
+        With `P` the projection on the strong features in their empirical inner product, the gain
+        is the misfit plus the cross term :math:`-2\langle (I-P)f_w, (I-P)f^*\rangle`, identically.
+
+        Returns
+        -------
+        dict of str to ndarray
+            ``gain``, ``misfit``, ``cross``, and ``unreachable``, :math:`\|(I-P)f^*\|^2`, the error
+            of the best head; without labels only the misfit.
+
+        Raises
+        ------
+        ValueError
+            If there are no students yet.
+        """
+        student = self._beside(self.student, "student")
+        away = self.teacher - student
+        if self.best is None:
+            return {"misfit": np.mean(away**2, axis=0)}
+        labels, best = self._beside(self.labels, "labels"), self._beside(self.best, "best")
+        return {
+            "gain": np.mean((self.teacher - labels) ** 2 - (student - labels) ** 2, axis=0),
+            "misfit": np.mean(away**2, axis=0),
+            "cross": -2 * np.mean(away * (labels - best), axis=0),
+            # One number where all teachers answer to the same labels.
+            "unreachable": np.mean((labels - best).reshape(self.best.shape) ** 2, axis=0),
+        }
+
+    def _beside(self, values: Array | None, name: str) -> Array:
+        """Values as they broadcast against the teachers' predictions."""
+        if values is None:
+            raise ValueError(f"{name}: these predictions have none; see train_students")
+        return values if values.ndim == self.teacher.ndim else values[:, None]
 
 
-def climb(unlabelled: Part, validation_part: Part, test: Part, head: Head | None = None) -> Ladder:
-    """Train the student of every teacher, and of the average teacher.
+def train_students(
+    own: Predictions, *parts: Predictions, head: Head | None = None
+) -> tuple[Predictions, ...]:
+    """Train the student of every teacher, and predict.
 
     Parameters
     ----------
-    unlabelled : Part
-        The students' training inputs.
-    validation_part, test : Part
-        With labels.
+    own : Predictions
+        The students' training inputs. If they have labels, the best head in hindsight is fitted
+        with the students.
+    *parts : Predictions
+        Other inputs.
     head : Head, optional
         Of the students; default `MinimumNorm`.
 
     Returns
     -------
-    Ladder
+    tuple of Predictions
+        ``own`` and the parts, with the students' predictions.
+
+    Raises
+    ------
+    ValueError
+        If rows differ or a value is not finite.
     """
-    taught = _with_average(unlabelled.teachers, "unlabelled.teachers")
-    model = (head or MinimumNorm()).fit(unlabelled.strong, taught)
+    phi = validation.matrix(own.strong, "own.strong")
+    taught = validation.targets(own.teacher, "own.teacher", rows=len(phi))
+    student_head = head or MinimumNorm()
+    if own.labels is None:
+        predict = fitted(student_head, phi, taught)
+        return tuple(replace(part, student=predict(part.strong)) for part in (own, *parts))
+    truth = validation.targets(own.labels, "own.labels", rows=len(phi))
+    predict = fitted(student_head, phi, np.column_stack([taught, truth]))
+    count = taught[:1].size
 
-    def errors(part: Part, name: str) -> tuple[NDArray, NDArray]:
-        teachers = _with_average(part.teachers, f"{name}.teachers")
-        labels = validation.vector(part.labels, f"{name}.labels", rows=len(teachers))[:, None]
-        students = model.predict(part.strong)
-        return _mean_square(teachers - labels), _mean_square(students - labels)
+    def trained(part: Predictions) -> Predictions:
+        student, best = np.split(predict(part.strong), [count], axis=1)
+        shapes = ((len(student), *values.shape[1:]) for values in (taught, truth))
+        return replace(part, student=student.reshape(next(shapes)), best=best.reshape(next(shapes)))
 
-    misfit = _mean_square(model.predict(unlabelled.strong) - taught)
-    known_teacher, known_student = errors(validation_part, "validation_part")
-    teacher, student = errors(test, "test")
-    return Ladder(
-        misfit=misfit[:-1],
-        correction=float(
-            bridge.gain_per_misfit(unlabelled.strong.shape[1], len(taught), in_sample=True)
-        ),
-        known_teacher=known_teacher[:-1],
-        known_student=known_student[:-1],
-        teacher=teacher[:-1],
-        student=student[:-1],
-        ensemble={"misfit": misfit[-1], "teacher": teacher[-1], "student": student[-1]},
-    )
+    return tuple(map(trained, (own, *parts)))
 
 
-def _with_average(teachers: ArrayLike, name: str) -> NDArray:
-    predictions = validation.matrix(teachers, name)
-    return np.column_stack([predictions, predictions.mean(axis=1)])
+def regrets(
+    student: ArrayLike,
+    *,
+    known_teacher: ArrayLike,
+    known_student: ArrayLike,
+    misfit: ArrayLike,
+    corrected: ArrayLike | None = None,
+) -> dict[str, Array]:
+    """Regret of each rule of choice: error of the chosen student less that of the best.
 
+    Parameters
+    ----------
+    student : array_like, shape (..., teachers)
+        Errors of the students on test labels.
+    known_teacher, known_student : array_like, shape (..., teachers)
+        Errors on validation labels, which the rules see.
+    misfit : array_like, shape (..., teachers)
+    corrected : array_like, optional
+        The misfit as a prediction of the gain, for one rule more.
 
-def _mean_square(difference: NDArray) -> NDArray:
-    return np.mean(difference**2, axis=0)
+    Returns
+    -------
+    dict of str to ndarray
+        By rule of `RULES`, shape (...); ``"at random"`` is the average over the teachers.
+    """
+    errors, teacher = np.asarray(student, float), np.asarray(known_teacher, float)
+    predictions = (0.0, misfit, corrected)
+    scores = {
+        rule: teacher - np.asarray(gain, float)
+        for rule, gain in zip(RULES, predictions, strict=False)
+        if gain is not None
+    }
+    scores[RULES[-1]] = np.asarray(known_student, float)
+    best = errors.min(axis=-1)
+    chosen = {
+        rule: np.take_along_axis(errors, np.argmin(values, axis=-1)[..., None], axis=-1)[..., 0]
+        for rule, values in scores.items()
+    }
+    return {rule: values - best for rule, values in chosen.items()} | {
+        "at random": errors.mean(axis=-1) - best
+    }

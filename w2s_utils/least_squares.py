@@ -1,25 +1,36 @@
-r"""Linear heads on frozen features: minimum-norm least squares and ridge regression.
+r"""Linear heads on frozen features, fitted on rows or on sums of products.
 
 A head is an object with ``fit(features, targets) -> LinearModel``. Targets may have several
 columns (tasks): all are solved with one factorisation.
+
+`Moments` keep what least squares and mean squares need of the data. Columns come in named blocks,
+:math:`Z = [Z_1 | Z_2 | \dots]`, and what is kept is :math:`Z^T Z` and the number of rows. Moments
+of disjoint sets of rows add up, so a larger sample costs only its new rows, and every fit and every
+risk afterwards is independent of the number of rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import pairwise
+from typing import Protocol, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import linalg
 
 from w2s_utils import validation
+from w2s_utils.validation import Array
 
 _SHARE = "a share of the largest singular value"
 
-
 # Normal equations lose the square of the condition number: up to 1e3 they keep ten digits.
 WELL_CONDITIONED = 1e-3
+# Of moments, on eigenvalues: directions below 1e-6 of the largest singular value are dropped.
+CUTOFF = 1e-12
+# A column shorter than this share of the longest is what rounding leaves of a column of zeros.
+ROUNDING = 1e-13
 
 
 @dataclass(frozen=True)
@@ -32,10 +43,14 @@ class LinearModel:
     intercept : float or ndarray, shape (tasks,)
     """
 
-    coefficients: NDArray[np.float64]
-    intercept: NDArray[np.float64] | float = 0.0
+    coefficients: Array
+    intercept: Array | float = 0.0
 
-    def predict(self, features: ArrayLike) -> NDArray[np.float64]:
+    def __call__(self, features: Array) -> Array:
+        """As `predict`, for features that have been checked."""
+        return features @ self.coefficients + self.intercept
+
+    def predict(self, features: ArrayLike) -> Array:
         """Predictions, shape ``(m,)`` or ``(m, tasks)``.
 
         Raises
@@ -49,7 +64,7 @@ class LinearModel:
                 f"features: expected {len(self.coefficients)} columns, as in the fit, "
                 f"got {phi.shape[1]}"
             )
-        return phi @ self.coefficients + self.intercept
+        return self(phi)
 
 
 class Head(Protocol):
@@ -60,8 +75,50 @@ class Head(Protocol):
         ...
 
 
+def fitted(head: Head, features: Array, targets: Array) -> Callable[[Array], Array]:
+    """Fit a head on arrays that have been checked, and return what predicts from such arrays.
+
+    Parameters
+    ----------
+    head : Head
+        The heads of this module skip their own checks; any other (a user's, scikit-learn's) is
+        fitted and predicts as usual.
+    features : ndarray, shape (m, k)
+    targets : ndarray, shape (m,) or (m, tasks)
+
+    Returns
+    -------
+    callable
+        From features to predictions.
+    """
+    if isinstance(head, _LinearHead):
+        return head.solve(features, targets)
+    return head.fit(features, targets).predict
+
+
+class _LinearHead:
+    intercept: bool = False
+
+    def fit(self, features: ArrayLike, targets: ArrayLike) -> LinearModel:
+        """Fit ``targets`` of shape (m,) or (m, tasks) on ``features`` of shape (m, k)."""
+        phi = validation.matrix(features, "features")
+        return self.solve(phi, validation.targets(targets, "targets", rows=len(phi)))
+
+    def solve(self, features: Array, targets: Array) -> LinearModel:
+        """As `fit`, for arrays that have been checked."""
+        if not self.intercept:
+            return LinearModel(self._coefficients(features, targets))
+        phi, mean_phi = _centred(features)
+        y, mean_y = _centred(targets)
+        coefficients = self._coefficients(phi, y)
+        return LinearModel(coefficients, mean_y - mean_phi @ coefficients)
+
+    def _coefficients(self, phi: Array, y: Array) -> Array:
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class MinimumNorm:
+class MinimumNorm(_LinearHead):
     r"""Least squares; among all minimisers of :math:`\|\Phi c - y\|^2` the one of least norm.
 
     Parameters
@@ -83,21 +140,22 @@ class MinimumNorm:
         ):
             raise ValueError(f"cutoff: expected less than 1 ({_SHARE}), got {self.cutoff!r}")
 
-    def fit(self, features: ArrayLike, targets: ArrayLike) -> LinearModel:
-        """Fit ``targets`` of shape (m,) or (m, tasks) on ``features`` of shape (m, k)."""
-        phi, y, centre = _prepared(features, targets, self.intercept)
+    def _coefficients(self, phi: Array, y: Array) -> Array:
         cutoff = max(phi.shape) * np.finfo(float).eps if self.cutoff is None else self.cutoff
-        coefficients = _normal_equations(phi, y) if cutoff < WELL_CONDITIONED else None
-        if coefficients is None:
-            # Complete orthogonal factorisation: rank-revealing, faster than singular values.
-            coefficients = linalg.lstsq(
-                phi, y, cond=cutoff, lapack_driver="gelsy", check_finite=False
-            )[0]
-        return centre(coefficients)
+        if cutoff < WELL_CONDITIONED and phi.shape[0] >= phi.shape[1]:
+            # Normal equations are six times faster.
+            solution = _by_cholesky(phi.T @ phi, phi.T @ y, WELL_CONDITIONED**2)
+            if solution is not None:
+                return solution
+        # Complete orthogonal factorisation: rank-revealing, faster than singular values.
+        return cast(
+            Array,
+            linalg.lstsq(phi, y, cond=cutoff, lapack_driver="gelsy", check_finite=False)[0],
+        )
 
 
 @dataclass(frozen=True)
-class Ridge:
+class Ridge(_LinearHead):
     r"""Ridge regression, :math:`\min_c \|\Phi c - y\|^2 + \lambda \|c\|^2`.
 
     Parameters
@@ -120,21 +178,17 @@ class Ridge:
     def __post_init__(self) -> None:
         validation.positive(self.penalty, "penalty", "; use MinimumNorm for ridgeless regression")
 
-    def fit(self, features: ArrayLike, targets: ArrayLike) -> LinearModel:
-        """Fit ``targets`` of shape (m,) or (m, tasks) on ``features`` of shape (m, k)."""
-        phi, y, centre = _prepared(features, targets, self.intercept)
-        m, k = phi.shape
-        if k <= m:
-            gram = phi.T @ phi
-            gram.flat[:: k + 1] += self.penalty
-            return centre(linalg.solve(gram, phi.T @ y, assume_a="pos"))
-        gram = phi @ phi.T
-        gram.flat[:: m + 1] += self.penalty
-        return centre(phi.T @ linalg.solve(gram, y, assume_a="pos"))
+    def _coefficients(self, phi: Array, y: Array) -> Array:
+        wide = phi.shape[0] < phi.shape[1]
+        gram = phi @ phi.T if wide else phi.T @ phi
+        gram.flat[:: len(gram) + 1] += self.penalty
+        if wide:
+            return cast(Array, phi.T @ linalg.solve(gram, y, assume_a="pos"))
+        return cast(Array, linalg.solve(gram, phi.T @ y, assume_a="pos"))
 
 
 @dataclass(frozen=True)
-class RidgeGCV:
+class RidgeGCV(_LinearHead):
     r"""Ridge regression whose penalty minimises the generalized cross-validation score.
 
     .. math::
@@ -163,9 +217,7 @@ class RidgeGCV:
                 f"relative_penalties: expected positive numbers, got {self.relative_penalties!r}"
             )
 
-    def fit(self, features: ArrayLike, targets: ArrayLike) -> LinearModel:
-        """Fit ``targets`` of shape (m,) or (m, tasks) on ``features`` of shape (m, k)."""
-        phi, y, centre = _prepared(features, targets, self.intercept)
+    def _coefficients(self, phi: Array, y: Array) -> Array:
         left, singular, right = linalg.svd(phi, full_matrices=False)
         columns = y.reshape(len(y), -1)
         moments = left.T @ columns
@@ -175,9 +227,9 @@ class RidgeGCV:
         best = np.argmin(self._scores(columns, moments, shrinkage), axis=0)
         inverse = singular / (singular**2 + penalties[best, None])
         coefficients = right.T @ (inverse.T * moments)
-        return centre(coefficients.reshape((phi.shape[1], *y.shape[1:])))
+        return cast(Array, coefficients.reshape((phi.shape[1], *y.shape[1:])))
 
-    def _scores(self, columns: NDArray, moments: NDArray, shrinkage: NDArray) -> NDArray:
+    def _scores(self, columns: Array, moments: Array, shrinkage: Array) -> Array:
         m = len(columns)
         outside = np.sum(columns**2, axis=0) - np.sum(moments**2, axis=0)
         inside = (1 - shrinkage) ** 2 @ moments**2
@@ -188,31 +240,250 @@ class RidgeGCV:
         return np.where(np.isnan(scores), np.inf, scores)
 
 
-def _normal_equations(phi: NDArray, y: NDArray) -> NDArray | None:
-    """Least squares by Cholesky, six times faster; None unless well conditioned."""
-    if phi.shape[0] < phi.shape[1]:
-        return None
-    gram = phi.T @ phi
+@dataclass(frozen=True, eq=False)
+class Moments:
+    r"""Sums of products :math:`Z^T Z` of named blocks of columns.
+
+    Attributes
+    ----------
+    count : int
+        Rows summed over.
+    matrix : ndarray, shape (D, D)
+        :math:`Z^T Z`, in the products of the columns' units.
+    blocks : dict of str to slice
+        Columns of each block.
+    """
+
+    count: int
+    matrix: Array
+    blocks: Mapping[str, slice]
+
+    @classmethod
+    def of(cls, **blocks: ArrayLike) -> Moments:
+        """Moments of the rows given.
+
+        Parameters
+        ----------
+        **blocks : array_like, shape (m,) or (m, D_block)
+            Columns of each block, the same rows in each. One-dimensional blocks are one column.
+
+        Raises
+        ------
+        ValueError
+            If no block is given, the numbers of rows differ, or a value is not finite.
+        """
+        stacked, slices = _stacked(blocks)
+        return cls(len(stacked), stacked.T @ stacked, slices)
+
+    def __add__(self, other: Moments) -> Moments:
+        """Moments of both sets of rows."""
+        self._match(other)
+        return Moments(self.count + other.count, self.matrix + other.matrix, self.blocks)
+
+    def __sub__(self, other: Moments) -> Moments:
+        """Moments of the rows without those of `other`, which must be among them."""
+        self._match(other)
+        if other.count > self.count:
+            raise ValueError(f"other: expected at most {self.count} rows, got {other.count}")
+        return Moments(self.count - other.count, self.matrix - other.matrix, self.blocks)
+
+    def only(self, *names: str) -> Moments:
+        """Moments of some of the blocks."""
+        rows = np.concatenate([np.r_[self._slice(name)] for name in names])
+        return Moments(
+            self.count,
+            self.matrix[np.ix_(rows, rows)],
+            _slices({name: self._width(name) for name in names}),
+        )
+
+    def products(self, first: str, second: str) -> Array:
+        """Sums of products of two blocks, shape ``(D_first, D_second)``."""
+        return self.matrix[self._slice(first), self._slice(second)]
+
+    def fit(self, features: str, targets: str | ArrayLike) -> Array:
+        r"""Least squares on a block: coefficients that minimise :math:`\|Z_f c - t\|^2`.
+
+        Parameters
+        ----------
+        features : str
+            Name of a block.
+        targets : str or array_like, shape (D_features, k)
+            Name of a block, or the sums of products of the features with the targets.
+
+        Returns
+        -------
+        ndarray, shape (D_features, k)
+            Of least norm where several minimise; directions whose singular value is below 1e-6
+            of the largest are then dropped.
+        """
+        gram = self.products(features, features)
+        moments = self.products(features, targets) if isinstance(targets, str) else targets
+        right = validation.matrix(moments, "targets", rows=len(gram))
+        lengths = np.sqrt(np.diag(gram))
+        solution = None
+        if np.all(lengths > ROUNDING * lengths.max()):
+            # In columns of unit length.
+            scale = lengths[:, None]
+            solution = _by_cholesky(gram / np.outer(lengths, lengths), right / scale, CUTOFF)
+        return _pseudo_inverse(gram, right) if solution is None else solution / scale
+
+    def mean_square(self, **coefficients: ArrayLike) -> Array:
+        r"""Mean over the rows of :math:`(\sum_b Z_b c_b)^2`, for each column of coefficients.
+
+        Parameters
+        ----------
+        **coefficients : array_like, shape (D_block, k)
+            By block; blocks left out do not enter. ``weak=c, labels=-np.eye(k)`` gives the mean
+            squared error of a head ``c``.
+
+        Returns
+        -------
+        ndarray, shape (k,)
+            Not below zero.
+        """
+        names = list(coefficients)
+        stacked = np.vstack([
+            validation.matrix(coefficients[name], name, rows=self._width(name)) for name in names
+        ])  # fmt: skip
+        rows = np.concatenate([np.r_[self._slice(name)] for name in names])
+        product = self.matrix[np.ix_(rows, rows)] @ stacked
+        return cast(Array, np.maximum(np.sum(stacked * product, axis=0), 0) / self.count)
+
+    def whiten(self, block: str, columns: ArrayLike) -> Array:
+        r"""Coordinates in which a block is white over the rows, :math:`L^{-1}X`.
+
+        Parameters
+        ----------
+        block : str
+            Its second moment is :math:`Z_b^T Z_b/m = L L^T`.
+        columns : array_like, shape (D_block, k)
+            Features of other inputs (one input a column), or products with them.
+
+        Returns
+        -------
+        ndarray, shape (D_block, k)
+
+        Raises
+        ------
+        ValueError
+            If the block is rank deficient.
+        """
+        gram = self.products(block, block)
+        try:
+            root = linalg.cholesky(gram / self.count, lower=True)
+        except linalg.LinAlgError:
+            raise ValueError(
+                f"{block}: expected full column rank {len(gram)}; cut it to its leading directions "
+                "first (w2s_utils.problem.cut)"
+            ) from None
+        return cast(Array, linalg.solve_triangular(root, columns, lower=True))
+
+    def canonical(self, first: str, second: str) -> Array:
+        """Cross moment of two blocks, each in the coordinates of `whiten`.
+
+        Its singular values are the sample canonical correlations (uncentred), the sum of its
+        squared entries is the raw overlap. Products square the condition of the features: where
+        that matters, `w2s_utils.theory.subspaces.canonical_correlations` works on the rows.
+
+        Returns
+        -------
+        ndarray, shape (D_second, D_first)
+
+        Raises
+        ------
+        ValueError
+            If a block is rank deficient.
+        """
+        half = self.whiten(first, self.products(first, second))
+        return self.whiten(second, half.T) / self.count
+
+    def _slice(self, name: str) -> slice:
+        if name not in self.blocks:
+            raise ValueError(f"block: expected one of {', '.join(self.blocks)}, got {name!r}")
+        return self.blocks[name]
+
+    def _width(self, name: str) -> int:
+        columns = self._slice(name)
+        return int(columns.stop - columns.start)
+
+    def _match(self, other: Moments) -> None:
+        if self.blocks != other.blocks:
+            raise ValueError(
+                f"other: expected the blocks {dict(self.blocks)}, got {dict(other.blocks)}"
+            )
+
+
+def cumulative_moments(edges: Sequence[int], **blocks: ArrayLike) -> dict[int, Moments]:
+    """Moments of the first rows, for several numbers of rows, each row used once.
+
+    Parameters
+    ----------
+    edges : sequence of int
+        Numbers of rows, from 1 to the rows given; in any order, repeats allowed.
+    **blocks : array_like, shape (m,) or (m, D_block)
+
+    Returns
+    -------
+    dict of int to Moments
+        By number of rows, growing.
+
+    Raises
+    ------
+    ValueError
+        If a number of rows is out of range, or as for `Moments.of`.
+    """
+    stacked, slices = _stacked(blocks)
+    ends = sorted(set(edges))
+    if not ends or ends[0] < 1 or ends[-1] > len(stacked):
+        raise ValueError(f"edges: expected numbers of rows from 1 to {len(stacked)}, got {ends}")
+    total, found = np.zeros((stacked.shape[1],) * 2), {}
+    for start, end in pairwise([0, *ends]):
+        total = total + stacked[start:end].T @ stacked[start:end]
+        found[end] = Moments(end, total, slices)
+    return found
+
+
+def _stacked(blocks: Mapping[str, ArrayLike]) -> tuple[Array, dict[str, slice]]:
+    if not blocks:
+        raise ValueError("blocks: expected at least one named block of columns, got none")
+    columns: dict[str, Array] = {}
+    rows = None
+    for name, values in blocks.items():
+        array = validation.targets(values, name, rows=rows)
+        rows = len(array)
+        columns[name] = array.reshape(rows, -1)
+    slices = _slices({name: array.shape[1] for name, array in columns.items()})
+    return np.hstack(list(columns.values())), slices
+
+
+def _slices(widths: Mapping[str, int]) -> dict[str, slice]:
+    ends = np.cumsum([0, *widths.values()]).tolist()
+    return {name: slice(*pair) for name, pair in zip(widths, pairwise(ends), strict=True)}
+
+
+def _centred(values: Array) -> tuple[Array, Array]:
+    """Values less their mean, and the mean."""
+    mean = values.mean(axis=0)
+    centred = values - mean
+    # Far from zero the mean is rounded by more than the values vary.
+    rest = centred.mean(axis=0)
+    return centred - rest, mean + rest
+
+
+def _by_cholesky(gram: Array, right: Array, least: float) -> Array | None:
+    """Solve a symmetric system; None unless its reciprocal condition is at least ``least``."""
     try:
         factor = linalg.cho_factor(gram, check_finite=False)
     except linalg.LinAlgError:
         return None
     norm = np.abs(gram).sum(axis=0).max()
-    reciprocal_condition = linalg.lapack.dpocon(factor[0], norm)[0]
-    if reciprocal_condition < WELL_CONDITIONED**2:
+    if linalg.lapack.dpocon(factor[0], norm)[0] < least:
         return None
-    return linalg.cho_solve(factor, phi.T @ y, check_finite=False)
+    return cast(Array, linalg.cho_solve(factor, right, check_finite=False))
 
 
-def _prepared(features: ArrayLike, targets: ArrayLike, intercept: bool):
-    """Validated (and centred) arrays, and the function that turns coefficients into a model."""
-    phi = validation.matrix(features, "features")
-    y = validation.targets(targets, "targets", rows=len(phi))
-    if not intercept:
-        return phi, y, LinearModel
-    mean_phi, mean_y = phi.mean(axis=0), y.mean(axis=0)
-
-    def model(coefficients: NDArray) -> LinearModel:
-        return LinearModel(coefficients, mean_y - mean_phi @ coefficients)
-
-    return phi - mean_phi, y - mean_y, model
+def _pseudo_inverse(gram: Array, right: Array) -> Array:
+    values, vectors = linalg.eigh(gram, check_finite=False)
+    kept = values > CUTOFF * max(values[-1], 0)
+    directions = vectors[:, kept]
+    return cast(Array, directions @ ((directions.T @ right) / values[kept, None]))

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from w2s_utils import geometry as estimates
 from w2s_utils import probes, protocol, validation
-from w2s_utils.moments import Moments
+from w2s_utils.least_squares import Moments
 from w2s_utils.oracle import MODELS, Cell, estimate_setting
 from w2s_utils.problem import Problem
 from w2s_utils.theory import risks
@@ -140,7 +140,7 @@ def run_flipped(
     found = {}
     for student in dict.fromkeys(student for _, student in chosen):
         teachers = [teacher for teacher, other in chosen if other == student]
-        results = probes.run(
+        results = probes.run_logistic(
             {teacher: white(problem.teachers[teacher]) for teacher in teachers},
             white(problem.students[student]),
             labels,

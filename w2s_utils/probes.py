@@ -9,72 +9,50 @@ against decides what one sees:
 - ``"noisy"``: a noisy label, in expectation: the above plus :math:`\eta(1-\eta)`, for any model.
 - ``"clean"``: the true label.
 
-Heads are scikit-learn's, by L-BFGS as in the paper; a Newton method of our own on the soft labels
-themselves was no faster at these sizes (half to twice the time).
+Heads are `w2s_utils.logistic.Logistic` without intercept: features that want one have a constant.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
+from numpy.typing import ArrayLike
 
-from w2s_utils import validation
-from w2s_utils.protocol import Result, over_trials, splitter
+from w2s_utils import protocol, validation
+from w2s_utils.logistic import Logistic, LogisticModel
+from w2s_utils.protocol import Inputs, Result
+from w2s_utils.validation import Array
 
 MEASURES = ("law", "noisy", "clean")
-STEPS = 2000
-TOLERANCE = 1e-6
 
 
-def fit_logistic(
-    features: ArrayLike, probabilities: ArrayLike, *, penalty: float = 1.0
-) -> NDArray[np.float64]:
-    r"""Logistic regression on soft labels, by L-BFGS.
+class _Probe:
+    """A head that gives the probability of class 1, every column of targets for itself."""
 
-    .. math::
+    def __init__(self, penalty: float) -> None:
+        self.head = Logistic(penalty, intercept=False)
+        self.models: list[LogisticModel] = []
+        self.shape: tuple[int, ...] = ()
 
-        \min_c \; \sum_i \bigl[\log(1 + e^{\phi_i^T c}) - p_i \phi_i^T c\bigr]
-        + \tfrac{\lambda}{2}\|c\|^2
+    def fit(self, features: ArrayLike, targets: ArrayLike) -> _Probe:
+        labels = np.asarray(targets, float)
+        model = _Probe(self.head.penalty)
+        model.shape = labels.shape[1:]
+        model.models = [
+            self.head.fit(features, np.column_stack([1 - ones, ones]))
+            for ones in labels.reshape(len(labels), -1).T
+        ]
+        return model
 
-    Parameters
-    ----------
-    features : array_like, shape (m, d)
-        Whitened, so that the penalty treats all directions alike; with a constant if an intercept
-        is wanted.
-    probabilities : array_like, shape (m,)
-        Labels between 0 and 1.
-    penalty : float
-        :math:`\lambda > 0`, in total, not per row.
-
-    Returns
-    -------
-    ndarray, shape (d,)
-
-    Raises
-    ------
-    ValueError
-        If a label is not in [0, 1] or the penalty not positive.
-    """
-    phi = validation.matrix(features, "features")
-    labels = validation.vector(probabilities, "probabilities", rows=len(phi))
-    if labels.min() < 0 or labels.max() > 1:
-        raise ValueError(
-            f"probabilities: expected numbers in [0, 1], got {labels.min():g} to {labels.max():g}"
-        )
-    weight = validation.positive(penalty, "penalty")
-
-    model = LogisticRegression(C=1 / weight, fit_intercept=False, tol=TOLERANCE, max_iter=STEPS)
-    # The loss is linear in a label: a soft one is two rows, weighted by how likely each is.
-    both = np.repeat([1.0, 0.0], len(phi))
-    model.fit(np.vstack([phi, phi]), both, sample_weight=np.r_[labels, 1 - labels])
-    return model.coef_[0]
+    def predict(self, features: ArrayLike) -> Array:
+        phi = np.asarray(features)
+        ones = [model.probabilities(phi)[:, 1] for model in self.models]
+        return np.column_stack(ones).reshape(len(phi), *self.shape)
 
 
-def run(
+def run_logistic(
     weak: Mapping[str, ArrayLike],
     strong: ArrayLike,
     labels: ArrayLike,
@@ -108,7 +86,7 @@ def run(
     trials : int
     rng : numpy.random.Generator
     penalty : float
-        Of every head, see `fit_logistic`.
+        Of every head, see `w2s_utils.logistic.Logistic`.
     groups : array_like, shape (m,), optional
         As in `w2s_utils.protocol.random_splits`.
     n_jobs : int
@@ -138,65 +116,52 @@ def run(
     pairs = list(dict.fromkeys((int(n), int(N)) for n, N in cells))
     if not pairs or not teachers:
         raise ValueError("weak, cells: expected at least one teacher and one pair (n, N)")
-    draw = splitter(len(phi), max(n for n, _ in pairs), max(N for _, N in pairs), groups)
+    split_rows = protocol.row_splitter(
+        len(phi), max(n for n, _ in pairs), max(N for _, N in pairs), groups
+    )
+    head = _Probe(penalty)
 
-    def one(generator: np.random.Generator) -> list[dict[str, NDArray]]:
-        labelled, unlabelled, test = draw(generator)
+    def one(generator: np.random.Generator) -> list[dict[str, dict[str, Array]]]:
+        labelled, unlabelled, test = split_rows(generator)
         noisy = np.where(generator.random(len(truth)) < flips, 1 - truth, truth)
-        targets = _targets(truth[test], flips)
-
-        def head(features: NDArray, soft: NDArray) -> NDArray:
-            return fit_logistic(features, soft, penalty=penalty)
-
-        def fitted(rows: NDArray) -> NDArray:
-            return expit(phi[test] @ head(phi[rows], noisy[rows]))
-
-        baselines = {n: fitted(labelled[:n]) for n, _ in pairs}
-        ceilings = {(n, N): fitted(np.r_[labelled[:n], unlabelled[:N]]) for n, N in pairs}
+        everything = Inputs(tuple(teachers.values()), phi, noisy, flips + (1 - 2 * flips) * truth)
+        tested = everything.rows(test)
         found = []
-        for features in teachers.values():
-            heads = {
-                n: head(features[labelled[:n]], noisy[labelled[:n]]) for n in {n for n, _ in pairs}
-            }
-            for n, N in pairs:
-                rows = unlabelled[:N]
-                student = head(phi[rows], expit(features[rows] @ heads[n]))
-                predictions = {
-                    "teacher": expit(features[test] @ heads[n]),
-                    "student": expit(phi[test] @ student),
-                    "baseline": baselines[n],
-                    "ceiling": ceilings[n, N],
+        for n, N in pairs:
+            parts = everything.rows(labelled[:n]), everything.rows(unlabelled[:N]), tested
+            _, told = protocol.teach(*parts, teacher_head=head, student_head=head)
+            others = protocol.references(*parts, head)
+            found.append(
+                {
+                    name: replace(told, labels=against).errors()
+                    | protocol.mean_squares(others, against)
+                    for name, against in (("law", tested.target), ("clean", truth[test]))
                 }
-                found.append(_errors(predictions, targets))
+            )
         return found
 
-    rows = over_trials(one, trials, rng, n_jobs)
-    keys = [(name, pair) for name in teachers for pair in pairs]
-    table = {
-        key: {name: np.array([row[index][name] for row in rows]) for name in rows[0][index]}
-        for index, key in enumerate(keys)
+    rows = protocol.map_trials(one, trials, rng, n_jobs)
+    by_cell = {
+        pair: {name: Result.of([row[index][name] for row in rows]) for name in ("law", "clean")}
+        for index, pair in enumerate(pairs)
     }
     return {
-        name: {pair: _measures(table[name, pair], flips) for pair in pairs} for name in teachers
+        name: {pair: _measures(results, index, flips) for pair, results in by_cell.items()}
+        for index, name in enumerate(teachers)
     }
 
 
-def _targets(truth: NDArray, flips: float) -> NDArray:
-    """Law of the noisy label and true label of the test inputs, shape (m, 2)."""
-    return np.column_stack([flips + (1 - 2 * flips) * truth, truth])
-
-
-def _errors(predictions: Mapping[str, NDArray], targets: NDArray) -> dict[str, NDArray]:
-    errors = {name: np.mean((p[:, None] - targets) ** 2, axis=0) for name, p in predictions.items()}
-    misfit = np.mean((predictions["student"] - predictions["teacher"]) ** 2)
-    return {**errors, "misfit": np.repeat(misfit, 2)}
-
-
-def _measures(errors: Mapping[str, NDArray], flips: float) -> dict[str, Result]:
+def _measures(results: Mapping[str, Result], teacher: int, flips: float) -> dict[str, Result]:
+    """One teacher's results, and beside the law and the truth the noisy labels."""
     law, clean = (
-        Result(**{name: values[:, i] for name, values in errors.items()}) for i in range(2)
+        replace(
+            result,
+            **{
+                name: getattr(result, name)[:, teacher] for name in ("teacher", "student", "misfit")
+            },
+        )
+        for result in (results["law"], results["clean"])
     )
     constant = flips * (1 - flips)
-    shifted = {name: values[:, 0] + constant for name, values in errors.items()}
-    noisy = Result(**{**shifted, "misfit": errors["misfit"][:, 0]})
-    return dict(zip(MEASURES, (law, noisy, clean), strict=True))
+    shifted = {name: getattr(law, name) + constant for name in protocol.ROLES}
+    return dict(zip(MEASURES, (law, replace(law, **shifted), clean), strict=True))

@@ -5,12 +5,16 @@ features and its target. The teacher is fitted on the weak features of the label
 student on the strong features of the unlabelled inputs with the teacher's predictions as labels;
 the baseline on the strong features of the labelled inputs; the ceiling on the strong features of
 all inputs with their true labels.
+
+There are two cores. `run_trial` takes rows and any head, and is made of `teach` and `references`,
+for whoever wants more of the predictions than their mean squares. `nested_trial` takes moments, for
+least squares at many sizes or from a population.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,22 +23,28 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from w2s_utils import validation
-from w2s_utils.least_squares import Head, MinimumNorm
-from w2s_utils.moments import Moments, prefixes
+from w2s_utils.ladder import Predictions, train_students
+from w2s_utils.least_squares import Head, MinimumNorm, Moments, cumulative_moments, fitted
+from w2s_utils.resampling import Estimate, ratio_of_means
+from w2s_utils.validation import Array
+
+ROLES = ("teacher", "student", "baseline", "ceiling")
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Inputs as both models and the labels see them.
+    """Inputs as the models and the labels see them.
 
     Attributes
     ----------
-    weak : ndarray, shape (m, D_w)
-        Weak features.
+    weak : ndarray, shape (m, D_w), or tuple of them
+        Weak features; a tuple has those of several teachers.
     strong : ndarray, shape (m, D_s)
         Strong features.
     labels : ndarray, shape (m,) or (m, tasks)
-        What is observed, noise included. For test inputs: what the risk is measured against.
+        What is observed, noise included.
+    target : ndarray, optional
+        What errors are measured against, in the shape of ``labels``, which are the default.
 
     Raises
     ------
@@ -42,16 +52,41 @@ class Inputs:
         If the numbers of rows differ or a value is not finite.
     """
 
-    weak: NDArray[np.float64]
-    strong: NDArray[np.float64]
-    labels: NDArray[np.float64]
+    weak: Any
+    strong: Array
+    labels: Array
+    target: Any = None
 
     def __post_init__(self) -> None:
-        weak = validation.matrix(self.weak, "weak")
-        object.__setattr__(self, "weak", weak)
-        object.__setattr__(self, "strong", validation.matrix(self.strong, "strong", rows=len(weak)))
-        object.__setattr__(
-            self, "labels", validation.targets(self.labels, "labels", rows=len(weak))
+        several = isinstance(self.weak, tuple)
+        first, *others = self.weak if several else (self.weak,)
+        weak = [validation.matrix(first, "weak")]
+        m = len(weak[0])
+        weak += [validation.matrix(phi, "weak", rows=m) for phi in others]
+        checked = {
+            "weak": tuple(weak) if several else weak[0],
+            "strong": validation.matrix(self.strong, "strong", rows=m),
+            "labels": validation.targets(self.labels, "labels", rows=m),
+        }
+        target = checked["labels"] if self.target is None else self.target
+        checked["target"] = validation.targets(target, "target", rows=m)
+        if checked["target"].shape != checked["labels"].shape:
+            # (m,) against (m, 1) would broadcast to (m, m) in the risks.
+            raise ValueError(
+                f"target: expected the shape of labels, {checked['labels'].shape}, "
+                f"got {checked['target'].shape}"
+            )
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    def rows(self, chosen: NDArray[np.intp], noise: ArrayLike = 0.0) -> Inputs:
+        """Some of the inputs, with noise added to their labels."""
+        weak = self.weak
+        return Inputs(
+            tuple(phi[chosen] for phi in weak) if isinstance(weak, tuple) else weak[chosen],
+            self.strong[chosen],
+            self.labels[chosen] + noise,
+            self.target[chosen],
         )
 
 
@@ -60,34 +95,41 @@ Trial = tuple[Inputs, Inputs, Inputs]
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A Monte Carlo estimate: value, standard error, number of independent trials."""
-
-    value: float
-    standard_error: float
-    trials: int
-
-
-@dataclass(frozen=True)
 class Result:
-    """Mean squares over the test inputs, one entry a trial (and a task).
+    """Mean squares over the test inputs, one entry a trial (and a task, or a teacher).
 
     Attributes
     ----------
     teacher, student, baseline, ceiling : ndarray, shape (trials,) or (trials, tasks)
-        Mean squared distance to the test labels: an excess risk when these are noise-free.
-    misfit : ndarray, same shape
+        Mean squared distance to the test labels: an excess risk when these are noise-free. What
+        was not measured is NaN. With several teachers, teacher, student and misfit have shape
+        (trials, teachers).
+    misfit : ndarray, shape of teacher
         Mean squared distance between student and teacher; needs no labels.
+    own : dict of str to ndarray
+        Where asked for, ``gain``, ``misfit``, ``cross`` and ``unreachable`` over the students' own
+        inputs, `w2s_utils.ladder.Predictions.own_terms`.
+    known : dict of str to ndarray
+        Where asked for, errors of ``teacher`` and ``student``, and ``misfit``, on validation
+        inputs.
     """
 
-    teacher: NDArray[np.float64]
-    student: NDArray[np.float64]
-    baseline: NDArray[np.float64]
-    ceiling: NDArray[np.float64]
-    misfit: NDArray[np.float64]
+    teacher: Array
+    student: Array
+    baseline: Array
+    ceiling: Array
+    misfit: Array
+    own: Mapping[str, Array] = field(default_factory=dict)
+    known: Mapping[str, Array] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, trials: Sequence[Mapping[str, Any]]) -> Result:
+        """Stack trials, each a dict of fields as `run_trial` returns it."""
+        blank = np.full(len(trials), np.nan)
+        return cls(**{"baseline": blank, "ceiling": blank, **_stacked(trials)})
 
     @property
-    def gain(self) -> NDArray[np.float64]:
+    def gain(self) -> Array:
         """Teacher's risk less the student's."""
         return self.teacher - self.student
 
@@ -118,7 +160,7 @@ class Result:
         return ratio_of_means(self._per_trial("baseline"), self._per_trial("student"))
 
     def _per_trial(self, name: str) -> NDArray:
-        known = [*(field.name for field in fields(self)), "gain"]
+        known = [*ROLES, "misfit", "gain"]
         if name not in known:
             raise ValueError(f"name: expected one of {', '.join(known)}, got {name!r}")
         if self.trials < 2:
@@ -126,30 +168,107 @@ class Result:
         return getattr(self, name).reshape(self.trials, -1).mean(axis=1)
 
 
-def ratio_of_means(numerator: ArrayLike, denominator: ArrayLike) -> Estimate:
-    """Ratio of two means over the same trials, with its jackknife standard error.
+def _stacked(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    return {
+        name: _stacked(values) if isinstance(values[0], Mapping) else np.array(values)
+        for name, values in columns.items()
+    }
+
+
+def teach(
+    labelled: Inputs,
+    unlabelled: Inputs,
+    *parts: Inputs,
+    teacher_head: Head | None = None,
+    student_head: Head | None = None,
+    own: bool = False,
+) -> tuple[Predictions, ...]:
+    """Fit every teacher, have it label the unlabelled inputs, train its student on them.
 
     Parameters
     ----------
-    numerator, denominator : array_like, shape (trials,)
+    labelled, unlabelled, *parts : Inputs
+        The unlabelled inputs' labels are not used, and their target only where ``own`` is asked
+        for. Teachers' predictions have a column a task, or with several teachers one a teacher.
+    teacher_head, student_head : Head, optional
+        Default `w2s_utils.least_squares.MinimumNorm`. All students share one fit.
+    own : bool
+        Whether to fit the best head of the unlabelled inputs too.
 
     Returns
     -------
-    Estimate
+    tuple of Predictions
+        On the unlabelled inputs and on each of the parts.
 
     Raises
     ------
     ValueError
-        If the shapes differ, a value is not finite, or there are fewer than two trials.
+        If the parts' labels have different numbers of tasks.
     """
-    top = validation.vector(numerator, "numerator")
-    count = len(top)
-    bottom = validation.vector(denominator, "denominator", rows=count)
-    validation.at_least(count, 2, "trials", "for a standard error")
-    left_out = (top.sum() - top) / (bottom.sum() - bottom)
-    spread = np.sum((left_out - left_out.mean()) ** 2)
-    error = np.sqrt((count - 1) / count * spread)
-    return Estimate(float(top.mean() / bottom.mean()), float(error), count)
+    tasks = {part.labels.shape[1:] for part in (labelled, unlabelled, *parts)}
+    if len(tasks) > 1:
+        raise ValueError(
+            "labels: expected (m,) or (m, tasks) alike for labelled, unlabelled and test inputs, "
+            f"got trailing shapes {sorted(tasks)}"
+        )
+    places = (unlabelled, *parts)
+    said = _teachers(teacher_head or MinimumNorm(), labelled, places)
+    taught = [
+        Predictions(part.strong, values, part.target)
+        for part, values in zip(places, said, strict=True)
+    ]
+    return train_students(
+        taught[0] if own else replace(taught[0], labels=None), *taught[1:], head=student_head
+    )
+
+
+def _teachers(head: Head, labelled: Inputs, parts: Sequence[Inputs]) -> list[Array]:
+    """Predictions of all teachers on each of the parts."""
+
+    # Each head predicts before the next is fitted: an estimator that fits itself in place, as
+    # scikit-learn's do, would otherwise forget the first teacher when it learns the second.
+    def one(phi: Array, places: Sequence[Array]) -> list[Array]:
+        predict = fitted(head, phi, labelled.labels)
+        return [predict(place) for place in places]
+
+    if not isinstance(labelled.weak, tuple):
+        return one(labelled.weak, [part.weak for part in parts])
+    columns = [
+        one(phi, [part.weak[index] for part in parts]) for index, phi in enumerate(labelled.weak)
+    ]
+    return [np.column_stack(predictions) for predictions in zip(*columns, strict=True)]
+
+
+def references(
+    labelled: Inputs, unlabelled: Inputs, test: Inputs, head: Head | None = None
+) -> dict[str, Array]:
+    """Predictions of ``baseline`` and ``ceiling`` on the test inputs.
+
+    Parameters
+    ----------
+    labelled, unlabelled, test : Inputs
+        The ceiling learns from the labels of both.
+    head : Head, optional
+        Default `w2s_utils.least_squares.MinimumNorm`.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (m,) or (m, tasks)
+    """
+    strong_head = head or MinimumNorm()
+    baseline = fitted(strong_head, labelled.strong, labelled.labels)(test.strong)
+    ceiling = fitted(
+        strong_head,
+        np.concatenate([labelled.strong, unlabelled.strong]),
+        np.concatenate([labelled.labels, unlabelled.labels]),
+    )(test.strong)
+    return {"baseline": baseline, "ceiling": ceiling}
+
+
+def mean_squares(predictions: Mapping[str, Array], target: Array) -> dict[str, Array]:
+    """Mean squared distance of named predictions to a target, a number or shape ``(tasks,)``."""
+    return {name: np.mean((said - target) ** 2, axis=0) for name, said in predictions.items()}
 
 
 def run_trial(
@@ -159,7 +278,8 @@ def run_trial(
     *,
     teacher_head: Head | None = None,
     student_head: Head | None = None,
-) -> dict[str, NDArray[np.float64]]:
+    own: bool = False,
+) -> dict[str, Any]:
     """Run one trial.
 
     Parameters
@@ -169,6 +289,8 @@ def run_trial(
     teacher_head, student_head : Head, optional
         Default `w2s_utils.least_squares.MinimumNorm`. The student's head serves baseline and
         ceiling.
+    own : bool
+        Whether to measure the terms of the gain on the unlabelled inputs, too.
 
     Returns
     -------
@@ -180,36 +302,12 @@ def run_trial(
     ValueError
         If the three parts' labels have different numbers of tasks.
     """
-    weak_head = MinimumNorm() if teacher_head is None else teacher_head
-    strong_head = MinimumNorm() if student_head is None else student_head
-    tasks = {part.labels.shape[1:] for part in (labelled, unlabelled, test)}
-    if len(tasks) > 1:
-        raise ValueError(
-            "labels: expected (m,) or (m, tasks) alike for labelled, unlabelled and test inputs, "
-            f"got trailing shapes {sorted(tasks)}"
-        )
-
-    # Each head predicts before the next is fitted: an estimator that fits itself in place, as
-    # scikit-learn's do, would otherwise forget the student when it learns the baseline.
-    teacher = weak_head.fit(labelled.weak, labelled.labels)
-    pseudo_labels, taught = teacher.predict(unlabelled.weak), teacher.predict(test.weak)
-
-    def on_test(features: NDArray, labels: NDArray) -> NDArray:
-        return strong_head.fit(features, labels).predict(test.strong)
-
-    learnt = on_test(unlabelled.strong, pseudo_labels)
-    baseline = on_test(labelled.strong, labelled.labels)
-    ceiling = on_test(
-        np.concatenate([labelled.strong, unlabelled.strong]),
-        np.concatenate([labelled.labels, unlabelled.labels]),
+    on_own, on_test = teach(
+        labelled, unlabelled, test, teacher_head=teacher_head, student_head=student_head, own=own
     )
-    return {
-        "teacher": _mean_square(taught - test.labels),
-        "student": _mean_square(learnt - test.labels),
-        "baseline": _mean_square(baseline - test.labels),
-        "ceiling": _mean_square(ceiling - test.labels),
-        "misfit": _mean_square(learnt - taught),
-    }
+    others = references(labelled, unlabelled, test, student_head)
+    trial = {**on_test.errors(), **mean_squares(others, test.target)}
+    return {**trial, "own": on_own.own_terms()} if own else trial
 
 
 def repeat(
@@ -219,6 +317,7 @@ def repeat(
     *,
     teacher_head: Head | None = None,
     student_head: Head | None = None,
+    own: bool = False,
     n_jobs: int = 1,
 ) -> Result:
     """Run independent trials, each with a generator spawned from ``rng``.
@@ -231,7 +330,7 @@ def repeat(
         At least 1.
     rng : numpy.random.Generator
         The same generator gives the same numbers, whatever the number of workers.
-    teacher_head, student_head : Head, optional
+    teacher_head, student_head, own
         See `run_trial`.
     n_jobs : int
         Worker processes (joblib); -1 for all cores.
@@ -246,13 +345,15 @@ def repeat(
         If ``trials < 1``.
     """
 
-    def one(generator: np.random.Generator) -> dict[str, NDArray]:
-        return run_trial(*draw(generator), teacher_head=teacher_head, student_head=student_head)
+    def one(generator: np.random.Generator) -> dict[str, Any]:
+        return run_trial(
+            *draw(generator), teacher_head=teacher_head, student_head=student_head, own=own
+        )
 
-    return _result(over_trials(one, trials, rng, n_jobs))
+    return Result.of(map_trials(one, trials, rng, n_jobs))
 
 
-def over_trials(
+def map_trials(
     one: Callable[[np.random.Generator], Any],
     trials: int,
     rng: np.random.Generator,
@@ -297,17 +398,14 @@ def over_trials(
     return [row for batch in batches for row in batch]
 
 
-def _result(rows: list[dict[str, NDArray]]) -> Result:
-    return Result(**{name: np.array([row[name] for row in rows]) for name in rows[0]})
-
-
 def random_splits(
-    weak: ArrayLike,
+    weak: ArrayLike | tuple[ArrayLike, ...],
     strong: ArrayLike,
     labels: ArrayLike,
     *,
     n: int,
     N: int,
+    noise: float = 0.0,
     target: ArrayLike | None = None,
     groups: ArrayLike | None = None,
 ) -> Callable[[np.random.Generator], Trial]:
@@ -315,13 +413,16 @@ def random_splits(
 
     Parameters
     ----------
-    weak : array_like, shape (m, D_w)
+    weak : array_like, shape (m, D_w), or tuple of them for several teachers
     strong : array_like, shape (m, D_s)
     labels : array_like, shape (m,) or (m, tasks)
     n, N : int
         Labelled and unlabelled inputs; the remaining ``m - n - N >= 1`` are the test inputs.
+    noise : float
+        Standard deviation of Gaussian noise added to the labels that are learnt from, anew in every
+        split.
     target : array_like, optional
-        What test risks are measured against; default ``labels``.
+        What risks are measured against; default ``labels``.
     groups : array_like, shape (m,), optional
         Group of each row. Rows of one group never fall in different parts: the parts take whole
         groups in random order, and what is left of a group that a part does not need is not used.
@@ -336,16 +437,18 @@ def random_splits(
     ValueError
         If rows or shapes differ, or too few are left for testing.
     """
-    everything, truth = _with_target(weak, strong, labels, target)
-    cut = splitter(len(truth), n, N, groups)
+    everything = Inputs(weak, strong, labels, target)
+    deviation = validation.nonnegative(noise, "noise", "a standard deviation")
+    split_rows = row_splitter(len(everything.strong), n, N, groups)
 
     def draw(rng: np.random.Generator) -> Trial:
-        seen = [everything.labels, everything.labels, truth]
-        labelled, unlabelled, test = (
-            Inputs(everything.weak[rows], everything.strong[rows], values[rows])
-            for rows, values in zip(cut(rng), seen, strict=True)
+        *training, test = split_rows(rng)
+        shapes = [everything.labels[part].shape for part in training]
+        labelled, unlabelled = (
+            everything.rows(part, deviation * rng.standard_normal(shape))
+            for part, shape in zip(training, shapes, strict=True)
         )
-        return labelled, unlabelled, test
+        return labelled, unlabelled, everything.rows(test)
 
     return draw
 
@@ -402,35 +505,30 @@ def sweep(
     ValueError
         If rows or shapes differ, there are no cells, or too few rows are left for testing.
     """
-    everything, truth = _with_target(weak, strong, labels, target)
-    deviation = validation.nonnegative(noise, "noise", "a standard deviation")
     pairs = list(dict.fromkeys((int(n), int(N)) for n, N in cells))
     if not pairs or min(map(min, pairs)) < 1:
         raise ValueError(f"cells: expected pairs (n, N) of positive numbers, got {list(cells)}")
-    cut = splitter(len(truth), max(n for n, _ in pairs), max(N for _, N in pairs), groups)
-    tasks = truth.shape[1:]
-    columns = [array.reshape(len(truth), -1) for array in (everything.labels, truth)]
+    most = {"n": max(n for n, _ in pairs), "N": max(N for _, N in pairs)}
+    draw = random_splits(weak, strong, labels, **most, noise=noise, target=target, groups=groups)
 
-    def one(generator: np.random.Generator) -> dict[tuple[int, int], dict[str, NDArray]]:
-        rows = cut(generator)
-        observed = [
-            columns[0][part] + deviation * generator.standard_normal(columns[0][part].shape)
-            for part in rows[:2]
-        ]
-        sides = [
-            {"weak": everything.weak[part], "strong": everything.strong[part], "labels": values}
-            for part, values in zip(rows, [*observed, columns[1][rows[2]]], strict=True)
-        ]
-        labelled = prefixes([n for n, _ in pairs], **sides[0])
-        unlabelled = prefixes([N for _, N in pairs], **sides[1])
-        found = nested_trial(pairs, labelled, unlabelled, Moments.of(**sides[2]))
-        return {
-            pair: {name: values.reshape(tasks) for name, values in risks.items()}
-            for pair, risks in found.items()
-        }
+    def blocks(part: Inputs, values: Array) -> dict[str, Any]:
+        return {"weak": part.weak, "strong": part.strong, "labels": values}
 
-    rows = over_trials(one, trials, rng, n_jobs)
-    return {pair: _result([row[pair] for row in rows]) for pair in pairs}
+    def one(generator: np.random.Generator) -> list[dict[str, Array]]:
+        labelled, unlabelled, test = draw(generator)
+        risks = nested_trial(
+            pairs,
+            cumulative_moments([n for n, _ in pairs], **blocks(labelled, labelled.labels)),
+            cumulative_moments([N for _, N in pairs], **blocks(unlabelled, unlabelled.labels)),
+            Moments.of(**blocks(test, test.target)),
+        )
+        tasks = test.target.shape[1:]
+        return [
+            {name: values.reshape(tasks) for name, values in risks[pair].items()} for pair in pairs
+        ]
+
+    rows = map_trials(one, trials, rng, n_jobs)
+    return {pair: Result.of([row[i] for row in rows]) for i, pair in enumerate(pairs)}
 
 
 def nested_trial(
@@ -438,7 +536,9 @@ def nested_trial(
     labelled: Mapping[int, Moments],
     unlabelled: Mapping[int, Moments],
     test: Moments,
-) -> dict[tuple[int, int], dict[str, NDArray]]:
+    *,
+    teachers: Sequence[str] | None = None,
+) -> dict[tuple[int, int], dict[str, Array]]:
     """Run one trial for several numbers of labels and pseudo-labels, from moments alone.
 
     Parameters
@@ -451,61 +551,52 @@ def nested_trial(
         By ``N``: the same blocks. Without ``labels`` the ceiling is not known, and is NaN.
     test : Moments
         The same three blocks.
+    teachers : sequence of str, optional
+        Blocks of several teachers' features in the place of ``weak``.
 
     Returns
     -------
     dict of (int, int) to dict
-        By cell the fields of `Result`, each of shape ``(tasks,)``.
+        By cell the fields of `Result`, each of shape ``(tasks,)``; with ``teachers``, those of
+        teacher, student and misfit of shape ``(teachers, tasks)``.
     """
-    teachers = {n: moments.fit("weak", "labels") for n, moments in labelled.items()}
-    baselines = {n: moments.fit("strong", "labels") for n, moments in labelled.items()}
-    students: dict[tuple[int, int], NDArray] = {}
+    blocks = ("weak",) if teachers is None else tuple(teachers)
+    weak = {(w, n): m.fit(w, "labels") for w in blocks for n, m in labelled.items()}
+    students: dict[tuple[str, int, int], Array] = {}
     for N, moments in unlabelled.items():
-        sizes = [n for n, pseudo in cells if pseudo == N]
+        keys = [(w, n) for w in blocks for n, pseudo in cells if pseudo == N]
         # One factorisation serves the students of all teachers with this many pseudo-labels.
-        taught = moments.products("strong", "weak") @ np.hstack([teachers[n] for n in sizes])
-        learnt = np.split(moments.fit("strong", taught), len(sizes), axis=1)
-        students |= {(n, N): head for n, head in zip(sizes, learnt, strict=True)}
+        taught = np.hstack([moments.products("strong", w) @ weak[w, n] for w, n in keys])
+        learnt = np.split(moments.fit("strong", taught), len(keys), axis=1)
+        students |= {(w, n, N): head for (w, n), head in zip(keys, learnt, strict=True)}
     truth = -np.eye(test.products("labels", "labels").shape[0])
 
-    def risk(**head: NDArray) -> NDArray:
-        return test.mean_square(**head, labels=truth)
+    def risk(block: str, head: Array) -> Array:
+        return test.mean_square(**{block: head}, labels=truth)
 
-    teacher_risk = {n: risk(weak=head) for n, head in teachers.items()}
-    baseline_risk = {n: risk(strong=head) for n, head in baselines.items()}
+    teacher = {n: np.array([risk(w, weak[w, n]) for w in blocks]) for n in labelled}
+    baseline = {n: risk("strong", m.fit("strong", "labels")) for n, m in labelled.items()}
 
-    def ceiling(n: int, N: int) -> NDArray:
+    def ceiling(n: int, N: int) -> Array:
         if "labels" not in unlabelled[N].blocks:
             return np.full(len(truth), np.nan)
-        return risk(strong=(labelled[n] + unlabelled[N]).fit("strong", "labels"))
+        return risk("strong", (labelled[n] + unlabelled[N]).fit("strong", "labels"))
 
-    return {
-        (n, N): {
-            "teacher": teacher_risk[n],
-            "student": risk(strong=students[n, N]),
-            "baseline": baseline_risk[n],
-            "ceiling": ceiling(n, N),
-            "misfit": test.mean_square(strong=students[n, N], weak=-teachers[n]),
+    def one(n: int, N: int) -> dict[str, Array]:
+        heads = [(w, weak[w, n], students[w, n, N]) for w in blocks]
+        by_teacher = {
+            "teacher": teacher[n],
+            "student": np.array([risk("strong", student) for _, _, student in heads]),
+            "misfit": np.array([test.mean_square(**{"strong": s, w: -t}) for w, t, s in heads]),
         }
-        for n, N in cells
-    }
+        if teachers is None:
+            by_teacher = {name: values[0] for name, values in by_teacher.items()}
+        return {**by_teacher, "baseline": baseline[n], "ceiling": ceiling(n, N)}
+
+    return {(n, N): one(n, N) for n, N in cells}
 
 
-def _with_target(
-    weak: ArrayLike, strong: ArrayLike, labels: ArrayLike, target: ArrayLike | None
-) -> tuple[Inputs, NDArray]:
-    everything = Inputs(weak, strong, labels)
-    m = len(everything.weak)
-    truth = everything.labels if target is None else validation.targets(target, "target", rows=m)
-    if truth.shape != everything.labels.shape:
-        # (m,) against (m, 1) would broadcast to (m, m) in the risks.
-        raise ValueError(
-            f"target: expected the shape of labels, {everything.labels.shape}, got {truth.shape}"
-        )
-    return everything, truth
-
-
-def splitter(
+def row_splitter(
     m: int, n: int, N: int, groups: ArrayLike | None = None
 ) -> Callable[[np.random.Generator], tuple[NDArray, NDArray, NDArray]]:
     """Return what draws the rows of labelled, unlabelled and test inputs.
@@ -557,7 +648,3 @@ def splitter(
         return rng.permutation(labelled), rng.permutation(unlabelled), test
 
     return whole_groups
-
-
-def _mean_square(difference: NDArray) -> NDArray:
-    return np.mean(difference**2, axis=0)

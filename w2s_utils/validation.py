@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+Array = NDArray[np.float64]
+"""Double-precision array, as every function of the library returns."""
 
-def matrix(values: ArrayLike, name: str, *, rows: int | None = None) -> NDArray[np.float64]:
+
+def matrix(values: ArrayLike, name: str, *, rows: int | None = None) -> Array:
     """Return ``values`` as a finite float matrix.
 
     Raises
@@ -23,7 +26,7 @@ def matrix(values: ArrayLike, name: str, *, rows: int | None = None) -> NDArray[
     return _checked(array, name, rows)
 
 
-def targets(values: ArrayLike, name: str, *, rows: int | None = None) -> NDArray[np.float64]:
+def targets(values: ArrayLike, name: str, *, rows: int | None = None) -> Array:
     """Return ``values`` as finite floats of shape ``(m,)`` or ``(m, tasks)``."""
     array = real(values, name)
     if array.ndim not in (1, 2) or array.size == 0:
@@ -33,7 +36,7 @@ def targets(values: ArrayLike, name: str, *, rows: int | None = None) -> NDArray
     return _checked(array, name, rows)
 
 
-def vector(values: ArrayLike, name: str, *, rows: int | None = None) -> NDArray[np.float64]:
+def vector(values: ArrayLike, name: str, *, rows: int | None = None) -> Array:
     """Return ``values`` as finite floats of shape ``(m,)``."""
     array = targets(values, name, rows=rows)
     if array.ndim != 1:
@@ -41,7 +44,7 @@ def vector(values: ArrayLike, name: str, *, rows: int | None = None) -> NDArray[
     return array
 
 
-def orthonormal(values: ArrayLike, name: str, *, rows: int | None = None) -> NDArray[np.float64]:
+def orthonormal(values: ArrayLike, name: str, *, rows: int | None = None) -> Array:
     """Return ``values`` as a matrix with orthonormal columns.
 
     Raises
@@ -59,7 +62,7 @@ def orthonormal(values: ArrayLike, name: str, *, rows: int | None = None) -> NDA
     return array
 
 
-def at_least(value: ArrayLike, least: ArrayLike, name: str, why: str) -> NDArray[np.float64]:
+def at_least(value: ArrayLike, least: ArrayLike, name: str, why: str) -> Array:
     """Return ``value`` as floats, all of them at least ``least``.
 
     Raises
@@ -99,7 +102,7 @@ def nonnegative(value: float, name: str, what: str) -> float:
     return float(number)
 
 
-def real(values: ArrayLike, name: str) -> NDArray[np.float64]:
+def real(values: ArrayLike, name: str) -> Array:
     """Return ``values`` as floats of any shape, NaN and infinity allowed."""
     try:
         array = np.asarray(values)
@@ -110,7 +113,7 @@ def real(values: ArrayLike, name: str) -> NDArray[np.float64]:
     return array.astype(float, copy=False)
 
 
-def _checked(array: NDArray, name: str, rows: int | None) -> NDArray:
+def _checked(array: Array, name: str, rows: int | None) -> Array:
     if not np.all(np.isfinite(array)):
         bad = np.argwhere(~np.isfinite(array))
         raise ValueError(

@@ -1,9 +1,10 @@
 """The page of ``w2s report``, opened from disk as a user opens it."""
 
 import pytest
+from click.testing import CliRunner
 
-from w2s_book.execute import parameters_of
-from w2s_report import command, example
+from w2s_report import example
+from w2s_report.command import report
 
 WIDTHS = (1280, 390)
 
@@ -11,12 +12,14 @@ WIDTHS = (1280, 390)
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
-    paths = {k: str(v) for k, v in example.write_digits(folder, labelled=120, seed=0).items()}
-    parameters = parameters_of(command.find_notebook())
-    parameters |= {"strong": paths.pop("strong"), "labels": paths.pop("labels"), "weak": paths}
-    outputs = {"html": folder / "report.html", "json": folder / "report.json"}
-    command.make(parameters | {"trials": 4}, outputs, timeout=300)
-    return outputs["html"]
+    paths = example.write_digits(folder, labelled=120, seed=0)
+    given = ["--strong", paths.pop("strong"), "--labels", paths.pop("labels"), "--trials", 4]
+    for name, path in paths.items():
+        given += ["--weak", f"{name}={path}"]
+    out = folder / "report.html"
+    done = CliRunner().invoke(report, [*map(str, given), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    return out
 
 
 @pytest.fixture

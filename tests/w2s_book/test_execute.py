@@ -198,30 +198,43 @@ def test_control_that_passes_its_check_fails(project):
     assert "ClaimFailed: p1-test" in message
 
 
-def test_kernel_that_does_not_start_is_started_again(project, monkeypatch):
-    from papermill.clientwrap import PapermillNotebookClient
+@pytest.fixture
+def kernels(project, monkeypatch):
+    """Return a function that installs a kernel whose process runs a line of shell first."""
+    folder = project.root / "jupyter" / "kernels"
+    monkeypatch.setenv("JUPYTER_PATH", str(folder.parent))
 
-    start, failures = PapermillNotebookClient.start_new_kernel, iter([True])
+    def install(name, before):
+        command = f'{before}; exec {sys.executable} -m ipykernel_launcher -f "$0"'
+        spec = {"display_name": name, "language": "python"}
+        (folder / name).mkdir(parents=True)
+        (folder / name / "kernel.json").write_text(
+            json.dumps(spec | {"argv": ["sh", "-c", command, "{connection_file}"]})
+        )
+        source = project.notebook("p/n", "print(seed)")
+        source.write_text(source.read_text().replace("name: python3}", f"name: {name}}}"))
 
-    def start_badly_once(self, **options):
-        if next(failures, False):
-            raise RuntimeError("Kernel died before replying to kernel_info")
-        return start(self, **options)
+    return install
 
-    project.notebook("p/n", "print(seed)")
-    monkeypatch.setattr(PapermillNotebookClient, "start_new_kernel", start_badly_once)
+
+def test_kernel_that_does_not_start_is_started_again(project, kernels):
+    kernels("lazy", "mkdir started && exit 1")
     assert run(project).executed
     assert "trying once more" in project.layout.log("p/n").read_text()
 
 
-def test_kernel_that_never_starts(project, monkeypatch):
-    from papermill.clientwrap import PapermillNotebookClient
+def test_kernel_that_never_starts(project, kernels):
+    kernels("dead", "exit 1")
+    with pytest.raises(NotebookFailed, match="p/n: the kernel did not start: "):
+        run(project)
+    assert not project.layout.executed("p/n").exists()
 
-    def start_badly(self, **options):
-        raise RuntimeError("Kernel died before replying to kernel_info")
 
-    monkeypatch.setattr(PapermillNotebookClient, "start_new_kernel", start_badly)
-    assert "the kernel did not start" in fails(project, "print(seed)")
+def test_kernel_that_is_not_there(project, kernels):
+    source = project.notebook("p/n")
+    source.write_text(source.read_text().replace("name: python3}", "name: julia-1.10}"))
+    with pytest.raises(ParameterError, match=r"no kernel 'julia-1\.10' .* there are: .*python3"):
+        run(project)
 
 
 def test_missing_data_give_a_page_that_says_so(project, monkeypatch):

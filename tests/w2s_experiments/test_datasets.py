@@ -2,12 +2,14 @@
 
 import gzip
 import hashlib
-import json
 import os
-import struct
+import pickle
+import re
+import tempfile
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pytest
 
 from w2s_experiments.data import datasets, download, readers, registry
@@ -40,16 +42,23 @@ def toy(monkeypatch):
     content, extra = b"x,y\n1,2\n", b'{"splits": {"a": {"train": [0]}}}'
     canonical = b'{"a":{"train":[0]}}'
     files = (
-        registry.DataFile("toy/t.csv", hashlib.sha256(content).hexdigest(), 8, None),
+        registry.DataFile("toy/t.csv", hashlib.sha256(content).hexdigest(), 8),
         registry.DataFile(
-            "toy/s.json", hashlib.sha256(canonical).hexdigest(), 9, None, of="splits",
-            required=False, note="made by hand",
+            "toy/s.json", hashlib.sha256(canonical).hexdigest(), 9, "splits", required=False
         ),
-    )  # fmt: skip
-    entry = registry.Entry("toy", "Toy", files, "none", "nobody", "csv", 1)
+    )
+    entry = registry.Entry("toy", "Toy", "none", "nobody", {}, files)
     monkeypatch.setitem(datasets.REGISTRY, "toy", entry)
-    monkeypatch.setitem(readers.READERS, "toy", lambda paths: sorted(paths))
+    monkeypatch.setitem(readers.READERS, "toy", lambda contents: contents)
     return {"toy/t.csv": content, "toy/s.json": extra}
+
+
+def gzipped(monkeypatch, content, of="content"):
+    """Registered as the content of the only file of a data set, which is gzipped."""
+    file = registry.DataFile("toy/t.gz", hashlib.sha256(content).hexdigest(), 1, of)
+    entry = registry.Entry("toy", "Toy", "none", "nobody", {}, (file,))
+    monkeypatch.setitem(datasets.REGISTRY, "toy", entry)
+    monkeypatch.setitem(readers.READERS, "toy", lambda contents: contents["toy/t.gz"])
 
 
 def put(folder, name, content):
@@ -170,13 +179,17 @@ def test_bundled_sets_need_no_file(places, name, shape, mean):
 
 
 def test_every_entry_is_complete():
+    assert set(datasets.REGISTRY) == set(readers.READERS)
     for name, entry in datasets.REGISTRY.items():
         assert entry.name == name
-        assert name in readers.READERS
-        assert all((entry.title, entry.licence, entry.citation, entry.parse, entry.rows))
+        assert all((entry.title, entry.licence, entry.citation))
+        assert {"inputs", "targets"} <= set(entry.columns)
         for file in entry.files:
-            assert len(file.sha256) == 64
-            assert file.remote or file.note, f"{file.path} must say how to get it"
+            assert re.fullmatch("[0-9a-f]{64}", file.sha256)
+            assert file.of in ("bytes", "content", "splits")
+            assert file.size > 0
+            assert file.url or file.note, f"{file.path} must say how to get it"
+        assert entry.size == sum(file.size for file in entry.files)
 
 
 def test_unknown_name_lists_the_known_ones(places):
@@ -212,10 +225,10 @@ def test_the_named_folder_goes_before_the_cache(places, toy):
 
 def test_an_optional_file_may_be_absent(places, toy):
     put(places[0], "toy/t.csv", toy["toy/t.csv"])
-    assert datasets.load("toy") == ["toy/t.csv"]
+    assert list(datasets.load("toy")) == ["toy/t.csv"]
     assert len(datasets.fetch("toy")) == 1
     put(places[0], "toy/s.json", toy["toy/s.json"])
-    assert datasets.load("toy") == ["toy/s.json", "toy/t.csv"]
+    assert datasets.load("toy") == toy
 
 
 def test_splits_written_by_hand_count_by_their_numbers(places, toy):
@@ -245,41 +258,106 @@ def test_a_data_folder_that_is_none(tmp_path, monkeypatch):
         datasets.available("esol")
 
 
-# Small files of every format ---------------------------------------------------------------------
+def test_a_user_without_a_home_has_a_cache(monkeypatch):
+    def homeless(name):
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr(platformdirs, "user_cache_path", homeless)
+    monkeypatch.delenv("W2S_DATA_DIR", raising=False)
+    assert datasets.cache_folder().is_relative_to(tempfile.gettempdir())
+    assert datasets.available("digits")
+    assert len(datasets.describe()) == len(datasets.REGISTRY)
 
 
-def small_mnist(tmp_path, label=9):
-    paths = {}
-    for part, rows in (("train", 60000), ("t10k", 10000)):
-        images = struct.pack(">IIII", 0x803, rows, 28, 28) + bytes(rows * 784)
-        labels = struct.pack(">II", 0x801, rows) + bytes([label]) * rows
-        for kind, content in (("images-idx3", images), ("labels-idx1", labels)):
-            name = f"mnist/{part}-{kind}-ubyte.gz"
-            paths[name] = put(tmp_path, name, gzip.compress(content, 1))
-    return paths
+# Hostile and damaged files -----------------------------------------------------------------------
 
 
-def test_mnist_labels_are_digits(tmp_path):
-    assert set(datasets.read("mnist", small_mnist(tmp_path)).targets) == {9}
-    with pytest.raises(DataError, match="label above 9"):
-        datasets.read("mnist", small_mnist(tmp_path, label=10))
+def test_checksum_of_a_gzip_file_is_that_of_its_content(places, monkeypatch):
+    gzipped(monkeypatch, b"content")
+    for level in (1, 9):
+        put(places[0], "toy/t.gz", gzip.compress(b"content", level))
+        assert datasets.load("toy") == b"content"
+    put(places[0], "toy/t.gz", gzip.compress(b"contents"))
+    with pytest.raises(DataError, match="SHA-256 of its content is"):
+        datasets.load("toy")
 
 
-def test_reading_a_malformed_file_names_file_and_remedy(tmp_path):
-    path = put(tmp_path, "SAMPL.csv", b"iupac,smiles,expt,calc\nmethane,C,2.0,2.4\n")
-    with pytest.raises(DataError, match=r"SAMPL\.csv: 1 rows, expected 642\. Run `w2s data fetch"):
-        datasets.read("freesolv", {"moleculenet/SAMPL.csv": path})
+@pytest.mark.parametrize("position", [0, 2, 15, -6, -1])
+def test_a_flipped_byte_in_a_gzip_file_is_noticed(places, monkeypatch, position):
+    content = bytes(range(256)) * 4
+    gzipped(monkeypatch, content)
+    stored = bytearray(gzip.compress(content))
+    stored[position] ^= 0xFF
+    put(places[0], "toy/t.gz", bytes(stored))
+    with pytest.raises(DataError, match=r"t\.gz.*cut short or damaged"):
+        datasets.load("toy")
 
 
-def test_blanks_around_smiles_are_stripped(tmp_path, monkeypatch):
-    file, header, *_ = readers.MOLECULES["esol"]
-    cells = ["a", "1", "1", "1", "1", "1", "1", "1", "-0.77"]
-    body = "".join(",".join([*cells, "CCO "]) + "\n" for _ in range(1128))
-    path = put(tmp_path, file, (",".join(header) + "\n" + body).encode())
-    data = datasets.read("esol", {f"moleculenet/{file}": path})
-    assert set(data.inputs) == {"CCO"}
-    assert data.splits is None
-    assert set(data.targets) == {-0.77}
+@pytest.mark.parametrize("keep", [0.0, 0.1, 0.9])
+def test_a_truncated_gzip_file_is_noticed(places, monkeypatch, keep):
+    content = np.random.default_rng(0).bytes(4000)
+    gzipped(monkeypatch, content)
+    stored = gzip.compress(content)
+    put(places[0], "toy/t.gz", stored[: int(keep * len(stored))])
+    with pytest.raises(DataError, match=r"t\.gz.*(cut short or damaged|SHA-256)"):
+        datasets.load("toy")
+
+
+def test_a_file_that_expands_without_end_is_refused(places, monkeypatch):
+    monkeypatch.setattr(download, "LARGEST", 1 << 20)
+    gzipped(monkeypatch, b"small")
+    put(places[0], "toy/t.gz", gzip.compress(bytes(1 << 24)))
+    with pytest.raises(DataError, match="expands to more than 1 MiB"):
+        datasets.load("toy")
+
+
+def test_nothing_is_decompressed_before_its_checksum_is_right(places, monkeypatch):
+    gzipped(monkeypatch, b"other", of="bytes")
+    put(places[0], "toy/t.gz", b"no gzip file")
+    with pytest.raises(DataError, match="SHA-256 is"):
+        datasets.load("toy")
+
+
+class Bomb:
+    """Unpickling it would make a file."""
+
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return Path.touch, (self.target,)
+
+
+@pytest.mark.parametrize("name", ["toy/t.csv", "toy/s.json"])
+def test_a_pickle_is_a_damaged_file_and_is_not_opened(places, toy, name, tmp_path):
+    for path, content in toy.items():
+        put(places[0], path, content)
+    put(places[0], name, pickle.dumps(Bomb(tmp_path / "exploded")))
+    with pytest.raises(DataError, match=r"SHA-256|not a JSON file"):
+        datasets.load("toy")
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize("content", [b"[1]", b"{", b"\xff", b"[" * 100_000, b'{"splits": 1}'])
+def test_something_that_is_no_split_file(places, toy, content):
+    put(places[0], "toy/t.csv", toy["toy/t.csv"])
+    put(places[0], "toy/s.json", content)
+    with pytest.raises(DataError, match="not a JSON file of splits"):
+        datasets.load("toy")
+
+
+def test_a_file_that_may_not_be_read(places, toy, monkeypatch):
+    put(places[0], "toy/t.csv", toy["toy/t.csv"])
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(DataError, match=r"t\.csv: cannot be read \(Permission denied\)"):
+        datasets.load("toy")
+
+
+# What is done with a data set --------------------------------------------------------------------
 
 
 def test_without_repeats_renumbers_splits():
@@ -299,15 +377,3 @@ def test_without_repeats_renumbers_splits():
         "train": [0, 1],
         "test": [2],
     }
-
-
-def test_checksum_of_a_gzip_file_is_that_of_its_content(tmp_path):
-    expected = hashlib.sha256(b"content").hexdigest()
-    for level in (1, 9):
-        path = put(tmp_path, f"{level}.gz", gzip.compress(b"content", level))
-        assert download.checksum(path, "content") == expected
-
-
-def test_checksum_of_something_that_is_no_split_file(tmp_path):
-    with pytest.raises(DataError, match="not a JSON file of splits"):
-        download.checksum(put(tmp_path, "s.json", json.dumps([1]).encode()), "splits")

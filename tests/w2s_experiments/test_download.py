@@ -3,17 +3,18 @@
 import gzip
 import hashlib
 import io
+import sys
 import tarfile
 import threading
 import zipfile
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from w2s_experiments.data import datasets, registry
-from w2s_experiments.data.datasets import DataError, DataFile, Remote
-from w2s_experiments.data.download import download
+from w2s_experiments.data import datasets, download, registry
+from w2s_experiments.data.datasets import DataError, DataFile
 
 CONTENT = b"smiles,y\nCCO,1\n" * 50
 
@@ -57,11 +58,11 @@ def sha256(content):
 
 
 def file(url, content=CONTENT, path="toy/t.csv"):
-    return DataFile(path, sha256(content), len(content), Remote(url, f"sha256:{sha256(content)}"))
+    return DataFile(path, sha256(content), len(content), url=url)
 
 
 def register(monkeypatch, *files):
-    entry = registry.Entry("toy", "Toy", files, "none", "nobody", "csv", 50)
+    entry = registry.Entry("toy", "Toy", "none", "nobody", {}, files)
     monkeypatch.setitem(datasets.REGISTRY, "toy", entry)
 
 
@@ -126,41 +127,73 @@ def test_a_damaged_file_of_the_user_is_not_hidden_by_a_download(site, monkeypatc
     assert left_over(cache) == []
 
 
+def test_nothing_is_written_into_the_folder_of_the_user(site, monkeypatch, tmp_path):
+    root, url, cache = site
+    (root / "t.csv").write_bytes(CONTENT)
+    register(monkeypatch, file(f"{url}/t.csv"))
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    monkeypatch.setenv("W2S_DATA_DIR", str(mine))
+    assert datasets.fetch("toy", progress=False) == [cache / "toy/t.csv"]
+    assert left_over(mine) == []
+
+
 def test_a_file_without_public_address_says_what_to_do(site, monkeypatch):
-    register(monkeypatch, DataFile("toy/t.csv", "0" * 64, 1, None, note="Ask the authors."))
+    register(monkeypatch, DataFile("toy/t.csv", "0" * 64, 1, note="Ask the authors."))
     with pytest.raises(DataError, match=r"no public address.*Ask the authors"):
         datasets.fetch("toy", progress=False)
 
 
-def zipped(url, how, of, member="SST-2/t.tsv", content=CONTENT):
-    return DataFile("toy/t.tsv.gz" if of == "content" else "toy/t.tsv", sha256(content),
-                    len(content), Remote(url, None, how, member), of=of)  # fmt: skip
+def member(url, name="SST-2/t.tsv", content=CONTENT, *, zipped=False, **given):
+    path, of = ("toy/t.tsv.gz", "content") if zipped else ("toy/t.tsv", "bytes")
+    return DataFile(path, sha256(content), len(content), of, url, member=name, **given)
 
 
-@pytest.mark.parametrize(
-    ("how", "of"), [("zip member", "bytes"), ("zip member, gzipped", "content")]
-)
-def test_zip_members(site, how, of):
+@pytest.mark.parametrize("zipped", [False, True])
+def test_zip_members(site, monkeypatch, zipped):
+    root, url, _ = site
+    with zipfile.ZipFile(root / "a.zip", "w") as archive:
+        archive.writestr("SST-2/t.tsv", CONTENT)
+    register(monkeypatch, member(f"{url}/a.zip", zipped=zipped))
+    (path,) = datasets.fetch("toy", progress=False)
+    content = path.read_bytes()
+    assert (gzip.decompress(content) if zipped else content) == CONTENT
+
+
+def test_an_archive_with_another_checksum_is_not_opened(site, monkeypatch):
     root, url, cache = site
     with zipfile.ZipFile(root / "a.zip", "w") as archive:
         archive.writestr("SST-2/t.tsv", CONTENT)
-    path = download(zipped(f"{url}/a.zip", how, of), cache, progress=False)
-    content = path.read_bytes()
-    assert (gzip.decompress(content) if of == "content" else content) == CONTENT
+    register(monkeypatch, member(f"{url}/a.zip", public_hash=f"md5:{'0' * 32}"))
+    with pytest.raises(DataError, match="download failed, nothing was kept"):
+        datasets.fetch("toy", progress=False)
+    assert left_over(cache) == []
 
 
-def test_zip_without_the_member_or_with_another_one(site):
+@pytest.mark.parametrize(
+    ("archive", "name", "complaint"),
+    [
+        ("a.zip", "SST-2/t.tsv", r"SHA-256 is .*expected"),
+        ("a.zip", "gone.tsv", r"cannot take 'gone\.tsv' out of it.*delete"),
+        ("a.zip", "large", r"cannot take 'large' out of it.*more than 1 MiB"),
+        ("b.zip", "SST-2/t.tsv", "cannot take"),
+        ("cut.zip", "SST-2/t.tsv", "cannot take"),
+    ],
+)
+def test_archives_that_are_not_what_they_should_be(site, monkeypatch, archive, name, complaint):
     root, url, cache = site
-    with zipfile.ZipFile(root / "a.zip", "w") as archive:
-        archive.writestr("SST-2/t.tsv", b"other")
-    with pytest.raises(DataError, match=r"SHA-256.*nothing was kept"):
-        download(zipped(f"{url}/a.zip", "zip member", "bytes"), cache, progress=False)
-    with pytest.raises(DataError, match=r"cannot take 'gone\.tsv' out of it.*delete"):
-        download(zipped(f"{url}/a.zip", "zip member", "bytes", "gone.tsv"), cache, progress=False)
+    monkeypatch.setattr(download, "LARGEST", 1 << 20)
+    with zipfile.ZipFile(root / "a.zip", "w", zipfile.ZIP_DEFLATED) as opened:
+        opened.writestr("SST-2/t.tsv", b"other")
+        opened.writestr("large", bytes(1 << 24))
+        opened.writestr("../../escaped", b"out of the folder")
     (root / "b.zip").write_bytes(b"no archive")
-    with pytest.raises(DataError, match="cannot take"):
-        download(zipped(f"{url}/b.zip", "zip member", "bytes"), cache, progress=False)
-    assert [name for name in left_over(cache) if not name.startswith("downloads/")] == []
+    (root / "cut.zip").write_bytes((root / "a.zip").read_bytes()[:-40])
+    register(monkeypatch, member(f"{url}/{archive}", name))
+    with pytest.raises(DataError, match=complaint):
+        datasets.fetch("toy", progress=False)
+    assert not [path for path in left_over(cache) if not path.startswith("downloads/")]
+    assert not list(cache.parent.rglob("escaped"))
 
 
 REVIEW = (
@@ -170,8 +203,8 @@ REVIEW = (
 )
 
 
-def test_reviews_from_the_public_archive(site):
-    root, url, cache = site
+def test_reviews_from_the_public_archive(site, monkeypatch):
+    root, url, _ = site
     with tarfile.open(root / "a.tar.gz", "w:gz") as tar:
         for stars, domain in ((2, "music"), (4, "books"), (5, "dvd")):  # not in our order
             content = REVIEW.format(stars=stars).encode()
@@ -184,10 +217,18 @@ def test_reviews_from_the_public_archive(site):
         f'{{"id": "dvd-test-0000", "domain": "dvd", "rating": 5, "label": 1, {rest}'
         f'{{"id": "music-test-0000", "domain": "music", "rating": 2, "label": 0, {rest}'
     ).encode()
-    remote = Remote(f"{url}/a.tar.gz", None, "webis", "test")
-    stored = DataFile("r.jsonl.gz", sha256(expected), 1, remote, of="content")
-    assert gzip.decompress(download(stored, cache, progress=False).read_bytes()) == expected
-    train = DataFile("r.jsonl.gz", "0" * 64, 1, Remote(f"{url}/a.tar.gz", None, "webis", "train"))
+    stored = member(f"{url}/a.tar.gz", "test.review", expected, zipped=True)
+    register(monkeypatch, stored)
+    (path,) = datasets.fetch("toy", progress=False)
+    assert gzip.decompress(path.read_bytes()) == expected
+    register(monkeypatch, stored, replace(stored, path="toy/train.gz", member="train.review"))
     with pytest.raises(DataError, match=r"fr/books/train\.review"):
-        download(train, cache, progress=False)
-    assert gzip.decompress((cache / "r.jsonl.gz").read_bytes()) == expected
+        datasets.fetch("toy", progress=False)
+    assert gzip.decompress(path.read_bytes()) == expected
+
+
+def test_without_pooch_the_error_says_how_to_get_it(site, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    register(monkeypatch, file(f"{site[1]}/t.csv"))
+    with pytest.raises(DataError, match=r'pip install "w2s_utils\[data\]"'):
+        datasets.fetch("toy", progress=False)

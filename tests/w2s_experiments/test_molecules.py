@@ -255,6 +255,18 @@ def test_bootstrap_error_of_a_mean_is_its_standard_error():
     assert spread == pytest.approx(expected, rel=0.1)
 
 
+def test_error_of_a_share_is_that_of_resampling_the_molecules():
+    rng = np.random.default_rng(8)
+    pool = random_scores(rng, m=400, models=3)
+    # Splits that share molecules: the second has half of the first's.
+    half = (getattr(pool, name)[::2] for name in ("rows", *tables.QUANTITIES))
+    scores = [pool, runs.Scores(*half)]
+    value, error = tables.share_error(scores, 3)
+    again = tables.share(tables.means(scores, tables.resampled(400, 2000, rng)))
+    assert value == pytest.approx(float(tables.share(tables.means(scores))))
+    assert error == pytest.approx(again.std(ddof=1), rel=0.1)
+
+
 def test_regret_of_the_best_choice_is_zero_and_of_the_worst_the_range():
     student = np.array([[0.1, 0.2, 0.4, 0.3, 0.1, 0.2]])
     zero = np.zeros_like(student)

@@ -5,10 +5,10 @@ import pytest
 
 import w2s_report
 from w2s_report import one_pass, schema, spectra, splits
-from w2s_report.one_pass import Features
+from w2s_report.inputs import Features
 from w2s_report.readers import InputError, open_table
 from w2s_utils import protocol
-from w2s_utils.moments import Moments
+from w2s_utils.least_squares import Moments
 from w2s_utils.theory import risks
 
 
@@ -150,9 +150,8 @@ def test_classes_and_the_schema():
     assert logistic.kl_misfit.value > 0
     plain = found.to_dict()
     schema.validate(plain)
-    assert schema.violations(plain) == 0
     del plain["verdict"]["decision"]
-    with pytest.raises(ValueError, match="report: verdict: 'decision' is a required property"):
+    with pytest.raises(ValueError, match="report: verdict/decision: field required"):
         schema.validate(plain)
 
 
@@ -199,7 +198,7 @@ def test_sums_of_the_pass_are_those_of_all_rows(dtype):
     expected = np.linalg.eigvalsh(np.cov(strong.T.astype(float), bias=True))[::-1]
     tolerance = 1e-4 if dtype == np.float32 else 1e-9
     np.testing.assert_allclose(spectrum.eigenvalues, expected / expected.sum(), rtol=tolerance)
-    both = spectra.pair(sums, spectra.spectrum(models[1], sums), spectrum, {"strong": 5, "w": 4})
+    both = spectra.cut_pair(sums, spectra.spectrum(models[1], sums), spectrum, 4, 5)
     white = both.total.products("strong", "strong") / 5000
     np.testing.assert_allclose(white, np.eye(5), atol=1e-3 if dtype == np.float32 else 1e-9)
     whole = Moments.of(weak=both.weak[:100], strong=both.strong[:100])

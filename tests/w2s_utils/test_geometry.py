@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from w2s_utils import geometry
 from w2s_utils.gaussian import GaussianModel
-from w2s_utils.moments import Moments
-from w2s_utils.theory import bridge, risks, subspaces
+from w2s_utils.least_squares import Moments
+from w2s_utils.theory import risks, subspaces
 
 D_W, D_S, N_LABELS, INPUTS, SIGMA2 = 12, 8, 80, 1500, 0.3
 
@@ -76,7 +76,7 @@ def test_predicted_intervals_cover(repeated):
         "ceiling": exact.ceiling,
         "pgr": exact.pgr,
         "gain": exact.teacher - exact.student,
-        "misfit": bridge.misfit(noisy, n, N),
+        "misfit": risks.misfit(noisy, n, N),
     }
     rng = np.random.default_rng(2)
     covered = dict.fromkeys(truth, 0)

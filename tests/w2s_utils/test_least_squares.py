@@ -1,4 +1,4 @@
-"""Linear heads against scikit-learn, the pseudo-inverse and brute force."""
+"""Linear heads and moments against scikit-learn, the pseudo-inverse, brute force and the rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ from numpy.testing import assert_allclose
 from sklearn import linear_model
 
 from w2s_utils import least_squares
-from w2s_utils.least_squares import LinearModel, MinimumNorm, Ridge, RidgeGCV
+from w2s_utils.least_squares import (
+    LinearModel,
+    MinimumNorm,
+    Moments,
+    Ridge,
+    RidgeGCV,
+    cumulative_moments,
+    fitted,
+)
+from w2s_utils.theory import subspaces
 
 PROPERTY = settings(derandomize=True, database=None, deadline=None, max_examples=40)
 SHAPES = [(20, 4), (4, 20), (6, 6)]
@@ -73,11 +82,14 @@ def test_minimum_norm_keeps_its_digits_as_the_condition_grows(largest, rng):
 
 def test_normal_equations_refuse_what_they_cannot_solve(rng):
     phi = rng.standard_normal((30, 4))
-    assert least_squares._normal_equations(phi, phi @ np.ones(4)) == pytest.approx(np.ones(4))
-    assert least_squares._normal_equations(phi[:3], np.ones(3)) is None
-    assert least_squares._normal_equations(phi[:, [0, 1, 1]], np.ones(30)) is None
-    assert least_squares._normal_equations(phi * [1, 1, 1, 1e-5], np.ones(30)) is None
-    assert least_squares._normal_equations(phi * 0, np.ones(30)) is None
+
+    def solved(phi, y):
+        return least_squares._by_cholesky(phi.T @ phi, phi.T @ y, 1e-6)
+
+    assert solved(phi, phi @ np.ones(4)) == pytest.approx(np.ones(4))
+    assert solved(phi[:, [0, 1, 1]], np.ones(30)) is None
+    assert solved(phi * [1, 1, 1, 1e-5], np.ones(30)) is None
+    assert solved(phi * 0, np.ones(30)) is None
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -220,3 +232,143 @@ def test_bad_data_is_named(head, features, targets, message):
 def test_bad_options_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def drawn(seed, m=40, d=5, tasks=2):
+    rng = np.random.default_rng(seed)
+    return {"weak": rng.standard_normal((m, d)), "labels": rng.standard_normal((m, tasks))}
+
+
+@PROPERTY
+@given(seed=st.integers(0, 10**6), m=st.integers(3, 30), d=st.integers(1, 8))
+def test_moments_fit_minimum_norm_least_squares(seed, m, d):
+    data = drawn(seed, m, d)
+    expected = MinimumNorm().fit(data["weak"], data["labels"]).coefficients
+    found = Moments.of(**data).fit("weak", "labels")
+    scale = np.abs(expected).max()
+    # Squaring the condition number costs digits where m is close to d.
+    condition = np.linalg.cond(data["weak"])
+    assert_allclose(found, expected, atol=1e-13 * scale * condition**2 + 1e-12)
+
+
+@PROPERTY
+@given(seed=st.integers(0, 10**6))
+def test_mean_square_is_that_of_the_rows(seed):
+    data = drawn(seed)
+    head = np.random.default_rng(seed + 1).standard_normal((5, 2))
+    expected = np.mean((data["weak"] @ head - data["labels"]) ** 2, axis=0)
+    found = Moments.of(**data).mean_square(weak=head, labels=-np.eye(2))
+    assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_columns_of_very_different_scales_are_solved():
+    data = drawn(0)
+    scale = 10.0 ** np.array([-6, -3, 0, 3, 6])
+    head = Moments.of(weak=data["weak"] * scale, labels=data["labels"]).fit("weak", "labels")
+    expected = MinimumNorm().fit(data["weak"], data["labels"]).coefficients
+    assert_allclose(head * scale[:, None], expected, rtol=1e-9)
+
+
+def test_a_repeated_column_is_shared_and_a_zero_column_unused():
+    data = drawn(1)
+    weak = np.column_stack([data["weak"], data["weak"][:, 0], np.zeros(40)])
+    head = Moments.of(weak=weak, labels=data["labels"]).fit("weak", "labels")
+    assert_allclose(head[0], head[5], rtol=1e-6)
+    assert_allclose(head[6], 0, atol=1e-12)
+    expected = MinimumNorm().fit(data["weak"], data["labels"]).coefficients
+    assert_allclose(head[0] + head[5], expected[0], rtol=1e-6)
+
+
+def test_targets_may_be_given_by_their_products():
+    moments = Moments.of(**drawn(2))
+    by_name = moments.fit("weak", "labels")
+    np.testing.assert_array_equal(moments.fit("weak", moments.products("weak", "labels")), by_name)
+
+
+def test_moments_add_and_take_away():
+    data = drawn(3)
+    first, second = ({k: v[rows] for k, v in data.items()} for rows in (slice(15), slice(15, 40)))
+    whole = Moments.of(**first) + Moments.of(**second)
+    assert whole.count == 40
+    assert_allclose(whole.matrix, Moments.of(**data).matrix, rtol=1e-12)
+    rest = whole - Moments.of(**first)
+    assert rest.count == 25
+    assert_allclose(rest.matrix, Moments.of(**second).matrix, atol=1e-12)
+
+
+def test_cumulative_moments_are_the_moments_of_the_first_rows():
+    data = drawn(4)
+    found = cumulative_moments([30, 7, 30], **data)
+    assert list(found) == [7, 30]
+    for count, moments in found.items():
+        expected = Moments.of(**{k: v[:count] for k, v in data.items()})
+        assert moments.count == count
+        assert_allclose(moments.matrix, expected.matrix, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Moments.of(), "at least one named block"),
+        (lambda: Moments.of(a=np.ones((3, 2)), b=np.ones((4, 1))), "b: expected 3 rows"),
+        (lambda: Moments.of(a=[[1.0], [np.nan]]), "a: 1 entries are NaN"),
+        (lambda: Moments.of(**drawn(0)).fit("strong", "labels"), "expected one of weak, labels"),
+        (lambda: Moments.of(**drawn(0)).fit("weak", np.ones((4, 1))), "targets: expected 5 rows"),
+        (lambda: Moments.of(**drawn(0)).mean_square(weak=np.ones((4, 1))), "weak: expected 5 rows"),
+        (lambda: Moments.of(**drawn(0)) + Moments.of(a=[1.0]), "other: expected the blocks"),
+        (lambda: Moments.of(a=[1.0]) - Moments.of(a=[1.0, 2.0]), "expected at most 1 rows"),
+        (
+            lambda: cumulative_moments([0], **drawn(0)),
+            "edges: expected numbers of rows from 1 to 40",
+        ),
+        (
+            lambda: cumulative_moments([41], **drawn(0)),
+            "edges: expected numbers of rows from 1 to 40",
+        ),
+    ],
+)
+def test_mistakes_with_moments_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("head", EVERY)
+@pytest.mark.parametrize("far", [1e3, 1e7, 1e11])
+def test_labels_far_from_zero_change_nothing_but_the_intercept(head, far, rng):
+    """An exact shift: labels and offset are whole numbers, which the sums keep."""
+    head = type(head)(**{**vars(head), "intercept": True})
+    phi, _ = data(rng, 40, 5)
+    y = rng.integers(-9, 9, (40, 2)).astype(float)
+    near, there = head.fit(phi, y), head.fit(phi, y + far)
+    assert_allclose(there.coefficients, near.coefficients, atol=1e-12)
+    assert_allclose(there.predict(phi) - far, near.predict(phi), atol=1e-15 * far + 1e-12)
+
+
+def test_a_column_that_rounding_leaves_of_zeros_is_not_used(rng):
+    """A feature that the sample lacks: scaled to unit length, its noise would rule the head."""
+    data = drawn(5)
+    weak = np.column_stack([data["weak"], 1e-17 * rng.standard_normal(40)])
+    head = Moments.of(weak=weak, labels=data["labels"]).fit("weak", "labels")
+    expected = MinimumNorm().fit(data["weak"], data["labels"]).coefficients
+    assert_allclose(head, np.vstack([expected, [0, 0]]), atol=1e-12)
+
+
+@pytest.mark.parametrize("head", [*EVERY, linear_model.Ridge(0.7, fit_intercept=False)])
+def test_checked_arrays_are_fitted_as_others_are(head, rng):
+    phi, y = data(rng, 20, 4)
+    expected = head.fit(phi, y).predict(phi[:3])
+    np.testing.assert_array_equal(fitted(head, phi, y)(phi[:3]), expected)
+
+
+def test_canonical_cross_moment_has_the_canonical_correlations(rng):
+    weak = rng.standard_normal((50, 6))
+    strong = weak[:, :3] @ rng.standard_normal((3, 4)) + rng.standard_normal((50, 4))
+    moments = Moments.of(weak=weak, strong=strong)
+    cross = moments.canonical("weak", "strong")
+    assert cross.shape == (4, 6)
+    expected = subspaces.canonical_correlations(weak, strong)
+    assert_allclose(np.linalg.svd(cross, compute_uv=False), expected, atol=1e-12)
+    white = moments.whiten("weak", weak.T)
+    assert_allclose(white @ white.T / 50, np.eye(6), atol=1e-12)
+    with pytest.raises(ValueError, match="weak: expected full column rank 2"):
+        Moments.of(weak=np.ones((5, 2))).whiten("weak", np.eye(2))

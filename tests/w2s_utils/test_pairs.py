@@ -112,7 +112,8 @@ def test_flipped_labels(problem):
 
 def test_bad_input(problem, cells):
     result = next(iter(cells.values())).result
-    short = protocol.Result(**{name: values[:7] for name, values in vars(result).items()})
+    names = (*protocol.ROLES, "misfit")
+    short = protocol.Result(**{name: getattr(result, name)[:7] for name in names})
     with pytest.raises(ValueError, match="second: expected the 80 trials of the first, got 7"):
         pairs.difference(result, short)
     with pytest.raises(ValueError, match="quantity: expected 'pgr' or 'opr', got 'gain'"):

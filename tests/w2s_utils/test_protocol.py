@@ -135,33 +135,6 @@ def test_means_over_trials_and_tasks():
     assert result.pgr().standard_error == pytest.approx(0, abs=1e-12)
 
 
-def test_jackknife_by_hand():
-    generator = rng()
-    top, bottom = generator.standard_normal(8) + 2, generator.standard_normal(8) + 5
-    found = protocol.ratio_of_means(top, bottom)
-    left_out = [np.delete(top, i).mean() / np.delete(bottom, i).mean() for i in range(8)]
-    assert found.value == pytest.approx(top.mean() / bottom.mean())
-    assert found.standard_error == pytest.approx(np.sqrt(7) * np.std(left_out))
-    assert found.trials == 8
-
-
-def test_jackknife_of_a_constant_denominator_is_the_error_of_a_mean():
-    top = rng().standard_normal(20)
-    found = protocol.ratio_of_means(top, np.full(20, 4.0))
-    assert found.standard_error == pytest.approx(top.std(ddof=1) / np.sqrt(20) / 4)
-
-
-def test_jackknife_covers_the_ratio_of_expectations():
-    generator = rng()
-    covered = 0
-    for _ in range(400):
-        noise = generator.standard_normal((2, 50))
-        found = protocol.ratio_of_means(1 + noise[0], 4 + 0.5 * noise[0] + noise[1])
-        covered += abs(found.value - 0.25) <= 1.96 * found.standard_error
-    # 95 % of 400 is 380, with standard deviation 4.4.
-    assert 358 <= covered <= 398
-
-
 def rows_of(parts):
     """Row numbers, which the first weak feature holds."""
     return [part.weak[:, 0].astype(int).tolist() for part in parts]
@@ -204,7 +177,7 @@ def test_test_risks_are_measured_against_the_target():
     rows = rows_of((labelled, unlabelled, test))
     assert_allclose(labelled.labels, labels[rows[0]] + 0.5)
     assert_allclose(unlabelled.labels, labels[rows[1]] + 0.5)
-    assert_allclose(test.labels, labels[rows[2]])
+    assert_allclose(test.target, labels[rows[2]])
 
 
 def test_splits_run_in_the_protocol():
@@ -212,7 +185,7 @@ def test_splits_run_in_the_protocol():
         protocol.random_splits(*data(), n=6, N=9), 3, rng(), student_head=MinimumNorm(1e-6)
     )
     # Weak features express the label exactly; the one strong feature does not.
-    assert_allclose(found.teacher, 0, atol=1e-18)
+    assert_allclose(found.teacher, 0, atol=1e-12)
     assert np.all(found.student > 1e-3)
 
 
@@ -242,10 +215,6 @@ def test_splits_run_in_the_protocol():
             r"labels: expected \(m,\) or \(m, tasks\) alike",
         ),
         (lambda w, s, y: protocol.repeat(trial, 0, rng()), "trials: expected at least 1"),
-        (lambda w, s, y: protocol.ratio_of_means([1.0], [1.0]), "trials: expected at least 2"),
-        (lambda w, s, y: protocol.ratio_of_means(y, y[1:]), "denominator: expected 20 rows"),
-        (lambda w, s, y: protocol.ratio_of_means(y, y * np.nan), "denominator: 20 entries are NaN"),
-        (lambda w, s, y: protocol.ratio_of_means(s, y), r"numerator: expected shape \(m,\)"),
         (
             lambda w, s, y: Result(y, y, y, y, y).mean("risk"),
             "name: expected one of teacher, .*gain",
@@ -309,7 +278,7 @@ def test_sweep_adds_noise_to_what_is_learnt_and_not_to_the_test():
     noisy = protocol.sweep(
         weak, weak, labels, cells=[(50, 50)], trials=400, rng=generator(1), noise=1.0
     )
-    assert clean[50, 50].teacher.max() < 1e-20
+    assert clean[50, 50].teacher.max() < 1e-10
     # Two directions, noise of variance 1: d / (n - d - 1), four standard errors either side.
     assert noisy[50, 50].mean("teacher").value == pytest.approx(2 / 47, rel=0.2)
 

@@ -1,8 +1,8 @@
 """Real data sets: what there is, where it is found, how to get and read it.
 
-A file is looked for in the folder named by the environment variable ``W2S_DATA_DIR``, then in the
-user's cache; :func:`fetch` downloads what is in neither, with a checksum, into the cache. Nothing
-is unpickled, and only :func:`fetch` uses the network.
+A file is looked for in the folder named by the environment variable ``W2S_DATA_DIR``, which is
+never written to, then in the user's cache; :func:`fetch` downloads what is in neither, with a
+checksum, into the cache. Nothing is unpickled, and only :func:`fetch` uses the network.
 
 >>> from w2s_experiments.data import datasets
 >>> digits = datasets.load("digits")
@@ -10,13 +10,21 @@ is unpickled, and only :func:`fetch` uses the network.
 ((1797, 64), (1797,))
 """
 
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
 import os
-from collections.abc import Mapping
+import tempfile
+import zlib
 from pathlib import Path
 
-from w2s_experiments.data import download as _download
+from w2s_experiments.data import download
 from w2s_experiments.data.readers import READERS, Dataset, without_repeats
-from w2s_experiments.data.registry import REGISTRY, DataError, DataFile, Entry, Remote, lookup
+from w2s_experiments.data.registry import REGISTRY, DataError, DataFile, Entry, lookup
+from w2s_utils.files import replacing
 
 __all__ = [
     "REGISTRY",
@@ -24,8 +32,8 @@ __all__ = [
     "DataFile",
     "Dataset",
     "Entry",
-    "Remote",
     "available",
+    "cache_folder",
     "describe",
     "fetch",
     "files",
@@ -42,8 +50,14 @@ ENVIRONMENT = "W2S_DATA_DIR"
 
 
 def cache_folder() -> Path:
-    """Folder that :func:`fetch` fills, in the user's cache."""
-    return _download.user_cache()
+    """Folder that :func:`fetch` fills, in the user's cache; a temporary one without a home."""
+    try:
+        from platformdirs import user_cache_path
+
+        return user_cache_path("w2s_utils")
+    except (ImportError, RuntimeError):  # without the extra "data", or without a home
+        user = getattr(os, "getuid", int)()
+        return Path(tempfile.gettempdir()) / f"w2s_utils-{user}"
 
 
 def folders() -> list[Path]:
@@ -99,7 +113,7 @@ def available(name: str) -> bool:
     name : str
         A key of ``REGISTRY``.
     """
-    return bool(files(name)) or not lookup(name).files
+    return not lookup(name).files or bool(files(name))
 
 
 def describe() -> list[dict[str, str]]:
@@ -109,22 +123,22 @@ def describe() -> list[dict[str, str]]:
     -------
     list of dict
         With the keys ``name``, ``title``, ``status`` (``"bundled"`` with scikit-learn, ``"here"``
-        or ``"missing"``), ``size`` and ``licence``, all strings.
+        or ``"missing"``), ``size`` (of the stored files) and ``licence``, all strings.
     """
-    rows = []
-    for each in REGISTRY.values():
-        status = "bundled" if not each.files else "here" if available(each.name) else "missing"
-        size = sum(file.size for file in each.files)
-        rows.append(
-            {
-                "name": each.name,
-                "title": each.title,
-                "status": status,
-                "size": f"{size / 1e6:.2f} MB" if size else "-",
-                "licence": each.licence,
-            }
-        )
-    return rows
+    return [
+        {
+            "name": each.name,
+            "title": each.title,
+            "status": "bundled"
+            if not each.files
+            else "here"
+            if available(each.name)
+            else "missing",
+            "size": f"{each.size / 1e6:.2f} MB" if each.files else "-",
+            "licence": each.licence,
+        }
+        for each in REGISTRY.values()
+    ]
 
 
 # Fetching and checking ---------------------------------------------------------------------------
@@ -137,18 +151,65 @@ def _remedy(name: str) -> str:
     )
 
 
-def _check(path: Path, file: DataFile, name: str) -> None:
-    """Raise unless a file has the checksum of its description."""
+def _read(file: DataFile, path: Path, name: str) -> bytes:
+    """Content of a stored file, decompressed, once its checksum is right."""
     try:
-        found = _download.checksum(path, file.of)
+        return _content(file, path.read_bytes(), str(path))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except DataError as error:
         raise DataError(f"{error}. {_remedy(name)}") from error
+
+
+def _content(file: DataFile, stored: bytes, where: str) -> bytes:
+    content = stored
+    if file.of == "bytes":  # before anything is decompressed
+        _expect(file, stored, where)
+    if file.path.endswith(".gz"):
+        try:
+            content = download.read_limited(gzip.GzipFile(fileobj=io.BytesIO(stored)))
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(
+                f"{where}: cannot be read, it is cut short or damaged ({error})"
+            ) from error
+    if file.of == "content":
+        _expect(file, content, where)
+    elif file.of == "splits":
+        _expect(file, _sorted_splits(content, where), where)
+    return content
+
+
+def _expect(file: DataFile, covered: bytes, where: str) -> None:
+    found = hashlib.sha256(covered).hexdigest()
     if found != file.sha256:
         of = "" if file.of == "bytes" else f" of its {file.of}"
         raise DataError(
-            f"{path}: SHA-256{of} is {found}, expected {file.sha256}: the file is damaged or is "
-            f"another version. {_remedy(name)}"
+            f"{where}: SHA-256{of} is {found}, expected {file.sha256}: the file is damaged or is "
+            "another version"
         )
+
+
+def _sorted_splits(content: bytes, where: str) -> bytes:
+    """Row numbers of a JSON file of splits, in the one form that its checksum covers."""
+    try:
+        splits = json.loads(content)["splits"]
+        ordered = {s: {p: sorted(i) for p, i in parts.items()} for s, parts in splits.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"{where}: not a JSON file of splits ({error!r})") from error
+    return json.dumps(ordered, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _read_all(name: str) -> dict[Path, tuple[DataFile, bytes]]:
+    """Contents of all files of a data set that are here, or an error."""
+    contents = {}
+    for file in lookup(name).files:
+        path = _find(file)
+        if path is not None:
+            contents[path] = file, _read(file, path, name)
+        elif file.required:
+            searched = " and ".join(str(folder) for folder in folders())
+            raise DataError(f"{file.path}: not found in {searched}. {_remedy(name)}")
+    return contents
 
 
 def verify(name: str) -> list[Path]:
@@ -169,16 +230,28 @@ def verify(name: str) -> list[Path]:
     DataError
         If a required file is missing or any file has another checksum.
     """
-    checked = []
-    for file in lookup(name).files:
-        path = _find(file)
-        if path is not None:
-            _check(path, file, name)
-            checked.append(path)
-        elif file.required:
-            searched = " and ".join(str(folder) for folder in folders())
-            raise DataError(f"{file.path}: not found in {searched}. {_remedy(name)}")
-    return checked
+    return list(_read_all(name))
+
+
+def load(name: str) -> Dataset:
+    """Read a data set that is on this machine; its checksums are checked on the way.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``REGISTRY``.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    DataError
+        If it is unknown, absent or damaged; the message names the file and the remedy.
+    """
+    contents = {file.path: content for file, content in _read_all(name).values()}
+    return READERS[name](contents)
 
 
 def fetch(name: str, *, progress: bool = True) -> list[Path]:
@@ -206,10 +279,10 @@ def fetch(name: str, *, progress: bool = True) -> list[Path]:
         If a file cannot be had, with the reason and what to do.
     """
     for file in lookup(name).files:
-        if _is_good(file, name) or (file.remote is None and not file.required):
+        if _is_good(file, name) or not (file.url or file.required):
             continue
         try:
-            _download.download(file, cache_folder(), progress=progress)
+            _fetch(file, progress)
         except DataError as error:
             note = f" {file.note}" if file.note else ""
             raise DataError(
@@ -224,59 +297,20 @@ def _is_good(file: DataFile, name: str) -> bool:
     if path is None:
         return False
     try:
-        _check(path, file, name)
+        _read(file, path, name)
     except DataError:
-        if path.is_relative_to(cache_folder()) and file.remote is not None:
+        if path.is_relative_to(cache_folder()) and file.url:
             return False
         raise
     return True
 
 
-# Loading -----------------------------------------------------------------------------------------
-
-
-def load(name: str) -> Dataset:
-    """Read a data set that is on this machine.
-
-    Parameters
-    ----------
-    name : str
-        A key of ``REGISTRY``.
-
-    Returns
-    -------
-    Dataset
-
-    Raises
-    ------
-    DataError
-        If it is unknown, absent, damaged or malformed; the message names the file and the remedy.
-    """
-    verify(name)
-    return read(name, {file.path: path for file in lookup(name).files if (path := _find(file))})
-
-
-def read(name: str, paths: Mapping[str, Path]) -> Dataset:
-    """Parse the files of a data set, checksums aside.
-
-    Parameters
-    ----------
-    name : str
-        A key of ``REGISTRY``.
-    paths : mapping of str to Path
-        Files by their path in the registry; optional ones may be left out.
-
-    Returns
-    -------
-    Dataset
-
-    Raises
-    ------
-    DataError
-        If a file is not what its format says.
-    """
-    lookup(name)
-    try:
-        return READERS[name](paths)
-    except DataError as error:
-        raise DataError(f"{error}. {_remedy(name)}") from error
+def _fetch(file: DataFile, progress: bool) -> None:
+    public = download.download(file, cache_folder(), progress=progress)
+    if file.member:
+        stored = download.make(file, public)
+        _content(file, stored, f"{file.url}, what was made of it, which was not kept")
+        target = cache_folder() / file.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target) as temporary:
+            temporary.write_bytes(stored)

@@ -1,23 +1,26 @@
-"""From the files of a data set to arrays: one reader per data set, checksums aside."""
+"""From the contents of files to arrays: one reader per data set.
+
+Checksums have been checked before and pin every byte, so readers check nothing again. Texts come
+back as arrays of Python strings (dtype ``object``), so that rows can be taken by an index array.
+"""
+
+from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 
-from w2s_experiments.data.parsers import (
-    Splits,
-    read_idx,
-    read_json_lines,
-    read_splits,
-    read_table,
-    texts,
-)
-from w2s_experiments.data.registry import REGISTRY, DataError
+from w2s_experiments.data.registry import REGISTRY
 
-__all__ = ["READERS", "Dataset", "without_repeats"]
+__all__ = ["READERS", "Dataset", "Splits", "without_repeats"]
+
+Splits = dict[str, dict[str, np.ndarray]]
+Contents = Mapping[str, bytes]  # of the files, by their path in the registry
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,174 +84,135 @@ def without_repeats(data: Dataset) -> Dataset:
     )
 
 
-MOLECULES = {
-    "esol": (
-        "delaney-processed.csv",
-        (
-            "Compound ID",
-            "ESOL predicted log solubility in mols per litre",
-            "Minimum Degree",
-            "Molecular Weight",
-            "Number of H-Bond Donors",
-            "Number of Rings",
-            "Number of Rotatable Bonds",
-            "Polar Surface Area",
-            "measured log solubility in mols per litre",
-            "smiles",
-        ),
-        "measured log solubility in mols per litre",
-        {
-            "targets": "measured log10 solubility in water, mol/l",
-            "delaney": "log10 solubility predicted by Delaney's own linear model, mol/l",
-        },
-        {"delaney": "ESOL predicted log solubility in mols per litre"},
-    ),
-    "freesolv": (
-        "SAMPL.csv",
-        ("iupac", "smiles", "expt", "calc"),
-        "expt",
-        {
-            "targets": "measured hydration free energy, kcal/mol",
-            "calculated": "hydration free energy by molecular dynamics, kcal/mol",
-        },
-        {"calculated": "calc"},
-    ),
-    "lipophilicity": (
-        "Lipophilicity.csv",
-        ("CMPD_CHEMBLID", "exp", "smiles"),
-        "exp",
-        {"targets": "measured octanol/water distribution coefficient logD at pH 7.4"},
-        {},
-    ),
-}
+# What several readers need
 
 
-def _molecules(name: str) -> Callable[[Mapping[str, Path]], Dataset]:
-    file, header, target, columns, extras = MOLECULES[name]
-    rows = REGISTRY[name].rows
-
-    def reader(paths: Mapping[str, Path]) -> Dataset:
-        numbers = (target, *extras.values())
-        table = read_table(paths[f"moleculenet/{file}"], header, rows=rows, numbers=numbers)
-        splits = paths.get(f"moleculenet/chembench_splits_{name}.json")
-        return Dataset(
-            name=name,
-            inputs=texts([smiles.strip() for smiles in table["smiles"]]),
-            targets=table[target],
-            splits=None if splits is None else read_splits(splits, rows),
-            columns={"inputs": "SMILES"} | columns,
-            extras={extra: table[column] for extra, column in extras.items()},
-        )
-
-    return reader
+def _dataset(
+    name: str,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    splits: Splits | None = None,
+    **extras: np.ndarray,
+) -> Dataset:
+    return Dataset(name, inputs, targets, splits, REGISTRY[name].columns, extras)
 
 
-def _mnist(paths: Mapping[str, Path]) -> Dataset:
-    parts = {"train": 60000, "t10k": 10000}
-    images = [
-        read_idx(paths[f"mnist/{part}-images-idx3-ubyte.gz"], (rows, 28, 28))
-        for part, rows in parts.items()
-    ]
-    labels = [
-        read_idx(paths[f"mnist/{part}-labels-idx1-ubyte.gz"], (rows,))
-        for part, rows in parts.items()
-    ]
-    targets = np.concatenate(labels)
-    if targets.max() > 9:
-        raise DataError(f"{paths['mnist/train-labels-idx1-ubyte.gz']}: a label above 9")
-    return Dataset(
-        name="mnist",
-        inputs=np.concatenate(images),
-        targets=targets.astype(int),
-        splits=_in_order("standard", train=60000, test=10000),
-        columns={"inputs": "grey values 0 to 255, 28 by 28", "targets": "digit 0 to 9"},
-    )
+def _texts(values: Iterable[str]) -> np.ndarray:
+    return np.array(list(values), dtype=object)
 
 
-def _in_order(split: str, **sizes: int) -> Splits:
+def _in_order(split: str, **parts: Sized) -> Splits:
     """One split whose parts follow one another in the rows."""
-    ends = np.cumsum(list(sizes.values()))
+    ends = np.cumsum([len(rows) for rows in parts.values()])
     return {
         split: {
-            part: np.arange(end - size, end)
-            for (part, size), end in zip(sizes.items(), ends, strict=True)
+            part: np.arange(end - len(rows), end)
+            for (part, rows), end in zip(parts.items(), ends, strict=True)
         }
     }
 
 
-def _sst2(paths: Mapping[str, Path]) -> Dataset:
-    sizes = {"train": 67349, "dev": 872}
-    tables = [
-        read_table(
-            paths["sst2/train.tsv.gz" if part == "train" else "sst2/dev.tsv"],
-            ("sentence", "label"),
-            rows=rows,
-            numbers=("label",),
-            delimiter="\t",
-            quoting=csv.QUOTE_NONE,
-        )
-        for part, rows in sizes.items()
+# The readers
+
+
+def _molecules(
+    name: str, table: str, target: str, extras: Mapping[str, str], contents: Contents
+) -> Dataset:
+    text = contents[f"moleculenet/{table}"].decode()
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    splits = None
+    stored = contents.get(f"moleculenet/chembench_splits_{name}.json")
+    if stored:
+        splits = {
+            split: {part: np.asarray(parts[part]) for part in ("train", "valid", "test")}
+            for split, parts in json.loads(stored)["splits"].items()
+        }
+    return _dataset(
+        name,
+        _texts(row["smiles"].strip() for row in rows),
+        np.array([float(row[target]) for row in rows]),
+        splits,
+        **{
+            extra: np.array([float(row[column]) for row in rows])
+            for extra, column in extras.items()
+        },
+    )
+
+
+def _mnist(contents: Contents) -> Dataset:
+    # The idx format: a header of 16 bytes for images and of 8 for labels, then unsigned bytes.
+    images = [
+        np.frombuffer(contents[f"mnist/{part}-images-idx3-ubyte.gz"], np.uint8, offset=16)
+        for part in ("train", "t10k")
     ]
-    return Dataset(
-        name="sst2",
-        inputs=np.concatenate([table["sentence"] for table in tables]),
-        targets=np.concatenate([table["label"] for table in tables]).astype(int),
-        splits=_in_order("glue", **sizes),
-        columns={
-            "inputs": "text, lower case, tokens separated by blanks; the training part holds "
-            "phrases of parse trees, the dev part whole sentences",
-            "targets": "1 positive, 0 negative",
-        },
+    train, test = (
+        np.frombuffer(contents[f"mnist/{part}-labels-idx1-ubyte.gz"], np.uint8, offset=8)
+        for part in ("train", "t10k")
+    )
+    return _dataset(
+        "mnist",
+        np.concatenate(images).reshape(-1, 28, 28),
+        np.concatenate([train, test]).astype(int),
+        _in_order("standard", train=train, test=test),
     )
 
 
-def _webis(paths: Mapping[str, Path]) -> Dataset:
-    fields = {"id": str, "domain": str, "rating": int, "label": int, "summary": str, "text": str}
-    columns: dict[str, list] = {name: [] for name in fields}
-    for part in ("train", "test"):
-        path = paths[f"french_reviews/webis_cls10_fr_{part}.jsonl.gz"]
-        for name, values in read_json_lines(path, fields, rows=6000).items():
-            columns[name] += values
-    extras = {name: texts(columns[name]) for name in ("id", "domain", "summary")}
-    return Dataset(
-        name="webis_cls_fr",
-        inputs=texts(columns["text"]),
-        targets=np.asarray(columns["rating"]),
-        splits=_in_order("webis", train=6000, test=6000),
-        columns={
-            "inputs": "text of the review; some repeat, see without_repeats",
-            "targets": "stars: 1, 2, 4 or 5",
-            "id": "domain, part and position",
-            "domain": "books, dvd or music",
-            "summary": "headline of the review",
-            "label": "1 when the review has more than 3 stars, else 0",
-        },
-        extras=extras | {"label": np.asarray(columns["label"])},
+def _sst2(contents: Contents) -> Dataset:
+    # Quotation marks are ordinary characters here.
+    train, dev = (
+        [line.rsplit("\t", 1) for line in contents[path].decode().rstrip("\n").split("\n")[1:]]
+        for path in ("sst2/train.tsv.gz", "sst2/dev.tsv")
+    )
+    return _dataset(
+        "sst2",
+        _texts(sentence for sentence, _ in [*train, *dev]),
+        np.array([int(label) for _, label in [*train, *dev]]),
+        _in_order("glue", train=train, dev=dev),
     )
 
 
-def _digits(_: Mapping[str, Path]) -> Dataset:
+def _webis(contents: Contents) -> Dataset:
+    # str.splitlines would also break at the line separators that occur inside reviews.
+    train, test = (
+        [json.loads(line) for line in contents[path].decode().rstrip("\n").split("\n")]
+        for path in (
+            "french_reviews/webis_cls10_fr_train.jsonl.gz",
+            "french_reviews/webis_cls10_fr_test.jsonl.gz",
+        )
+    )
+    reviews = [*train, *test]
+    return _dataset(
+        "webis_cls_fr",
+        _texts(review["text"] for review in reviews),
+        np.array([review["rating"] for review in reviews]),
+        _in_order("webis", train=train, test=test),
+        **{name: _texts(r[name] for r in reviews) for name in ("id", "domain", "summary")},
+        label=np.array([review["label"] for review in reviews]),
+    )
+
+
+def _digits(_: Contents) -> Dataset:
     from sklearn.datasets import load_digits
 
-    inputs, targets = load_digits(return_X_y=True)
-    columns = {"inputs": "grey values 0 to 16, 8 by 8", "targets": "digit 0 to 9"}
-    return Dataset("digits", inputs, targets, None, columns)
+    return _dataset("digits", *load_digits(return_X_y=True))
 
 
-def _diabetes(_: Mapping[str, Path]) -> Dataset:
+def _diabetes(_: Contents) -> Dataset:
     from sklearn.datasets import load_diabetes
 
-    inputs, targets = load_diabetes(return_X_y=True)
-    columns = {
-        "inputs": "age, sex, body mass index, blood pressure, six blood serum values; "
-        "each column centred and scaled to length 1",
-        "targets": "disease progression one year after, an integer score from 25 to 346",
-    }
-    return Dataset("diabetes", inputs, targets, None, columns)
+    return _dataset("diabetes", *load_diabetes(return_X_y=True))
 
 
-READERS: dict[str, Callable[[Mapping[str, Path]], Dataset]] = {
-    **{name: _molecules(name) for name in MOLECULES},
+READERS: dict[str, Callable[[Contents], Dataset]] = {
+    "esol": partial(
+        _molecules,
+        "esol",
+        "delaney-processed.csv",
+        "measured log solubility in mols per litre",
+        {"delaney": "ESOL predicted log solubility in mols per litre"},
+    ),
+    "freesolv": partial(_molecules, "freesolv", "SAMPL.csv", "expt", {"calculated": "calc"}),
+    "lipophilicity": partial(_molecules, "lipophilicity", "Lipophilicity.csv", "exp", {}),
     "mnist": _mnist,
     "sst2": _sst2,
     "webis_cls_fr": _webis,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 import click
@@ -31,7 +32,7 @@ def embed(
     # Imported here, so that the other commands start fast.
     import numpy as np
 
-    from w2s_experiments.data.registry import DataError
+    from w2s_experiments.data.datasets import DataError
     from w2s_experiments.encoders import smiles_encoders
     from w2s_experiments.encoders.smiles import MoleculeError
     from w2s_experiments.encoders.weights import WeightsError
@@ -75,22 +76,24 @@ def read(file: Path, column: str) -> list[str]:
 
     Raises
     ------
-    MoleculeError, DataError
+    MoleculeError
         If the file cannot be read, has another ending, no such column or no rows.
     """
-    from w2s_experiments.data import parsers
     from w2s_experiments.encoders.smiles import MoleculeError
 
     if not file.is_file():
         raise MoleculeError("there is no such file")
     if file.suffix not in (".csv", ".smi"):
         raise MoleculeError(f"expected a file that ends in .csv or .smi, got {file.name}")
-    lines = [line for line in parsers.read_text(file).splitlines() if line.strip()]
-    if not lines:
+    try:
+        text = file.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MoleculeError(f"cannot be read as UTF-8 text ({error})") from None
+    if not text.strip():
         raise MoleculeError("the file is empty, expected SMILES")
     if file.suffix == ".smi":
-        return [line.split()[0] for line in lines]
-    rows = csv.DictReader(lines)
+        return [line.split()[0] for line in text.splitlines() if line.strip()]
+    rows = csv.DictReader(io.StringIO(text.lstrip(), newline=""))
     header = rows.fieldnames or []
     if column not in header:
         raise MoleculeError(f"no column {column!r}; there are: {', '.join(header)} (--column)")

@@ -43,7 +43,8 @@ def descriptors(smiles: Iterable[str]) -> NDArray[np.float64]:
     with require("rdkit.rdBase").BlockLogs():
         rows = [[function(molecule) for function in chosen] for molecule in parse(smiles)]
     table = np.nan_to_num(np.array(rows, dtype=float), posinf=LARGEST, neginf=-LARGEST)
-    return np.clip(table, -LARGEST, LARGEST)
+    clipped: NDArray[np.float64] = np.clip(table, -LARGEST, LARGEST)
+    return clipped
 
 
 def morgan_counts(
@@ -71,10 +72,10 @@ def morgan_counts(
     """
     make = require("rdkit.Chem.rdFingerprintGenerator").GetMorganGenerator
     molecules = parse(smiles)
-    found = []
+    counts = []
     for size in bins:
         validation.at_least(size, 1, "bins", "columns")
         generator = make(radius=int(radius), fpSize=int(size))
-        counts = [generator.GetCountFingerprintAsNumPy(molecule) for molecule in molecules]
-        found.append(np.log1p(np.array(counts, dtype=float)))
-    return found
+        rows = [generator.GetCountFingerprintAsNumPy(molecule) for molecule in molecules]
+        counts.append(np.log1p(np.array(rows, dtype=float)))
+    return counts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -23,15 +24,13 @@ class MoleculeError(ValueError):
 
 
 def require(module: str) -> ModuleType:
-    """Import a package of the extra ``molecules``.
+    """Import a package of the extra ``encoders``.
 
     Raises
     ------
     MoleculeError
         If it is not installed; the message says how to install it.
     """
-    from importlib import import_module
-
     try:
         return import_module(module)
     except ImportError:
@@ -59,14 +58,14 @@ def canonical(smiles: Iterable[str]) -> list[str]:
     return _each(smiles, _canonical)
 
 
-def parse(smiles: Iterable[str]) -> list:
+def parse(smiles: Iterable[str]) -> list[Any]:
     """RDKit molecules, under the conditions of `canonical`."""
     return _each(smiles, require("rdkit.Chem").MolFromSmiles)
 
 
-def _each(smiles: Iterable[str], read: Callable[[str], Any]) -> list:
+def _each(smiles: Iterable[str], read: Callable[[str], Any]) -> list[Any]:
     """Apply what returns None where a SMILES is none."""
-    found = []
+    results = []
     with require("rdkit.rdBase").BlockLogs():
         for row, text in enumerate(_listed(smiles)):
             result = read(text.strip())
@@ -75,8 +74,8 @@ def _each(smiles: Iterable[str], read: Callable[[str], Any]) -> list:
                     f"smiles: row {row} (from 0): {text!r} is no molecule that RDKit can read; "
                     "correct or remove it"
                 )
-            found.append(result)
-    return found
+            results.append(result)
+    return results
 
 
 # The same molecules are asked for once for every encoder.

@@ -1,8 +1,8 @@
 """The encoders that are shipped: features of SMILES without PyTorch, computed once.
 
-Their weights lie beside this module, each file with a card: data, sizes, seed, losses, time, hash.
-``w2s_experiments.training.pretrain`` made them. Features are kept in the user's cache under the
-hash of what they were computed from, so a second call reads a file.
+Their weights lie in ``shipped/smiles``, each file with a card: data, sizes, seed, losses, time,
+hash. ``w2s_experiments.training.pretrain`` made them. Features are kept in the user's cache under
+the hash of what they were computed from, so a second call reads a file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from w2s_experiments.encoders import weights as _weights
 from w2s_experiments.encoders.smiles import MoleculeError
 from w2s_utils import files
 
-WEIGHTS = Path(__file__).parent / "shipped"
+WEIGHTS = Path(__file__).parent / "shipped" / "smiles"
 DESCRIPTORS = "descriptors"
 PIECE = 100
 BATCH = 32  # larger ones leave the processor's cache
@@ -139,8 +139,8 @@ def embed_all(
     """
     texts = _smiles.canonical(smiles)
     with ThreadPoolExecutor(os.cpu_count() or 1) as executor:
-        found = executor.map(lambda name: _features(texts, name, folder, False, 1), encoders)
-        return dict(zip(encoders, found, strict=True))
+        tables = executor.map(lambda name: _features(texts, name, folder, False, 1), encoders)
+        return dict(zip(encoders, tables, strict=True))
 
 
 def _features(
@@ -148,31 +148,33 @@ def _features(
 ) -> NDArray[np.float32]:
     """Features of molecules in canonical form, each computed once."""
     distinct = sorted(set(canonical))
-    place = {text: row for row, text in enumerate(distinct)}
+    row_of = {text: row for row, text in enumerate(distinct)}
     if encoder == DESCRIPTORS:
         version = _smiles.require("rdkit").__version__
-        found = kept(
+        features = cached_features(
             ["descriptors", version, *_descriptors.names(), *distinct],
             lambda: _described(distinct, progress),
         )
     else:
         about = card(encoder, folder)
-        found = kept(
+        features = cached_features(
             [about["sha256"], *distinct],
             lambda: _run(encoder, about, distinct, folder, progress, threads),
         )
-    return found[[place[text] for text in canonical]]
+    return features[[row_of[text] for text in canonical]]
 
 
-def kept(content: Sequence[str], make: Callable[[], NDArray]) -> NDArray:
-    """An array from the cache, or made and put there.
+def cached_features(
+    content: Sequence[str], compute: Callable[[], NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """Features from the cache, or computed and put there.
 
     Parameters
     ----------
     content : sequence of str
-        What the array is a function of; its hash is the name of the file.
-    make : callable
-        Without arguments, to the array.
+        What the features are a function of; its hash is the name of the file.
+    compute : callable
+        Without arguments, to the features.
 
     Returns
     -------
@@ -180,27 +182,26 @@ def kept(content: Sequence[str], make: Callable[[], NDArray]) -> NDArray:
     """
     digest = hashlib.sha256("\n".join(content).encode()).hexdigest()
     file = datasets.cache_folder() / "features" / f"{digest}.npy"
-    try:
-        return np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        pass
-    values = make()
+    with suppress(OSError, ValueError, EOFError):
+        cached: NDArray[np.float32] = np.load(file, allow_pickle=False)
+        return cached
+    features = compute()
     # A cache that cannot be written costs time, not the result.
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         with files.replacing(file) as temporary, temporary.open("wb") as stream:
-            np.save(stream, values, allow_pickle=False)
-    return values
+            np.save(stream, features, allow_pickle=False)
+    return features
 
 
 def _described(smiles: list[str], progress: bool) -> NDArray[np.float32]:
     """Compute descriptors, some milliseconds a molecule, on all cores."""
     pieces = [smiles[i : i + PIECE] for i in range(0, len(smiles), PIECE)]
-    found = Parallel(n_jobs=1 if len(pieces) < 4 else -1)(
+    tables = Parallel(n_jobs=1 if len(pieces) < 4 else -1)(
         delayed(_descriptors.descriptors)(piece)
         for piece in tqdm(pieces, DESCRIPTORS, disable=not progress, leave=False)
     )
-    return np.vstack(found).astype(np.float32)
+    return np.vstack(tables).astype(np.float32)
 
 
 def _run(

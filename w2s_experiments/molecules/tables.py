@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from w2s_experiments.molecules.runs import Scores, Split
 from w2s_utils import validation
-from w2s_utils.theory.bridge import gain_per_misfit
+from w2s_utils.theory.risks import gain_per_misfit
 
 QUANTITIES = ("teacher", "student", "misfit", "cross")
 RULES = ("teacher's error", "error − misfit", "student's error")
@@ -111,10 +111,13 @@ def ladder(found: Means, index: int, models: int) -> Means:
     return Means(**{name: getattr(found, name)[..., kept] for name in QUANTITIES})
 
 
-def share_error(
-    scores: Sequence[Scores], models: int, weights: NDArray[np.float64]
-) -> tuple[float, float]:
-    """Sum of gains over sum of misfits, and its standard error.
+def share_error(scores: Sequence[Scores], models: int) -> tuple[float, float]:
+    r"""Sum of gains over sum of misfits, and its standard error.
+
+    A ratio of means over molecules, each of which counts in every split that evaluates it: to the
+    first order it moves with the mean of
+    :math:`\sum_{\text{splits}} \sum_{\text{models}} (g - \text{share} \cdot u)`, gain and misfit
+    :math:`g, u` of a molecule taken from their mean in the split. The fitted heads stay.
 
     Parameters
     ----------
@@ -122,8 +125,6 @@ def share_error(
         One a split; columns are ladder after ladder, each from another pretraining seed.
     models : int
         Size of a ladder.
-    weights : ndarray, shape (resamples, m)
-        From `resampled`.
 
     Returns
     -------
@@ -132,12 +133,18 @@ def share_error(
         that of the mean over pretraining seeds.
     """
     found = means(scores)
-    variance = float(np.var(share(means(scores, weights)), ddof=1))
+    value = float(share(found))
+    pull = np.zeros(1 + max(one.rows.max() for one in scores))
+    for one in scores:
+        off = np.sum(one.teacher - one.student - value * one.misfit, axis=1)
+        np.add.at(pull, one.rows, (off - off.mean()) / len(off))
+    evaluated = np.unique(np.concatenate([one.rows for one in scores])).size
+    variance = evaluated / (evaluated - 1) * np.sum(pull**2) / found.misfit.sum() ** 2
     seeds = found.misfit.shape[-1] // models
     if seeds > 1:
         by_seed = [share(ladder(found, seed, models)) for seed in range(seeds)]
         variance += float(np.var(by_seed, ddof=1)) / seeds
-    return float(share(found)), float(np.sqrt(variance))
+    return value, float(np.sqrt(variance))
 
 
 def regrets(known: Means, test: Means, models: int) -> dict[str, NDArray[np.float64]]:
@@ -201,7 +208,7 @@ def expected_share(splits: Sequence[Split]) -> float:
     r"""Gain per misfit that an unbiased least-squares student of its size would have.
 
     :math:`(1-r)/(1+r)` with :math:`r = d_s/(N-d_s-1)`, averaged over splits: the factor of
-    Gaussian features, for a truth within reach (`w2s_utils.theory.bridge.gain_per_misfit`).
+    Gaussian features, for a truth within reach (`w2s_utils.theory.risks.gain_per_misfit`).
 
     Parameters
     ----------

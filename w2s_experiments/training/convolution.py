@@ -9,11 +9,11 @@ experiments use the training part only. A minute or two on two processor cores.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from torch import nn
 from tqdm import tqdm
 
 from w2s_experiments.data import datasets
-from w2s_experiments.encoders import weights
+from w2s_experiments.training.export import write_card, write_onnx
 
 NAME = "convolution"
 CHANNELS, UNITS = (24, 48, 48), 64
@@ -46,11 +46,12 @@ class Convolution(nn.Module):
         return self.layers(images)
 
 
-def train() -> tuple[Convolution, dict]:
+def train() -> tuple[Convolution, dict[str, Any]]:
     """Train the network; return it and what its card says."""
     torch.manual_seed(SEED)
     rng = np.random.default_rng(SEED)
     data = datasets.load("mnist")
+    assert data.splits is not None
     rows = data.splits["standard"]["test"]
     grey = torch.from_numpy(data.inputs[rows].astype(np.float32) / 255)
     digits = torch.from_numpy(data.targets[rows])
@@ -89,21 +90,21 @@ def train() -> tuple[Convolution, dict]:
     return network, card
 
 
-def export(network: Convolution, card: dict, folder: Path) -> None:
+def export(network: Convolution, card: dict[str, Any], folder: Path) -> None:
     """Write ``convolution.onnx`` and ``convolution.json``."""
-    card["sha256"] = weights.export(
+    card["sha256"] = write_onnx(
         network,
         torch.zeros(2, 2, 28, 28),
         folder / f"{NAME}.onnx",
         names=("images", "features"),
         axes={"images": {0: "m"}, "features": {0: "m"}},
     )
-    (folder / f"{NAME}.json").write_text(json.dumps(card, indent=1) + "\n")
+    write_card(folder / f"{NAME}.json", card)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train and export."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for weights and card")
     folder = parser.parse_args(arguments).out
     folder.mkdir(parents=True, exist_ok=True)

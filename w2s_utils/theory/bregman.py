@@ -22,12 +22,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import linalg, optimize, special
 
 from w2s_utils import validation
+from w2s_utils.logistic import cross_entropy_head
+from w2s_utils.validation import Array
 
-Elementwise = Callable[[NDArray], NDArray]
+Elementwise = Callable[[Array], Array]
+Loss = Callable[[Array], float]
 First = Literal["student", "teacher"]
 POLISHING_STEPS = 12
 SUPPORT = 1e-6  # weights below are the solver's rounding
@@ -82,7 +85,7 @@ class Divergence:
         value = self.potential(p) - self.potential(q) - self.slope(q) * (p - q)
         return float(value.sum() / len(p))
 
-    def check(self, values: ArrayLike, name: str, *, boundary: bool = False) -> NDArray[np.float64]:
+    def check(self, values: ArrayLike, name: str, *, boundary: bool = False) -> Array:
         """Return predictions as floats, after checking that they lie in the domain."""
         array = validation.targets(values, name)
         low, high = self.interior
@@ -211,8 +214,8 @@ class HullStudent:
         Frank-Wolfe gap: the loss is above its minimum over the hull by no more than this.
     """
 
-    weights: NDArray[np.float64]
-    values: NDArray[np.float64]
+    weights: Array
+    values: Array
     loss: float
     gap: float
 
@@ -266,13 +269,13 @@ def onto_hull(
             'minimum can be certified; use first="student"'
         )
 
-    def values(a: NDArray) -> NDArray:
+    def values(a: Array) -> Array:
         return np.tensordot(a, corners, axes=1)
 
-    def loss(a: NDArray) -> float:
+    def loss(a: Array) -> float:
         return divergence(values(a), w) if first == "student" else divergence(w, values(a))
 
-    def gradient(a: NDArray) -> NDArray:
+    def gradient(a: Array) -> Array:
         f = values(a)
         if first == "student":
             by_value = divergence.slope(f) - divergence.slope(w)
@@ -280,7 +283,7 @@ def onto_hull(
             by_value = divergence.curvature(f) * (f - w)
         return corners.reshape(len(corners), -1) @ by_value.ravel() / len(w)
 
-    def hessian(a: NDArray) -> NDArray:
+    def hessian(a: Array) -> Array:
         flat = corners.reshape(len(corners), -1)
         return (flat * divergence.curvature(values(a)).ravel()) @ flat.T / len(w)
 
@@ -365,7 +368,7 @@ def greedy_mixtures(
     return steps
 
 
-def onto_softmax_heads(teacher: ArrayLike, features: ArrayLike) -> tuple[NDArray, NDArray]:
+def onto_softmax_heads(teacher: ArrayLike, features: ArrayLike) -> tuple[Array, Array]:
     r"""Linear head with softmax, fitted to soft labels by ordinary cross-entropy.
 
     Minimises :math:`\mathbb E\,\mathrm{KL}(f_w \| \mathrm{softmax}(\Phi C))` over all
@@ -392,38 +395,11 @@ def onto_softmax_heads(teacher: ArrayLike, features: ArrayLike) -> tuple[NDArray
     phi = validation.matrix(features, "features", rows=len(w))
     if not (np.all(w > 0) and np.allclose(w.sum(axis=1), 1)):
         raise ValueError("teacher: expected rows of positive probabilities that sum to 1")
-    m, shape = len(w), (phi.shape[1], w.shape[1])
-
-    def loss(flat: NDArray) -> tuple[float, NDArray]:
-        logits = phi @ flat.reshape(shape)
-        value = np.mean(special.logsumexp(logits, axis=1) - np.sum(w * logits, axis=1))
-        return value, (phi.T @ (special.softmax(logits, axis=1) - w) / m).ravel()
-
-    def curvature(flat: NDArray, direction: NDArray) -> NDArray:
-        f = special.softmax(phi @ flat.reshape(shape), axis=1)
-        step = phi @ direction.reshape(shape)
-        return (phi.T @ (f * (step - np.sum(f * step, axis=1, keepdims=True))) / m).ravel()
-
-    size = np.sqrt(np.mean(phi**2))
-    found = optimize.minimize(
-        loss,
-        np.zeros(shape[0] * shape[1]),
-        jac=True,
-        hessp=curvature,
-        method="trust-ncg",
-        options={"gtol": 1e-10 * size, "maxiter": 2000},
-    )
-    left = np.abs(loss(found.x)[1]).max()
-    if left > 1e-7 * size:
-        raise RuntimeError(
-            f"cross-entropy did not converge: a gradient of {left:.2g} is left; the features may "
-            "separate the labels"
-        )
-    head = found.x.reshape(shape)
-    return head, special.softmax(phi @ head, axis=1)
+    model = cross_entropy_head(phi, w)
+    return model.coefficients, model.probabilities(phi)
 
 
-def _on_simplex(loss: Callable, gradient: Callable, size: int) -> NDArray:
+def _on_simplex(loss: Loss, gradient: Elementwise, size: int) -> Array:
     uniform = np.full(size, 1 / size)
     if size == 1:
         return uniform
@@ -441,7 +417,7 @@ def _on_simplex(loss: Callable, gradient: Callable, size: int) -> NDArray:
     return _clean(found.x)
 
 
-def _polish(weights: NDArray, gradient: Callable, hessian: Callable) -> NDArray:
+def _polish(weights: Array, gradient: Elementwise, hessian: Elementwise) -> Array:
     """Newton steps on the models in use, while they shrink the gap.
 
     SLSQP compares losses, so rounding stops it at the root of the machine's precision; these
@@ -468,17 +444,17 @@ def _polish(weights: NDArray, gradient: Callable, hessian: Callable) -> NDArray:
     return best
 
 
-def _gap(weights: NDArray, gradient: Callable) -> float:
+def _gap(weights: Array, gradient: Elementwise) -> float:
     slopes = gradient(weights)
     return float(slopes @ weights - slopes.min())
 
 
-def _clean(weights: NDArray) -> NDArray:
-    positive = np.maximum(weights, 0)
-    return positive / positive.sum()
+def _clean(weights: Array) -> Array:
+    positive: Array = np.maximum(weights, 0)
+    return np.asarray(positive / positive.sum())
 
 
-def _models(divergence: Divergence, models: ArrayLike, teacher: NDArray) -> NDArray[np.float64]:
+def _models(divergence: Divergence, models: ArrayLike, teacher: Array) -> Array:
     array = validation.real(models, "models")
     if array.ndim != teacher.ndim + 1 or array.shape[1:] != teacher.shape or not len(array):
         raise ValueError(
@@ -489,6 +465,6 @@ def _models(divergence: Divergence, models: ArrayLike, teacher: NDArray) -> NDAr
     return array
 
 
-def _same_shape(first: NDArray, second: NDArray, name: str) -> None:
+def _same_shape(first: Array, second: Array, name: str) -> None:
     if first.shape != second.shape:
         raise ValueError(f"{name}: expected shape {first.shape}, got {second.shape}")

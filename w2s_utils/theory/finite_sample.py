@@ -19,11 +19,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import linalg, optimize
 
 from w2s_utils import validation
 from w2s_utils.theory.projection import Projection
+from w2s_utils.validation import Array
 
 
 @dataclass(frozen=True)
@@ -163,17 +164,19 @@ def maximum_on_ball(matrix: ArrayLike, vector: ArrayLike, radius: float) -> floa
     quadratic = validation.matrix(matrix, "matrix")
     linear = validation.vector(vector, "vector", rows=len(quadratic))
     bound = validation.positive(radius, "radius")
-    if quadratic.shape[0] != quadratic.shape[1] or not np.allclose(quadratic, quadratic.T):
+    slack = 1e-8 * np.abs(quadratic).max()
+    square = quadratic.shape[0] == quadratic.shape[1]
+    if not (square and np.allclose(quadratic, quadratic.T, atol=slack)):
         raise ValueError(f"matrix: expected a symmetric one, got shape {quadratic.shape}")
     eigenvalues, axes = linalg.eigh(quadratic)
     beta = axes.T @ linear
     # Components that rounding alone made non-zero would put the pole in the way of the minimum.
     keep = np.abs(beta) > np.finfo(float).eps * (linalg.norm(beta) or 1.0)
     squares, poles = beta[keep] ** 2, eigenvalues[keep]
-    least = max(eigenvalues[-1], 0.0)
+    least = max(float(eigenvalues[-1]), 0.0)
 
     def slope(multiplier: float) -> float:
-        return bound**2 - np.sum(squares / (multiplier - poles) ** 2)
+        return bound**2 - float(np.sum(squares / (multiplier - poles) ** 2))
 
     def dual(multiplier: float) -> float:
         return float(np.sum(squares / (multiplier - poles)) + multiplier * bound**2)
@@ -185,7 +188,7 @@ def maximum_on_ball(matrix: ArrayLike, vector: ArrayLike, radius: float) -> floa
     start = max(least, float(np.max(poles + np.sqrt(squares) / bound)))
     if slope(start) >= 0:
         return dual(start)
-    return dual(optimize.brentq(slope, start, greatest, xtol=1e-15, rtol=1e-14))
+    return dual(float(optimize.brentq(slope, start, greatest, xtol=1e-15 * greatest, rtol=1e-14)))
 
 
 def deviation_on_ball(
@@ -235,7 +238,7 @@ def deviation_on_ball(
         maximum_on_ball(-quadratic, -linear, radius) - constant,
     )
 
-    def squared(first: NDArray, second: NDArray) -> float:
+    def squared(first: Array, second: Array) -> float:
         return float(np.sum((first - second) ** 2))
 
     student_error = squared(limit, f)

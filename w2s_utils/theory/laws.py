@@ -15,21 +15,47 @@ The error of least squares with noise variance :math:`s^2` on ``m`` whitened Gau
     \mathrm{misfit} = w^T(I-C^TC)w + \|\delta\|^2 .
 
 One trial costs :math:`O(d_w)`, whatever ``n``, ``N`` and the ambient dimension.
+
+Teacher, baseline and ceiling have F laws. The student's is a mixture: given the teacher's
+coefficients ``w`` and the chi-square variable :math:`Y \sim \chi^2_{N-d_s+1}` of its design,
+
+.. math::
+
+    ER_{w2s} - \rho_s \mid w, Y \;\sim\; \frac{v}{Y}\;\chi'^2_{d_s}\!\Bigl(\frac{m\,Y}{v}\Bigr),
+    \qquad v = w^T(I-C^TC)w, \quad m = \|Cw-\beta\|^2 ,
+
+so its distribution function is an average of noncentral chi-square ones over ``(w, Y)``. Without
+misspecification, and when every cosine is 0 or 1, the average is over three independent scalars,
+
+.. math::
+
+    t \sim \mathrm{Beta}\Bigl(\frac{d_{s\wedge w}}2, \frac{d_w-d_{s\wedge w}}2\Bigr), \quad
+    ER_w \sim \sigma^2 \frac{d_w}{n-d_w+1} F(d_w, n-d_w+1), \quad Y,
+    \qquad m = t\,ER_w, \; v = (1-t)\,ER_w,
+
+and Gaussian quadrature gives it to many digits (`coordinate_law`). In general it is averaged over
+draws of ``(w, Y)`` (`sampled_law`), with a standard error.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy import linalg, stats
+from numpy.typing import ArrayLike
+from scipy import linalg, optimize, special, stats
 
 from w2s_utils import validation
+from w2s_utils.theory import risks
 from w2s_utils.theory.risks import Setting
+from w2s_utils.validation import Array
 
 # Trials drawn at a time: a block of normals then fits in a core's cache.
 BLOCK = 512
+# Noncentrality from which the normal law of the root is as exact as SciPy's noncentral chi-square,
+# which at 1e12 returns NaN.
+LARGE = 1e9
 
 
 @dataclass(frozen=True)
@@ -39,7 +65,7 @@ class Canonical:
     Attributes
     ----------
     cosines : ndarray, shape (min(d_w, d_s),)
-        Cosines of the canonical angles.
+        Cosines of the canonical angles; exactly 1 where rounding alone keeps them from it.
     alpha : ndarray, shape (d_w,)
         Coordinates of the target in the weak subspace.
     beta : ndarray, shape (d_s,)
@@ -50,9 +76,9 @@ class Canonical:
         Label-noise variance.
     """
 
-    cosines: NDArray[np.float64]
-    alpha: NDArray[np.float64]
-    beta: NDArray[np.float64]
+    cosines: Array
+    alpha: Array
+    beta: Array
     norm2: float
     sigma2: float
 
@@ -85,8 +111,9 @@ class Canonical:
         strong = validation.orthonormal(strong_basis, "strong_basis", rows=len(weak))
         target = validation.vector(theta, "theta", rows=len(weak))
         left, cosines, right = linalg.svd(strong.T @ weak)
+        rounding = 4 * len(weak) * np.finfo(float).eps
         return cls(
-            cosines=np.minimum(cosines, 1.0),
+            cosines=np.where(cosines > 1 - rounding, 1.0, cosines),
             alpha=right @ (weak.T @ target),
             beta=left.T @ (strong.T @ target),
             norm2=float(target @ target),
@@ -94,7 +121,7 @@ class Canonical:
         )
 
     @property
-    def weak_cosines(self) -> NDArray[np.float64]:
+    def weak_cosines(self) -> Array:
         """Cosine of every weak direction, zero where it has no partner, shape (d_w,)."""
         return np.pad(self.cosines, (0, self.alpha.size - self.cosines.size))
 
@@ -102,7 +129,7 @@ class Canonical:
     def setting(self) -> Setting:
         """The quantities on which the expected risks depend."""
         c, few = self.cosines, self.cosines.size
-        in_weak, in_strong = self.alpha @ self.alpha, self.beta @ self.beta
+        in_weak, in_strong = float(self.alpha @ self.alpha), float(self.beta @ self.beta)
         shared = float(np.sum(c * self.alpha[:few] * self.beta[:few]))
         beta_from_weak = np.zeros_like(self.beta)
         beta_from_weak[:few] = c * self.alpha[:few]
@@ -114,11 +141,11 @@ class Canonical:
             d_s=self.beta.size,
             d_sw=float(c @ c),
             sigma2=self.sigma2,
-            rho_w=float(rho_w),
-            rho_s=float(rho_s),
+            rho_w=rho_w,
+            rho_s=rho_s,
             b=float(np.sum((self.beta - beta_from_weak) ** 2)),
             kappa=kappa,
-            residual=float(max(rho_s - 2 * (in_weak - shared) + kappa, 0.0)),
+            residual=max(rho_s - 2 * (in_weak - shared) + kappa, 0.0),
         )
 
 
@@ -126,12 +153,12 @@ class Canonical:
 class Draws:
     """Joint draws of the teacher's and student's risks; arrays of shape ``(trials,)``."""
 
-    teacher: NDArray[np.float64]
-    student: NDArray[np.float64]
-    misfit: NDArray[np.float64]
+    teacher: Array
+    student: Array
+    misfit: Array
 
     @property
-    def gain(self) -> NDArray[np.float64]:
+    def gain(self) -> Array:
         """Teacher's risk less the student's."""
         return self.teacher - self.student
 
@@ -157,9 +184,7 @@ def sample(problem: Canonical, n: int, N: int, trials: int, rng: np.random.Gener
     ValueError
         If ``n``, ``N`` or ``trials`` is too small.
     """
-    d_w, d_s = problem.alpha.size, problem.beta.size
-    validation.at_least(n, d_w, "n", "least squares needs d_w labels")
-    validation.at_least(N, d_s, "N", "least squares needs d_s pseudo-labels")
+    _check_sizes(problem.alpha.size, problem.beta.size, n, N)
     validation.at_least(trials, 1, "trials", "draws")
     blocks = [
         _block(problem, n, N, min(BLOCK, trials - start), rng) for start in range(0, trials, BLOCK)
@@ -170,9 +195,23 @@ def sample(problem: Canonical, n: int, N: int, trials: int, rng: np.random.Gener
 
 def _block(
     problem: Canonical, n: int, N: int, trials: int, rng: np.random.Generator
-) -> tuple[NDArray, NDArray, NDArray]:
-    setting = problem.setting
-    c, few = problem.cosines, problem.cosines.size
+) -> tuple[Array, Array, Array]:
+    d_s = problem.beta.size
+    teacher, distance, unseen, scale = _taught(problem, n, N, trials, rng)
+    # Only the component of the student's error along its bias, and the norm of the rest, matter.
+    spread = unseen / scale
+    along = rng.standard_normal(trials)
+    rest = rng.chisquare(d_s - 1, trials) if d_s > 1 else 0.0
+    error = spread * (along**2 + rest)
+    student = problem.setting.rho_s + distance + 2 * np.sqrt(distance * spread) * along + error
+    return teacher, student, unseen + error
+
+
+def _taught(
+    problem: Canonical, n: int, N: int, trials: int, rng: np.random.Generator
+) -> tuple[Array, Array, Array, Array]:
+    """Teacher's risk, the distance m, the misfit in the limit v, and Y, of drawn teachers."""
+    setting, c, few = problem.setting, problem.cosines, problem.cosines.size
     scale = np.sqrt((setting.sigma2 + setting.rho_w) / rng.chisquare(n - setting.d_w + 1, trials))
     u = rng.standard_normal((trials, setting.d_w))
     u *= scale[:, None]
@@ -181,13 +220,7 @@ def _block(
     unseen = (u * u) @ (1 - problem.weak_cosines**2)
     u = u[:, :few] * c - problem.beta[:few]
     distance = np.einsum("ij,ij->i", u, u) + np.sum(problem.beta[few:] ** 2)
-    # Only the component of the student's error along its bias, and the norm of the rest, matter.
-    spread = unseen / rng.chisquare(N - setting.d_s + 1, trials)
-    along = rng.standard_normal(trials)
-    rest = rng.chisquare(setting.d_s - 1, trials) if setting.d_s > 1 else 0.0
-    error = spread * (along**2 + rest)
-    student = setting.rho_s + distance + 2 * np.sqrt(distance * spread) * along + error
-    return teacher, student, unseen + error
+    return teacher, distance, unseen, rng.chisquare(N - setting.d_s + 1, trials)
 
 
 def teacher_law(setting: Setting, n: int) -> stats.rv_continuous:
@@ -232,3 +265,290 @@ def _least_squares_law(
     validation.at_least(count, dimension, name, "least squares needs as many rows as dimensions")
     degrees = count - dimension + 1
     return stats.f(dimension, degrees, loc=shift, scale=noise * dimension / degrees)
+
+
+@dataclass(frozen=True)
+class StudentLaw:
+    """Mixture of scaled noncentral chi-square laws; arrays over its components, shape (k,).
+
+    Attributes
+    ----------
+    weights : ndarray
+        Sum to one.
+    teacher : ndarray
+        Teacher's risk in each component.
+    seen : ndarray
+        Squared distance ``m`` of the teacher from the target within the student's subspace.
+    spread : ndarray
+        Variance ``v / Y`` of the student's coefficients.
+    floor : float
+        The student's approximation error.
+    d_s : int
+    drawn : bool
+        Whether the components are independent draws (then there are standard errors).
+    expected : float, optional
+        Expected risk, where it is known in closed form; may be infinite.
+    copied : scipy.stats frozen distribution, optional
+        The teacher's law, where the student is its teacher and this law one of steps.
+    """
+
+    weights: Array
+    teacher: Array
+    seen: Array
+    spread: Array
+    floor: float
+    d_s: int
+    drawn: bool = False
+    expected: float | None = None
+    copied: Any = None
+
+    def cdf(self, risk: ArrayLike) -> Array:
+        """Probability that the student's risk is at most ``risk``."""
+        values = np.asarray(risk, dtype=float)
+        if self.copied is not None:
+            return np.asarray(self.copied.cdf(values))
+        each = [self.weights @ self._conditional(x) for x in values.ravel()]
+        return np.reshape(each, values.shape)
+
+    def ppf(self, probability: ArrayLike) -> Array:
+        """Quantiles of the student's risk, to a relative error of 1e-9.
+
+        Raises
+        ------
+        ValueError
+            If a probability is not strictly between 0 and 1.
+        """
+        values = np.asarray(probability, dtype=float)
+        if not np.all((values > 0) & (values < 1)):
+            raise ValueError(f"probability: expected numbers in (0, 1), got {probability!r}")
+        if self.copied is not None:
+            return np.asarray(self.copied.ppf(values))
+        return np.reshape([self._quantile(p) for p in values.ravel()], values.shape)
+
+    def mean(self) -> float:
+        """Expected risk of the student (of the draws, if drawn)."""
+        if self.expected is not None:
+            return self.expected
+        return self.floor + self._room()
+
+    def beats_teacher(self) -> float:
+        """Probability that the student's risk is strictly below its teacher's in one run."""
+        return float(self.weights @ self._conditional(self.teacher))
+
+    def standard_error(self, risk: ArrayLike | None = None) -> Array:
+        """Monte Carlo error of ``cdf(risk)``, or of ``beats_teacher()`` without an argument.
+
+        Zero for a law computed by quadrature.
+        """
+        points = np.atleast_1d(np.nan if risk is None else np.asarray(risk, dtype=float))
+        if not self.drawn:
+            errors = np.zeros(points.size)
+        else:
+            limits = [self.teacher] if risk is None else points.ravel()
+            errors = np.array([self._conditional(limit).std(ddof=1) for limit in limits])
+            errors = errors / np.sqrt(self.weights.size)
+        return errors.reshape(() if risk is None else np.shape(risk))
+
+    def _conditional(self, limit: ArrayLike) -> Array:
+        """Probability in each component that the risk is at most ``limit``."""
+        room = np.broadcast_to(np.asarray(limit, dtype=float) - self.floor, self.spread.shape)
+        # Without spread the student copies the teacher's part in its subspace: no strict gain.
+        probability = (room > self.seen + 1e-12 * (self.seen + self.floor)).astype(float)
+        use = (self.spread > 0) & (room > 0)
+        spread = self.spread[use]
+        probability[use] = _noncentral(room[use] / spread, self.d_s, self.seen[use] / spread)
+        return probability
+
+    def _room(self) -> float:
+        """Mean above the floor, of the components."""
+        return float(self.weights @ (self.seen + self.d_s * self.spread))
+
+    def _quantile(self, probability: float) -> float:
+        centre = self._room()
+        low, high = centre / 2, 2 * centre
+        while self.cdf(self.floor + low) > probability:
+            low /= 2
+        while self.cdf(self.floor + high) < probability:
+            high *= 2
+        root = optimize.brentq(
+            lambda log_room: float(self.cdf(self.floor + np.exp(log_room))) - probability,
+            np.log(low),
+            np.log(high),
+            xtol=1e-9,
+        )
+        return self.floor + float(np.exp(root))
+
+
+def coordinate_law(
+    d_w: int, d_s: int, d_sw: int, sigma2: float, n: int, N: int, *, nodes: int = 24
+) -> StudentLaw:
+    """Law of the student's risk, well specified, ``d_sw`` directions shared and the rest not.
+
+    With ``d_sw = d_w`` the student is its teacher, and this is the teacher's law.
+
+    Parameters
+    ----------
+    d_w, d_s, d_sw : int
+        ``0 <= d_sw <= min(d_w, d_s)``.
+    sigma2 : float
+        Label-noise variance, positive.
+    n, N : int
+        Labels and pseudo-labels, ``n >= d_w`` and ``N >= d_s``.
+    nodes : int
+        Quadrature nodes for each of the three scalars; double them to see the error.
+
+    Returns
+    -------
+    StudentLaw
+
+    Raises
+    ------
+    ValueError
+        If a dimension or size is out of range.
+    """
+    _check_sizes(d_w, d_s, n, N)
+    _check_rule(d_w, d_s, d_sw, nodes)
+    validation.positive(sigma2, "sigma2")
+    setting = Setting(d_w, d_s, d_sw, sigma2)
+    share, share_weight = _beta_rule(d_sw, d_w - d_sw, nodes)
+    odds, odds_weight = _beta_rule(d_w, n - d_w + 1, nodes)
+    scale, scale_weight = _chi2_rule(N - d_s + 1, nodes)
+    t, part, y = (grid.ravel() for grid in np.meshgrid(share, odds, scale, indexing="ij"))
+    weights = np.einsum("i,j,k->ijk", share_weight, odds_weight, scale_weight).ravel()
+    teacher = sigma2 * part / (1 - part)
+    law = StudentLaw(weights, teacher, t * teacher, (1 - t) * teacher / y, 0.0, d_s)
+    if d_sw == d_w:
+        same = teacher_law(setting, n)
+        return replace(law, expected=float(same.mean()), copied=same)
+    exists = n > d_w + 1 and d_s + 1 < N
+    return replace(law, expected=float(risks.student(setting, n, N)) if exists else np.inf)
+
+
+def sampled_law(
+    problem: Canonical, n: int, N: int, draws: int, rng: np.random.Generator
+) -> StudentLaw:
+    """Law of the student's risk in any Gaussian problem, averaged over drawn teachers.
+
+    Parameters
+    ----------
+    problem : Canonical
+    n, N : int
+        ``n >= d_w`` and ``N >= d_s``.
+    draws : int
+        Teachers (and scales ``Y``) drawn, at least 2: the error of a probability is at most
+        ``0.5 / sqrt(draws)``, usually far less.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    StudentLaw
+
+    Raises
+    ------
+    ValueError
+        If ``n``, ``N`` or ``draws`` is too small.
+    """
+    _check_sizes(problem.alpha.size, problem.beta.size, n, N)
+    validation.at_least(draws, 2, "draws", "a standard error")
+    teacher, seen, unseen, scale = _taught(problem, n, N, draws, rng)
+    return StudentLaw(
+        weights=np.full(draws, 1 / draws),
+        teacher=teacher,
+        seen=seen,
+        spread=unseen / scale,
+        floor=problem.setting.rho_s,
+        d_s=problem.beta.size,
+        drawn=True,
+    )
+
+
+def probability_of_gain(d_w: int, d_s: int, d_sw: int, N: int, *, nodes: int = 48) -> float:
+    r"""Probability that one student beats its own teacher, well specified, shared directions.
+
+    .. math::
+
+        E_{t, Y}\; F_{\chi'^2_{d_s}(tY/(1-t))}\!\Bigl(\frac{Y}{1-t}\Bigr)
+
+    Neither the number of labels nor the noise enters: the size of the teacher's error cancels.
+
+    Parameters
+    ----------
+    d_w, d_s, d_sw : int
+        ``0 <= d_sw <= min(d_w, d_s)``; with ``d_sw = d_w`` the student is its teacher and the
+        probability of beating it 0.
+    N : int
+        Pseudo-labels, at least ``d_s``.
+    nodes : int
+        Quadrature nodes for each of the two scalars. The default is exact to 1e-8 for
+        ``d_s >= 10``, and to 1e-3 down to ``d_s = 2``; double it to see the error.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If a dimension or size is out of range.
+    """
+    _check_sizes(d_w, d_s, d_w, N)
+    _check_rule(d_w, d_s, d_sw, nodes)
+    if d_sw == d_w:
+        return 0.0
+    share, share_weight = _beta_rule(d_sw, d_w - d_sw, nodes)
+    scale, scale_weight = _chi2_rule(N - d_s + 1, nodes)
+    t, y = np.meshgrid(share, scale, indexing="ij")
+    conditional = _noncentral(y / (1 - t), d_s, y * t / (1 - t))
+    return float(share_weight @ conditional @ scale_weight)
+
+
+def _check_sizes(d_w: int, d_s: int, n: int, N: int) -> None:
+    for name, value in (("d_w", d_w), ("d_s", d_s)):
+        validation.at_least(value, 1, name, "a dimension")
+    validation.at_least(n, d_w, "n", "least squares needs d_w labels")
+    validation.at_least(N, d_s, "N", "least squares needs d_s pseudo-labels")
+
+
+def _check_rule(d_w: int, d_s: int, d_sw: int, nodes: int) -> None:
+    if d_sw != int(d_sw) or not 0 <= d_sw <= min(d_w, d_s):
+        raise ValueError(
+            f"d_sw: expected an integer, 0 to min(d_w, d_s) = {min(d_w, d_s)}, got {d_sw!r}; for "
+            "other angles use sampled_law"
+        )
+    validation.at_least(nodes, 1, "nodes", "quadrature nodes")
+
+
+def _noncentral(value: Array, degrees: int, noncentrality: Array) -> Array:
+    """Distribution function of the noncentral chi-square law, also far from the centre."""
+    far = noncentrality > LARGE
+    near = stats.ncx2.cdf(value, degrees, np.where(far, 0.0, noncentrality))
+    root = np.sqrt(value) - np.sqrt(noncentrality + degrees - 1)
+    return np.asarray(np.where(far, special.ndtr(root), near))
+
+
+def _chi2_rule(degrees: int, nodes: int) -> tuple[Array, Array]:
+    """Gauss rule for the chi-square law: nodes and weights that sum to one."""
+    a, k = degrees / 2 - 1, np.arange(nodes, dtype=float)
+    points, weights = _gauss(2 * k + a + 1, np.sqrt(k[1:] * (k[1:] + a)))
+    return 2 * points, weights
+
+
+def _beta_rule(first: int, second: int, nodes: int) -> tuple[Array, Array]:
+    """Gauss rule for the share of ``first`` among ``first + second`` squared normals."""
+    if first == 0 or second == 0:
+        return np.array([float(second == 0)]), np.ones(1)
+    # Jacobi polynomials on [-1, 1], weight (1-x)^a (1+x)^b; scipy's rule overflows at such a, b.
+    a, b, k = second / 2 - 1, first / 2 - 1, np.arange(1, nodes)
+    total = 2 * k + a + b
+    diagonal = np.concatenate([[(b - a) / (a + b + 2)], (b**2 - a**2) / (total * (total + 2))])
+    # The first term is written without the factor (1 + a + b), which may vanish above and below.
+    squared = 4 * k * (k + a) * (k + b) / (total**2 * (total + 1))
+    squared[1:] *= (k[1:] + a + b) / (total[1:] - 1)
+    points, weights = _gauss(diagonal, np.sqrt(squared))
+    return (1 + points) / 2, weights
+
+
+def _gauss(diagonal: Array, off_diagonal: Array) -> tuple[Array, Array]:
+    """Golub and Welsch: nodes and weights from the recurrence of the orthonormal polynomials."""
+    points, vectors = linalg.eigh_tridiagonal(diagonal, off_diagonal)
+    return points, vectors[0] ** 2

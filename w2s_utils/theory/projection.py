@@ -19,10 +19,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import linalg, optimize
 
 from w2s_utils import validation
+from w2s_utils.validation import Array
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class Projection:
         Values of the student on the inputs.
     """
 
-    coefficients: NDArray[np.float64]
-    values: NDArray[np.float64]
+    coefficients: Array
+    values: Array
 
 
 @dataclass(frozen=True)
@@ -217,13 +218,22 @@ def onto_box(
     )
     if not np.all(low < high):
         raise ValueError(f"lower, upper: expected lower < upper, got {low} and {high}")
+    # SciPy's rule to stop is absolute: the problem is solved in units of its own.
+    unit, sizes = linalg.norm(u) or 1.0, linalg.norm(phi, axis=0)
+    sizes[sizes == 0] = 1.0
+    heads = sizes / unit
     # An active set can change more often than there are coefficients, SciPy's default limit.
     solution = optimize.lsq_linear(
-        phi, u, bounds=(low, high), method="bvls", tol=1e-14, max_iter=100 * phi.shape[1]
+        phi / sizes,
+        u / unit,
+        bounds=(low * heads, high * heads),
+        method="bvls",
+        tol=1e-14,
+        max_iter=100 * phi.shape[1],
     )
     if solution.status <= 0:
         raise RuntimeError(f"bounded least squares did not converge: {solution.message}")
-    return _projection(phi, solution.x)
+    return _projection(phi, np.clip(solution.x / heads, low, high))
 
 
 def onto_ball(teacher: ArrayLike, features: ArrayLike, radius: float) -> Projection:
@@ -255,8 +265,8 @@ def onto_ball(teacher: ArrayLike, features: ArrayLike, radius: float) -> Project
     left, singular, right = left[:, keep], singular[keep], right[keep]
     moment = singular * (left.T @ u)
 
-    def head(multiplier: float) -> NDArray:
-        return moment / (singular**2 + multiplier)
+    def head(multiplier: float) -> Array:
+        return np.asarray(moment / (singular**2 + multiplier))
 
     multiplier = 0.0
     if linalg.norm(head(0.0)) > bound:
@@ -285,7 +295,8 @@ def onto_cone(teacher: ArrayLike, features: ArrayLike) -> Projection:
     Projection
     """
     u, phi = _problem(teacher, features)
-    return _projection(phi, optimize.nnls(phi, u)[0])
+    unit = linalg.norm(u) or 1.0  # SciPy's rule to stop does not know the unit of the teacher
+    return _projection(phi, unit * optimize.nnls(phi, u / unit)[0])
 
 
 def onto_hull(teacher: ArrayLike, vertices: ArrayLike) -> Projection:
@@ -369,24 +380,25 @@ def onto_finite_set(teacher: ArrayLike, functions: ArrayLike) -> Projection:
 
 def _problem(
     teacher: ArrayLike, features: ArrayLike, name: str = "features"
-) -> tuple[NDArray, NDArray]:
+) -> tuple[Array, Array]:
     u = validation.vector(teacher, "teacher")
     return u, validation.matrix(features, name, rows=len(u))
 
 
-def _bounds(bounds: ArrayLike, name: str, size: int) -> NDArray:
+def _bounds(bounds: ArrayLike, name: str, size: int) -> Array:
     array = validation.at_least(bounds, -np.inf, name, "a bound is a number or -inf, inf")
     if array.shape not in ((), (1,), (size,)):
         raise ValueError(f"{name}: expected a number or shape ({size},), got {array.shape}")
     return np.broadcast_to(array, size)
 
 
-def _least_squares(phi: NDArray, u: NDArray) -> NDArray:
+def _least_squares(phi: Array, u: Array) -> Array:
     # LAPACK's default cut-off is too small for large rank-deficient matrices: rounding passes for
     # a direction, and the result leaves the column space.
     cutoff = max(phi.shape) * np.finfo(float).eps
-    return linalg.lstsq(phi, u, cond=cutoff)[0]
+    solution: Array = linalg.lstsq(phi, u, cond=cutoff)[0]
+    return solution
 
 
-def _projection(phi: NDArray, coefficients: NDArray) -> Projection:
+def _projection(phi: Array, coefficients: Array) -> Projection:
     return Projection(coefficients=coefficients, values=phi @ coefficients)

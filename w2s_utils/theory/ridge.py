@@ -25,14 +25,14 @@ that is linear in the weak features. Proofs are in the chapter ``discrepancy/rid
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import optimize
 
 from w2s_utils import validation
+from w2s_utils.validation import Array
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class Principal:
         Label-noise variance.
     """
 
-    cross: NDArray[np.float64]
-    alpha: NDArray[np.float64]
-    beta: NDArray[np.float64]
-    weak_spectrum: NDArray[np.float64]
-    strong_spectrum: NDArray[np.float64]
+    cross: Array
+    alpha: Array
+    beta: Array
+    weak_spectrum: Array
+    strong_spectrum: Array
     rho_w: float
     rho_s: float
     sigma2: float
@@ -97,6 +97,7 @@ class Principal:
         strong = validation.orthonormal(strong_basis, "strong_basis", rows=len(weak))
         target = validation.vector(theta, "theta", rows=len(weak))
         alpha, beta = weak.T @ target, strong.T @ target
+        norm2 = float(target @ target)
         return cls(
             cross=strong.T @ weak,
             alpha=alpha,
@@ -104,8 +105,8 @@ class Principal:
             weak_spectrum=_spectrum(weak_spectrum, "weak_spectrum", len(alpha)),
             strong_spectrum=_spectrum(strong_spectrum, "strong_spectrum", len(beta)),
             # Differences of squared norms: rounding may leave them a hair below zero.
-            rho_w=float(max(target @ target - alpha @ alpha, 0.0)),
-            rho_s=float(max(target @ target - beta @ beta, 0.0)),
+            rho_w=max(norm2 - float(alpha @ alpha), 0.0),
+            rho_s=max(norm2 - float(beta @ beta), 0.0),
             sigma2=validation.nonnegative(sigma2, "sigma2", "a variance"),
         )
 
@@ -126,9 +127,9 @@ class Fit:
         :math:`\eta`.
     """
 
-    shrinkage: NDArray[np.float64]
-    spread: NDArray[np.float64]
-    energy: NDArray[np.float64]
+    shrinkage: Array
+    spread: Array
+    energy: Array
     rank_one: float = 0.0
 
 
@@ -293,43 +294,7 @@ def student(problem: Principal, teacher_fit: Fit, student_fit: Fit) -> float:
     return float(problem.rho_s + bias + moved + student_fit.rank_one * square.sum() + spread)
 
 
-def inexpressible(problem: Principal, teacher_fit: Fit) -> float:
-    r"""Expected :math:`v(w) = \|(I-P_s)U_w w\|^2`: what of the teacher no student can express.
-
-    The misfit of a student with unlimited pseudo-labels.
-    """
-    return float(_taught(problem, teacher_fit)[2])
-
-
-def best_penalty(
-    risk: Callable[[float], float], *, low: float = 1e-8, high: float = 1e8
-) -> tuple[float, float]:
-    """Penalty at which a risk is least.
-
-    Parameters
-    ----------
-    risk : callable
-        Takes a penalty, returns a risk.
-    low, high : float
-        Search interval, positive.
-
-    Returns
-    -------
-    penalty, risk : float
-        A grid of 65 points on a logarithmic scale, refined around the best.
-    """
-    low = validation.positive(low, "low")
-    high = validation.at_least(high, low, "high", "the upper end")
-    grid = np.linspace(np.log(low), np.log(high), 65)
-    best = int(np.argmin([risk(np.exp(x)) for x in grid]))
-    bounds = grid[max(best - 1, 0)], grid[min(best + 1, 64)]
-    found = optimize.minimize_scalar(
-        lambda x: risk(np.exp(x)), bounds=bounds, method="bounded", options={"xatol": 1e-6}
-    )
-    return float(np.exp(found.x)), float(found.fun)
-
-
-def _taught(problem: Principal, fit: Fit) -> tuple[NDArray, NDArray, float]:
+def _taught(problem: Principal, fit: Fit) -> tuple[Array, Array, float]:
     """Mean and second moment of the student's target C w, and the mean of its noise v(w)."""
     _same_size(fit, problem.alpha, "teacher_fit", "weak")
     cross, alpha, square = problem.cross, problem.alpha, problem.alpha**2
@@ -340,7 +305,7 @@ def _taught(problem: Principal, fit: Fit) -> tuple[NDArray, NDArray, float]:
     return mean, second, max(total - second.sum(), 0.0)
 
 
-def _spectrum(values: ArrayLike | None, name: str, size: int) -> NDArray[np.float64]:
+def _spectrum(values: ArrayLike | None, name: str, size: int) -> Array:
     if values is None:
         return np.ones(size)
     variances = validation.vector(values, name, rows=size)
@@ -349,7 +314,7 @@ def _spectrum(values: ArrayLike | None, name: str, size: int) -> NDArray[np.floa
     return variances
 
 
-def _same_size(fit: Fit, target: NDArray, name: str, which: str) -> None:
+def _same_size(fit: Fit, target: Array, name: str, which: str) -> None:
     if len(fit.shrinkage) != len(target):
         raise ValueError(
             f"{name}: expected a fit in the {len(target)} dimensions of the {which} features, "

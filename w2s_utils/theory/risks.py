@@ -1,4 +1,4 @@
-r"""Dong et al. 2025: exact finite-sample risks of teacher, student, baseline and ceiling.
+r"""Dong et al. 2025: exact finite-sample risks, and the misfit and gain of Charikar et al. 2024.
 
 Model: :math:`g \sim N(0, I_D)`, weak features spanning :math:`V_w` and strong features spanning
 :math:`V_s` (both linear in :math:`g`), target :math:`f^* = \theta_*^T g`, labels with independent
@@ -22,9 +22,22 @@ the expected excess risks are
     E\,ER_s &= \rho_s + \frac{(\sigma^2+\rho_s)\,d_s}{n-d_s-1}, &
     E\,ER_c &= \rho_s + \frac{(\sigma^2+\rho_s)\,d_s}{n+N-d_s-1}.
 
-These are this book's (proved in the chapter ``discrepancy/variance``); the functions named after
-the authors implement the bounds of their code. All risks are in squared units of the target, and
-all functions broadcast over ``n`` and ``N``.
+With the misfit :math:`M` of a student of unlimited pseudo-labels, and the product :math:`\xi` of
+the parts of the teacher's mean and of the target that lie outside the student's reach,
+
+.. math::
+
+    M = \tau\,(d_w - d_{s\wedge w}) + \kappa, \qquad
+    \xi = \langle (I-P_s)P_w\theta_*,\, (I-P_s)\theta_* \rangle
+        = \tfrac12(\rho_s + \kappa - \rho_w + b),
+
+    E\,ER_{w2s} = \rho_s + b + \tau\, d_{s\wedge w} + rM, \qquad
+    E\,\mathrm{misfit} = (1+r)\,M, \qquad E\,\mathrm{gain} = (1-r)\,M - 2\xi .
+
+These are this book's (proved in the chapters ``discrepancy/variance`` and
+``bridge/gain_and_misfit``); the functions named after the authors implement the bounds of their
+code. All risks are in squared units of the target, and all functions broadcast over ``n`` and
+``N``.
 """
 
 from __future__ import annotations
@@ -32,9 +45,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from w2s_utils import validation
+from w2s_utils.validation import Array
 
 
 @dataclass(frozen=True)
@@ -85,23 +99,33 @@ class Setting:
         if not -1e-9 <= validation.real(self.d_sw, "d_sw") <= most + 1e-9:
             raise ValueError(f"d_sw: expected 0 to min(d_w, d_s) = {most}, got {self.d_sw!r}")
 
+    @property
+    def discrepancy(self) -> float:
+        r"""Directions :math:`d_w-d_{s\wedge w}` that the student averages out; no rounding's."""
+        gap = self.d_w - self.d_sw
+        return gap if gap > 1e-9 else 0.0
+
+    def surviving(self, factor: ArrayLike) -> Array:
+        r"""Directions left, :math:`d_{s\wedge w} + (d_w-d_{s\wedge w})\,r`, for a factor ``r``."""
+        return self.d_sw + self.discrepancy * np.asarray(factor, dtype=float)
+
 
 @dataclass(frozen=True)
 class Risks:
     """Expected excess risks of the four models, arrays broadcast over ``n`` and ``N``."""
 
-    teacher: NDArray[np.float64]
-    student: NDArray[np.float64]
-    baseline: NDArray[np.float64]
-    ceiling: NDArray[np.float64]
+    teacher: Array
+    student: Array
+    baseline: Array
+    ceiling: Array
 
     @property
-    def pgr(self) -> NDArray[np.float64]:
+    def pgr(self) -> Array:
         """Performance gap recovery, (teacher - student) / (teacher - ceiling): ratio of means."""
         return (self.teacher - self.student) / (self.teacher - self.ceiling)
 
     @property
-    def opr(self) -> NDArray[np.float64]:
+    def opr(self) -> Array:
         """Outperforming ratio, baseline / student: ratio of means."""
         return self.baseline / self.student
 
@@ -132,32 +156,32 @@ def exact(setting: Setting, n: ArrayLike, N: ArrayLike) -> Risks:
     )
 
 
-def teacher_variance(setting: Setting, n: ArrayLike) -> NDArray[np.float64]:
+def teacher_variance(setting: Setting, n: ArrayLike) -> Array:
     r"""Teacher's variance per direction, :math:`\tau = (\sigma^2+\rho_w)/(n-d_w-1)`."""
     return (setting.sigma2 + setting.rho_w) / _degrees(n, setting.d_w, "n")
 
 
-def student_factor(setting: Setting, N: ArrayLike) -> NDArray[np.float64]:
+def student_factor(setting: Setting, N: ArrayLike) -> Array:
     r"""What averaging leaves of an unseen error, :math:`r = d_s/(N-d_s-1)`, ``N >= d_s + 2``."""
     return setting.d_s / _degrees(N, setting.d_s, "N")
 
 
-def teacher(setting: Setting, n: ArrayLike) -> NDArray[np.float64]:
+def teacher(setting: Setting, n: ArrayLike) -> Array:
     r"""Teacher's risk, :math:`\rho_w + (\sigma^2+\rho_w) d_w/(n-d_w-1)`, for ``n >= d_w + 2``."""
     return setting.rho_w + setting.d_w * teacher_variance(setting, n)
 
 
-def baseline(setting: Setting, n: ArrayLike) -> NDArray[np.float64]:
+def baseline(setting: Setting, n: ArrayLike) -> Array:
     r"""Baseline's risk, :math:`\rho_s + (\sigma^2+\rho_s) d_s/(n-d_s-1)`, ``n >= d_s + 2``."""
     return _strong_on_labels(setting, n, "n")
 
 
-def ceiling(setting: Setting, n: ArrayLike, N: ArrayLike) -> NDArray[np.float64]:
+def ceiling(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
     """Ceiling's risk: the baseline's with ``n + N`` labels."""
     return _strong_on_labels(setting, np.asarray(n) + np.asarray(N), "n + N")
 
 
-def student(setting: Setting, n: ArrayLike, N: ArrayLike) -> NDArray[np.float64]:
+def student(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
     r"""Student's risk on a fresh input.
 
     .. math:: \rho_s + b + \tau\,(d_{s\wedge w} + (d_w-d_{s\wedge w})\,r) + r\kappa
@@ -177,14 +201,12 @@ def student(setting: Setting, n: ArrayLike, N: ArrayLike) -> NDArray[np.float64]
     ValueError
         If ``n`` or ``N`` is too small.
     """
-    inherited, reduced = student_variance(setting, n, N)
-    bias = setting.rho_s + setting.b + student_factor(setting, N) * setting.kappa
-    return bias + inherited + reduced
+    inherited = teacher_variance(setting, n) * setting.d_sw
+    reduced = student_factor(setting, N) * limiting_misfit(setting, n)
+    return setting.rho_s + setting.b + inherited + reduced
 
 
-def student_variance(
-    setting: Setting, n: ArrayLike, N: ArrayLike
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def student_variance(setting: Setting, n: ArrayLike, N: ArrayLike) -> tuple[Array, Array]:
     r"""Teacher's variance in the student: inherited in the overlap, reduced in the discrepancy.
 
     Returns
@@ -195,11 +217,10 @@ def student_variance(
         :math:`\tau\,(d_w - d_{s\wedge w})\, d_s/(N-d_s-1)`.
     """
     tau = teacher_variance(setting, n)
-    discrepancy = setting.d_w - setting.d_sw
-    return tau * setting.d_sw, tau * discrepancy * student_factor(setting, N)
+    return tau * setting.d_sw, tau * setting.discrepancy * student_factor(setting, N)
 
 
-def student_in_sample(setting: Setting, n: ArrayLike, N: ArrayLike) -> NDArray[np.float64]:
+def student_in_sample(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
     r"""Student's risk averaged over its own ``N`` training inputs (noise-free target).
 
     .. math::
@@ -226,7 +247,109 @@ def student_in_sample(setting: Setting, n: ArrayLike, N: ArrayLike) -> NDArray[n
     shrink = setting.d_s / pseudo
     tau = teacher_variance(setting, n)
     bias = setting.rho_s * (1 - shrink) + setting.b + shrink * setting.residual
-    return bias + tau * (setting.d_sw + (setting.d_w - setting.d_sw) * shrink)
+    return bias + tau * setting.surviving(shrink)
+
+
+def limiting_misfit(setting: Setting, n: ArrayLike) -> Array:
+    r"""Expected misfit as ``N`` grows, :math:`M = \tau(d_w-d_{s\wedge w}) + \kappa`.
+
+    Parameters
+    ----------
+    setting : Setting
+    n : array_like of int
+        Labels, at least ``d_w + 2``.
+
+    Returns
+    -------
+    ndarray
+    """
+    return teacher_variance(setting, n) * setting.discrepancy + setting.kappa
+
+
+def misfit(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
+    """Expected misfit on a fresh input, ``(1 + r) M``, for ``n >= d_w + 2``, ``N >= d_s + 2``."""
+    return (1 + student_factor(setting, N)) * limiting_misfit(setting, n)
+
+
+def gain(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
+    r"""Expected gain on a fresh input, :math:`(1-r)\,M - 2\xi`: teacher's less student's risk."""
+    unseen = (1 - student_factor(setting, N)) * limiting_misfit(setting, n)
+    return unseen - 2 * out_of_reach(setting)
+
+
+def out_of_reach(setting: Setting) -> float:
+    r"""Product :math:`\xi` of what the student cannot express of teacher's mean and of target.
+
+    Zero if the student can express the target, or if the teacher's mean is within its reach; at
+    most :math:`\sqrt{\kappa\rho_s}` in absolute value; :math:`\kappa` for coordinate subspaces.
+
+    Parameters
+    ----------
+    setting : Setting
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If no target has these approximation errors: ``rho_s, kappa, rho_w - b`` must be the
+        squared sides of a triangle.
+    """
+    residual = setting.rho_w - setting.b
+    product = (setting.rho_s + setting.kappa - residual) / 2
+    limit = np.sqrt(setting.rho_s * setting.kappa)
+    slack = 1e-9 * (setting.rho_s + setting.rho_w + setting.kappa)
+    if residual < -slack or abs(product) > limit + slack:
+        raise ValueError(
+            "setting: the square roots of rho_s, kappa and rho_w - b are the sides of a triangle, "
+            f"got rho_s = {setting.rho_s:g}, kappa = {setting.kappa:g}, rho_w - b = {residual:g}; "
+            "take them from w2s_utils.theory.laws.Canonical.setting"
+        )
+    return float(product)
+
+
+def misfit_in_sample(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
+    """Expected misfit over the student's own inputs, ``(1 - d_s / N) M``, for ``N >= d_s``."""
+    pseudo = validation.at_least(N, setting.d_s, "N", "least squares needs d_s pseudo-labels")
+    return (1 - setting.d_s / pseudo) * limiting_misfit(setting, n)
+
+
+def gain_per_misfit(d_s: int, N: ArrayLike, *, in_sample: bool = False) -> Array:
+    r"""Factor that turns an observed misfit into an expected gain, for a target within reach.
+
+    .. math::
+
+        \frac{N-2d_s-1}{N-1} \text{ on fresh inputs}, \qquad
+        \frac{N\,(N-2d_s-1)}{(N-d_s)(N-d_s-1)} \text{ from the student's own inputs}.
+
+    Parameters
+    ----------
+    d_s : int
+        Dimension (rank) of the strong features.
+    N : array_like of int
+        Pseudo-labels, at least ``d_s + 2``.
+    in_sample : bool
+        Whether the misfit was measured on the inputs the student was fitted on. The gain is on
+        fresh inputs in either case.
+
+    Returns
+    -------
+    ndarray
+        Negative where the student is expected to be worse than its teacher, ``N < 2 d_s + 1``.
+
+    Raises
+    ------
+    ValueError
+        If ``N < d_s + 2`` or ``d_s < 1``.
+    """
+    validation.at_least(d_s, 1, "d_s", "a dimension")
+    pseudo = validation.at_least(N, d_s + 2, "N", "d_s + 2, for the expected gain to be finite")
+    kept = pseudo - 2 * d_s - 1
+    if in_sample:
+        return pseudo * kept / ((pseudo - d_s) * (pseudo - d_s - 1))
+    return kept / (pseudo - 1)
 
 
 def authors_bounds(setting: Setting, n: ArrayLike, N: ArrayLike) -> Risks:
@@ -250,8 +373,8 @@ def authors_bounds(setting: Setting, n: ArrayLike, N: ArrayLike) -> Risks:
     Risks
     """
     labels, pseudo = np.asarray(n, float), validation.at_least(N, 1, "N", "pseudo-labels")
-    gap = _degrees(n, setting.d_w, "n")
-    variance = setting.sigma2 * _dimension_at(setting, pseudo) / gap
+    directions = setting.surviving(setting.d_s / pseudo)
+    variance = setting.sigma2 * directions / _degrees(n, setting.d_w, "n")
     return Risks(
         teacher=setting.sigma2 * setting.d_w / labels + setting.rho_w,
         student=variance + setting.rho_w + setting.rho_s,
@@ -260,7 +383,7 @@ def authors_bounds(setting: Setting, n: ArrayLike, N: ArrayLike) -> Risks:
     )
 
 
-def authors_pgr_bound(setting: Setting, n: ArrayLike, N: ArrayLike) -> NDArray[np.float64]:
+def authors_pgr_bound(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
     r"""Authors' lower bound for PGR.
 
     .. math::
@@ -268,12 +391,10 @@ def authors_pgr_bound(setting: Setting, n: ArrayLike, N: ArrayLike) -> NDArray[n
         1 - \frac{n}{n-d_w-1}\frac{D_N}{d_w} - \frac{n}{d_w}\frac{\rho_s+\rho_w}{\sigma^2},
         \qquad D_N = d_{s\wedge w} + (d_w-d_{s\wedge w})\frac{d_s}{N}
     """
-    labels, pseudo = np.asarray(n, float), validation.at_least(N, 1, "N", "pseudo-labels")
-    variance = labels / _degrees(n, setting.d_w, "n") * _dimension_at(setting, pseudo)
-    return 1 - (variance + labels * _bias_to_noise(setting)) / setting.d_w
+    return 1 - _authors_cost(setting, n, N) / setting.d_w
 
 
-def authors_opr_bound(setting: Setting, n: ArrayLike, N: ArrayLike) -> NDArray[np.float64]:
+def authors_opr_bound(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
     r"""Authors' lower bound for OPR.
 
     .. math::
@@ -281,26 +402,24 @@ def authors_opr_bound(setting: Setting, n: ArrayLike, N: ArrayLike) -> NDArray[n
         \Bigl\{\frac{n}{n-d_w-1}\frac{D_N}{d_s}
         + \frac{n}{d_s}\frac{\rho_s+\rho_w}{\sigma^2}\Bigr\}^{-1}
     """
-    labels, pseudo = np.asarray(n, float), validation.at_least(N, 1, "N", "pseudo-labels")
-    variance = labels / _degrees(n, setting.d_w, "n") * _dimension_at(setting, pseudo)
-    return setting.d_s / (variance + labels * _bias_to_noise(setting))
+    return setting.d_s / _authors_cost(setting, n, N)
 
 
-def _strong_on_labels(setting: Setting, count: ArrayLike, name: str) -> NDArray:
+def _strong_on_labels(setting: Setting, count: ArrayLike, name: str) -> Array:
     noise = setting.sigma2 + setting.rho_s
     return setting.rho_s + noise * setting.d_s / _degrees(count, setting.d_s, name)
 
 
-def _dimension_at(setting: Setting, N: NDArray) -> NDArray:
-    return setting.d_sw + (setting.d_w - setting.d_sw) * setting.d_s / N
-
-
-def _bias_to_noise(setting: Setting) -> float:
+def _authors_cost(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
+    """Authors' bound of the student's risk, in units of the noise in one label."""
+    labels, pseudo = np.asarray(n, float), validation.at_least(N, 1, "N", "pseudo-labels")
     if setting.sigma2 == 0:
         raise ValueError("sigma2: the authors' PGR and OPR bounds divide by it, got 0")
-    return (setting.rho_s + setting.rho_w) / setting.sigma2
+    bias = labels * ((setting.rho_s + setting.rho_w) / setting.sigma2)
+    shrink = labels / _degrees(n, setting.d_w, "n")
+    return np.asarray(shrink * setting.surviving(setting.d_s / pseudo) + bias)
 
 
-def _degrees(count: ArrayLike, dimension: int, name: str) -> NDArray:
+def _degrees(count: ArrayLike, dimension: int, name: str) -> Array:
     why = f"d + 2 for d = {dimension}: below it the expected risk is infinite"
     return validation.at_least(count, dimension + 2, name, why) - dimension - 1

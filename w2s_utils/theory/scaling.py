@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from w2s_utils import validation
-from w2s_utils.theory import bridge, risks
+from w2s_utils.theory import risks
 from w2s_utils.theory.risks import Setting
+from w2s_utils.validation import Array
 
 
 def helps(setting: Setting, n: ArrayLike, N: ArrayLike) -> NDArray[np.bool_]:
@@ -34,13 +35,13 @@ def helps(setting: Setting, n: ArrayLike, N: ArrayLike) -> NDArray[np.bool_]:
     -------
     ndarray of bool
     """
-    return bridge.gain(setting, n, N) > 0
+    return risks.gain(setting, n, N) > 0
 
 
 def pseudo_labels_to_help(setting: Setting, n: int) -> float:
     r"""Least ``N`` from which on the student is expected to beat its teacher.
 
-    With the limiting misfit :math:`M` and the product :math:`\xi` of `w2s_utils.theory.bridge`,
+    With the limiting misfit :math:`M` and the product :math:`\xi` of `w2s_utils.theory.risks`,
     the condition is :math:`(1-r)M > 2\xi`: ``N = 2 d_s + 2`` when the target is within the
     student's reach, more when :math:`\xi > 0`.
 
@@ -55,9 +56,10 @@ def pseudo_labels_to_help(setting: Setting, n: int) -> float:
     float
         A whole number, or infinity if no number of pseudo-labels is enough.
     """
-    product = bridge.out_of_reach(setting)
-    unseen = float(bridge.limiting_misfit(setting, n))
-    if unseen <= max(0.0, 2 * product):
+    product = risks.out_of_reach(setting)
+    unseen = float(risks.limiting_misfit(setting, n))
+    # A gain that is the rounding of a risk is none.
+    if unseen - 2 * max(product, 0.0) <= 1e-12 * float(risks.teacher(setting, n)):
         return math.inf
     return _first_true(
         lambda N: bool(helps(setting, n, N)),
@@ -66,7 +68,7 @@ def pseudo_labels_to_help(setting: Setting, n: int) -> float:
     )
 
 
-def pgr_limit(setting: Setting, n: ArrayLike) -> NDArray[np.float64]:
+def pgr_limit(setting: Setting, n: ArrayLike) -> Array:
     r"""Limit of PGR as ``N`` grows; :math:`1 - d_{s\wedge w}/d_w` if well specified.
 
     .. math:: \frac{M - 2\xi}{\tau d_w + \rho_w - \rho_s}
@@ -82,40 +84,8 @@ def pgr_limit(setting: Setting, n: ArrayLike) -> NDArray[np.float64]:
     ndarray
         Meaningful where the teacher is worse than the ceiling.
     """
-    gain = bridge.limiting_misfit(setting, n) - 2 * bridge.out_of_reach(setting)
+    gain = risks.limiting_misfit(setting, n) - 2 * risks.out_of_reach(setting)
     return gain / (risks.teacher(setting, n) - setting.rho_s)
-
-
-def pgr_floor(setting: Setting, N: ArrayLike) -> NDArray[np.float64]:
-    r"""Lower bound of PGR at every ``n``, well specified: :math:`(1-q)(1-r)`.
-
-    Holds for :math:`N \ge 2d_s+1` while the ceiling is better than the teacher: the ceiling's own
-    risk, which the bound leaves out, only raises PGR.
-
-    Parameters
-    ----------
-    setting : Setting
-        With ``rho_w = rho_s = 0``.
-    N : array_like of int
-        At least ``2 d_s + 1``.
-
-    Returns
-    -------
-    ndarray
-
-    Raises
-    ------
-    ValueError
-        If the setting is misspecified or ``N`` too small.
-    """
-    if setting.rho_w > 0 or setting.rho_s > 0:
-        raise ValueError(
-            "setting: the bound is for rho_w = rho_s = 0, got "
-            f"rho_w = {setting.rho_w:g}, rho_s = {setting.rho_s:g}; use risks.exact"
-        )
-    validation.at_least(N, 2 * setting.d_s + 1, "N", "2 d_s + 1: below it PGR is negative")
-    kept = 1 - setting.d_sw / setting.d_w
-    return kept * (1 - risks.student_factor(setting, N))
 
 
 def pseudo_labels_for_pgr(setting: Setting, n: int, target: float) -> float:
@@ -150,7 +120,7 @@ def pseudo_labels_for_pgr(setting: Setting, n: int, target: float) -> float:
         If the target is not positive, or the teacher is no worse than the ceiling there.
     """
     p = validation.positive(target, "target")
-    unseen = float(bridge.limiting_misfit(setting, n)) * setting.d_s
+    unseen = float(risks.limiting_misfit(setting, n)) * setting.d_s
     inherited = float(risks.teacher_variance(setting, n)) * setting.d_sw
     a = inherited + setting.b + (1 - p) * (setting.rho_s - float(risks.teacher(setting, n)))
     noise = p * (setting.sigma2 + setting.rho_s) * setting.d_s
@@ -161,59 +131,6 @@ def pseudo_labels_for_pgr(setting: Setting, n: int, target: float) -> float:
     if not math.isinf(least):
         _check_gap(setting, n, least)
     return least
-
-
-def labels_for_pgr(setting: Setting, N: int, target: float) -> tuple[float, float]:
-    r"""Range of ``n`` in which PGR, the ratio of expected risks, is at least a target.
-
-    With ``z = n - d_w - 1``, ``h = N + d_w - d_s`` and :math:`T = \sigma^2+\rho_w` the condition is
-
-    .. math::
-
-        \alpha z^2 + (\alpha h + \beta - p s)\,z + \beta h \le 0, \qquad
-        \alpha = \rho_s + b + r\kappa - (1-p)\rho_w - p\rho_s, \quad
-        \beta = T\,(D'_N - (1-p)d_w) .
-
-    Parameters
-    ----------
-    setting : Setting
-    N : int
-        Pseudo-labels, at least ``d_s + 2``.
-    target : float
-        Positive.
-
-    Returns
-    -------
-    least, most : float
-        Whole numbers (``most`` may be infinite) that bound the first such range, which may begin
-        at ``d_w + 2``; ``(inf, inf)`` if the target is not reached at any ``n``.
-
-    Raises
-    ------
-    ValueError
-        If the target is not positive, ``N`` is too small, or the teacher is no worse than the
-        ceiling at ``least``.
-    """
-    p = validation.positive(target, "target")
-    r = float(risks.student_factor(setting, N))
-    h = N + setting.d_w - setting.d_s
-    bias = setting.rho_s + setting.b + r * setting.kappa
-    alpha = bias - (1 - p) * setting.rho_w - p * setting.rho_s
-    spread = _dimension(setting, r) - (1 - p) * setting.d_w
-    beta = (setting.sigma2 + setting.rho_w) * spread
-    middle = alpha * h + beta - p * (setting.sigma2 + setting.rho_s) * setting.d_s
-    lowest = setting.d_w + 2
-    if beta <= 0:
-        low, high = 0.0, _first_crossing(-alpha, -middle, -beta * h)
-    else:
-        low = _first_crossing(alpha, middle, beta * h)
-        high = _second_crossing(alpha, middle, beta * h)
-    least = _first_true(lambda n: _reaches(setting, n, N, p), lowest - 1 + low, lowest)
-    if math.isinf(least):
-        return math.inf, math.inf
-    _check_gap(setting, least, N)
-    most = math.inf if math.isinf(high) else math.floor(lowest - 1 + high + 1e-9)
-    return least, float(most)
 
 
 def labels_for_risk(setting: Setting, N: int, risk: float) -> float:
@@ -239,14 +156,14 @@ def labels_for_risk(setting: Setting, N: int, risk: float) -> float:
     room = goal - setting.rho_s - setting.b - r * setting.kappa
     if room <= 0:
         return math.inf
-    needed = (setting.sigma2 + setting.rho_w) * _dimension(setting, r) / room
+    needed = (setting.sigma2 + setting.rho_w) * float(setting.surviving(r)) / room
     lowest = setting.d_w + 2
     return _first_true(
         lambda n: bool(risks.student(setting, n, N) <= goal), lowest - 1 + needed, lowest
     )
 
 
-def authors_peak(setting: Setting, N: ArrayLike) -> NDArray[np.float64]:
+def authors_peak(setting: Setting, N: ArrayLike) -> Array:
     r"""Where the authors' PGR and OPR bounds peak in ``n``.
 
     .. math::
@@ -267,7 +184,7 @@ def authors_peak(setting: Setting, N: ArrayLike) -> NDArray[np.float64]:
     """
     pseudo = validation.at_least(N, 1, "N", "pseudo-labels")
     bias = setting.rho_s + setting.rho_w
-    dimension = _dimension(setting, setting.d_s / pseudo)
+    dimension = setting.surviving(setting.d_s / pseudo)
     if bias == 0:
         return np.full_like(dimension, np.inf)
     return setting.d_w + 1 + np.sqrt(dimension * (setting.d_w + 1) * setting.sigma2 / bias)
@@ -327,14 +244,10 @@ def opr_peak(setting: Setting, N: int) -> float:
     r = float(risks.student_factor(setting, N))
     g = setting.d_w - setting.d_s
     B = setting.rho_s + setting.b + r * setting.kappa
-    T = (setting.sigma2 + setting.rho_w) * _dimension(setting, r)
+    T = (setting.sigma2 + setting.rho_w) * float(setting.surviving(r))
     s = (setting.sigma2 + setting.rho_s) * setting.d_s
     x = _upward_root(s * B - T * setting.rho_s, -2 * s * B * g, -s * g * (T - B * g))
     return setting.d_s + 1 + x if x > max(g, 0) else math.nan
-
-
-def _dimension(setting: Setting, factor: ArrayLike) -> NDArray:
-    return setting.d_sw + (setting.d_w - setting.d_sw) * np.asarray(factor, dtype=float)
 
 
 def _reaches(setting: Setting, n: float, N: float, target: float) -> bool:
@@ -369,13 +282,6 @@ def _first_crossing(a: float, b: float, c: float) -> float:
     if discriminant < 0 or math.sqrt(discriminant) <= b:
         return math.inf
     return 2 * c / (math.sqrt(discriminant) - b)
-
-
-def _second_crossing(a: float, b: float, c: float) -> float:
-    """Greatest ``y`` with ``a y^2 + b y + c <= 0`` when there is a first, for ``c > 0``."""
-    if a <= 0:
-        return math.inf
-    return (math.sqrt(max(b * b - 4 * a * c, 0.0)) - b) / (2 * a)
 
 
 def _upward_root(a: float, b: float, c: float) -> float:

@@ -10,10 +10,11 @@ the singular values of :math:`U_s^T U_w`, and summed up in the correlation dimen
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import linalg
 
 from w2s_utils import validation
+from w2s_utils.validation import Array
 
 
 def intrinsic_dimension(features: ArrayLike, fraction: float = 0.99) -> int:
@@ -49,7 +50,7 @@ def intrinsic_dimension(features: ArrayLike, fraction: float = 0.99) -> int:
     return int(np.searchsorted(held, fraction - 1e-12) + 1)
 
 
-def leading_directions(features: ArrayLike, dimension: int) -> NDArray[np.float64]:
+def leading_directions(features: ArrayLike, dimension: int) -> Array:
     """Orthonormal basis of the ``dimension`` leading (uncentred) principal directions.
 
     Parameters
@@ -73,10 +74,11 @@ def leading_directions(features: ArrayLike, dimension: int) -> NDArray[np.float6
     most = min(phi.shape)
     if not 1 <= dimension <= most:
         raise ValueError(f"dimension: expected 1 to {most} for shape {phi.shape}, got {dimension}")
-    return linalg.svd(phi, full_matrices=False)[2][:dimension].T
+    rows: Array = linalg.svd(phi, full_matrices=False)[2][:dimension]
+    return rows.T
 
 
-def canonical_cosines(weak_basis: ArrayLike, strong_basis: ArrayLike) -> NDArray[np.float64]:
+def canonical_cosines(weak_basis: ArrayLike, strong_basis: ArrayLike) -> Array:
     """Cosines of the canonical angles between two subspaces, descending, in [0, 1].
 
     Parameters
@@ -91,28 +93,8 @@ def canonical_cosines(weak_basis: ArrayLike, strong_basis: ArrayLike) -> NDArray
     ndarray, shape (min(d_w, d_s),)
     """
     weak, strong = _bases(weak_basis, strong_basis)
-    return np.minimum(linalg.svdvals(strong.T @ weak), 1.0)
-
-
-def canonical_angles(weak_basis: ArrayLike, strong_basis: ArrayLike) -> NDArray[np.float64]:
-    """Canonical angles between two subspaces, in radians, ascending.
-
-    Parameters
-    ----------
-    weak_basis : array_like, shape (D, d_w)
-    strong_basis : array_like, shape (D, d_s)
-
-    Returns
-    -------
-    ndarray, shape (min(d_w, d_s),)
-        Accurate for small angles too, where the arc cosine is not.
-    """
-    weak, strong = _bases(weak_basis, strong_basis)
-    small, large = (weak, strong) if weak.shape[1] <= strong.shape[1] else (strong, weak)
-    cosines = linalg.svdvals(large.T @ small)
-    sines = linalg.svdvals(small - large @ (large.T @ small))[::-1]
-    # scipy.linalg.subspace_angles takes the arc cosine of some small angles.
-    return np.arctan2(sines, cosines)
+    cosines: Array = np.minimum(linalg.svdvals(strong.T @ weak), 1.0)
+    return cosines
 
 
 def correlation_dimension(weak_basis: ArrayLike, strong_basis: ArrayLike) -> float:
@@ -131,9 +113,7 @@ def correlation_dimension(weak_basis: ArrayLike, strong_basis: ArrayLike) -> flo
     return float(np.sum((strong.T @ weak) ** 2))
 
 
-def canonical_correlations(
-    weak_features: ArrayLike, strong_features: ArrayLike
-) -> NDArray[np.float64]:
+def canonical_correlations(weak_features: ArrayLike, strong_features: ArrayLike) -> Array:
     """Sample canonical correlations (uncentred) of two feature vectors on the same inputs.
 
     Parameters
@@ -155,16 +135,10 @@ def canonical_correlations(
     ValueError
         If a feature matrix is rank deficient or has too few rows.
     """
-    weak = validation.matrix(weak_features, "weak_features")
-    strong = validation.matrix(strong_features, "strong_features", rows=len(weak))
-    q_weak, q_strong = (
-        column_space(weak, "weak_features"),
-        column_space(strong, "strong_features"),
-    )
-    return canonical_cosines(q_weak, q_strong)
+    return canonical_cosines(*column_spaces(weak_features, strong_features))
 
 
-def column_space(features: ArrayLike, name: str = "features") -> NDArray[np.float64]:
+def column_space(features: ArrayLike, name: str = "features") -> Array:
     """Orthonormal basis of the column space of features in R^m: the features, whitened.
 
     Parameters
@@ -186,6 +160,7 @@ def column_space(features: ArrayLike, name: str = "features") -> NDArray[np.floa
     phi = validation.matrix(features, name)
     m, d = phi.shape
     validation.at_least(m, d + 1, f"rows of {name}", f"one more than its {d} columns")
+    left: Array
     left, singular, _ = linalg.svd(phi, full_matrices=False)
     rank = int(np.sum(singular > singular[0] * max(m, d) * np.finfo(float).eps))
     if rank < d:
@@ -194,6 +169,13 @@ def column_space(features: ArrayLike, name: str = "features") -> NDArray[np.floa
             "directions first (w2s_utils.theory.subspaces.leading_directions)"
         )
     return left
+
+
+def column_spaces(weak_features: ArrayLike, strong_features: ArrayLike) -> tuple[Array, Array]:
+    """`column_space` of two feature matrices that must be on the same inputs."""
+    weak = validation.matrix(weak_features, "weak_features")
+    strong = validation.matrix(strong_features, "strong_features", rows=len(weak))
+    return column_space(weak, "weak_features"), column_space(strong, "strong_features")
 
 
 def correlation_dimension_of_features(
@@ -249,7 +231,7 @@ def correlation_dimension_of_features(
     return float(adjusted_overlap(raw, m, d_w, d_s))
 
 
-def adjusted_overlap(raw: ArrayLike, m: int, d_w: float, d_s: float) -> NDArray[np.float64]:
+def adjusted_overlap(raw: ArrayLike, m: float, d_w: float, d_s: float) -> Array:
     r"""Sum of squared sample canonical correlations with its bias removed.
 
     The formula of `correlation_dimension_of_features`, for a sum that is known already.
@@ -277,7 +259,7 @@ def pair_with_cosines(
     d_s: int,
     cosines: ArrayLike,
     rng: np.random.Generator | None = None,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[Array, Array]:
     """Two subspaces with prescribed canonical cosines, in random position.
 
     Parameters
@@ -321,6 +303,6 @@ def pair_with_cosines(
     return rotation @ weak, rotation @ strong
 
 
-def _bases(weak_basis: ArrayLike, strong_basis: ArrayLike) -> tuple[NDArray, NDArray]:
+def _bases(weak_basis: ArrayLike, strong_basis: ArrayLike) -> tuple[Array, Array]:
     weak = validation.orthonormal(weak_basis, "weak_basis")
     return weak, validation.orthonormal(strong_basis, "strong_basis", rows=len(weak))

@@ -44,6 +44,9 @@ def test_maximum_on_ball_closed_forms():
     assert finite_sample.maximum_on_ball(-np.eye(2), [0, 0], 3.0) == 0
     # Inside the ball: -|c|^2 + 2 b c is largest at c = b.
     assert_allclose(finite_sample.maximum_on_ball(-np.eye(2), [0.6, 0.8], 3.0), 1)
+    # In small units too.
+    small = finite_sample.maximum_on_ball(np.diag([1e-14, 0]), [1e-14, 1e-14], 1.0)
+    assert_allclose(small, 1e-14 * finite_sample.maximum_on_ball(np.diag([1, 0]), [1, 1], 1.0))
     # Hard case: nothing pulls along the leading axis.
     assert_allclose(finite_sample.maximum_on_ball(np.diag([1.0, 0.0]), [0, 0.5], 2.0), 4.25)
 
@@ -101,6 +104,7 @@ def test_linear_excess_closed_form():
         (lambda: finite_sample.rate([1, 2], np.ones((2, 1))), "repetitions"),
         (lambda: finite_sample.rate([1, 2, 3], np.ones((2, 3))), "sizes: expected 2 rows"),
         (lambda: finite_sample.maximum_on_ball([[1, 2], [0, 1]], [1, 1], 1), "symmetric"),
+        (lambda: finite_sample.maximum_on_ball([[1e-9, 2e-9], [0, 0]], [1, 1], 1), "symmetric"),
         (lambda: finite_sample.maximum_on_ball(np.eye(2), [1, 1], 0), "radius"),
         (lambda: finite_sample.maximum_on_ball(np.eye(2), [1, np.nan], 1), "vector"),
     ],

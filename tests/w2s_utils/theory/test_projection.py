@@ -285,6 +285,37 @@ def test_the_four_distances_by_hand():
     assert found.gain == 4
 
 
+@pytest.mark.parametrize("unit", [1e-12, 1e-7, 1e7])
+@pytest.mark.parametrize(
+    "onto",
+    [
+        lambda u, phi, unit: projection.onto_box(u, phi, -0.3 * unit, 0.5 * unit),
+        lambda u, phi, unit: projection.onto_ball(u, phi, RADIUS * unit),
+        lambda u, phi, unit: projection.onto_l1_ball(u, phi, RADIUS * unit),
+        lambda u, phi, unit: projection.onto_cone(u, phi),
+        lambda u, phi, unit: projection.onto_hull(u, unit * phi),
+    ],
+    ids=["box", "ball", "l1 ball", "cone", "hull"],
+)
+def test_the_unit_of_the_target_does_not_matter(onto, unit):
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        u, phi = rng.standard_normal(30), rng.standard_normal((30, 6))
+        expected = onto(u, phi, 1.0).values
+        found = onto(unit * u, phi, unit).values / unit
+        assert_allclose(found, expected, atol=1e-9 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("unit", [1e-7, 1e7])
+def test_the_unit_of_a_feature_does_not_matter_to_bounded_heads(unit):
+    rng = np.random.default_rng(2)
+    u, phi = rng.standard_normal(30), rng.standard_normal((30, 6))
+    units = np.array([1, unit, 1, unit, 1, 1])
+    expected = projection.onto_box(u, phi, -0.05, 0.02).values
+    found = projection.onto_box(u, units * phi, -0.05 / units, 0.02 / units)
+    assert_allclose(found.values, expected, atol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

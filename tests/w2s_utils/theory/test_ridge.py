@@ -87,9 +87,9 @@ def test_the_best_penalty_of_isotropic_features_does_not_depend_on_the_rows(m):
     def risk(penalty):
         return ridge.teacher(problem, ridge.ridge(np.ones(8), m, penalty))
 
-    penalty, least = ridge.best_penalty(risk)
-    assert penalty == pytest.approx(8 * noise / np.sum(problem.alpha**2), rel=1e-2)
-    assert least <= min(risk(penalty / 2), risk(2 * penalty))
+    best = 8 * noise / np.sum(problem.alpha**2)
+    grid = best * np.geomspace(0.5, 2, 41)
+    assert grid[np.argmin([risk(penalty) for penalty in grid])] == pytest.approx(best)
 
 
 def test_the_equivalent_describes_a_simulation():
@@ -113,15 +113,6 @@ def test_the_equivalent_describes_a_simulation():
         assert run.student.mean() == pytest.approx(expected[1], rel=0.05)
 
 
-def test_what_the_student_cannot_express():
-    problem = ridge.Principal.from_bases(*random_problem(3))
-    fit = ridge.minimum_norm(8, 40)
-    tau = (problem.sigma2 + problem.rho_w) / 31
-    outside = np.eye(8) - problem.cross.T @ problem.cross
-    expected = problem.alpha @ outside @ problem.alpha + tau * np.trace(outside)
-    assert ridge.inexpressible(problem, fit) == pytest.approx(expected)
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -134,7 +125,6 @@ def test_what_the_student_cannot_express():
             lambda p: ridge.student(p, ridge.minimum_norm(8, 20), ridge.minimum_norm(8, 20)),
             "student_fit: expected a fit in the 6 dimensions of the strong features, got one in 8",
         ),
-        (lambda p: ridge.best_penalty(lambda x: x, low=2, high=1), "high: expected at least 2"),
     ],
 )
 def test_bad_input_is_refused(call, message):

@@ -60,24 +60,6 @@ def test_pseudo_labels_for_pgr_are_the_first_to_reach_it(setting, n, target):
 
 
 @PROPERTY
-@given(setting=problems(), pseudo=st.integers(1, 500), target=st.floats(0.05, 1.2))
-def test_labels_for_pgr_bound_the_first_range(setting, pseudo, target):
-    N = 2 * setting.d_s + pseudo
-    n = np.arange(setting.d_w + 2, LONG)
-    teacher, ceiling = risks.teacher(setting, n), risks.ceiling(setting, n, N)
-    assume(np.all(teacher > ceiling))
-    reached = (teacher - risks.student(setting, n, N)) / (teacher - ceiling) >= target
-    least, most = scaling.labels_for_pgr(setting, N, target)
-    expected = first(n, reached)
-    if math.isinf(expected):
-        assert least >= LONG
-        return
-    after = n[(n > expected) & ~reached]
-    assert least == expected
-    assert most == after[0] - 1 if after.size else most >= LONG - 1
-
-
-@PROPERTY
 @given(setting=problems(lengths=(0.01, 0.1, 1.0)), pseudo=st.integers(1, 2000))
 def test_peaks_in_n_are_where_the_exact_ratios_are_largest(setting, pseudo):
     N = 2 * setting.d_s + 1 + pseudo
@@ -123,17 +105,35 @@ def test_no_number_of_pseudo_labels_helps_without_discrepancy():
     assert math.isinf(scaling.pseudo_labels_to_help(Setting(5, 8, 5, 1.0), 60))
 
 
-def test_limit_and_floor_of_pgr():
+def test_pgr_is_above_its_limit_where_the_proposition_says():
     setting = Setting(20, 10, 5, 1.0)
-    assert_allclose(scaling.pgr_limit(setting, [30, 300]), 0.75)
+    n, N = np.meshgrid(np.arange(22, 300, 3), np.arange(12, 900, 5))
+    exact = risks.exact(setting, n, N)
+    limit = scaling.pgr_limit(setting, n)
+    assert_allclose(limit, 1 - 5 / 20)
     assert risks.exact(setting, 30, 10**9).pgr == pytest.approx(0.75, rel=1e-6)
-    N = np.arange(21, 300)
-    for n in (22, 60, 1000):
-        assert np.all(risks.exact(setting, n, N).pgr >= scaling.pgr_floor(setting, N) - 1e-12)
-    with pytest.raises(ValueError, match=r"N: expected at least 21 .*negative"):
-        scaling.pgr_floor(setting, 20)
-    with pytest.raises(ValueError, match=r"setting: the bound is for .*use risks\.exact"):
-        scaling.pgr_floor(authors_model(10, 0.01).setting, 4000)
+    above = (n > 41) & ((N - 11) * (n - 41) > 20 * n)
+    clear = (exact.teacher > exact.ceiling) & (np.abs(exact.pgr - limit) > 1e-12)
+    assert np.array_equal((exact.pgr > limit)[clear], above[clear])
+
+
+@PROPERTY
+@given(setting=problems(), n=st.integers(2, 300))
+def test_the_limit_of_pgr_is_that_of_the_exact_risks(setting, n):
+    n += max(setting.d_w, setting.d_s)
+    far = risks.exact(setting, n, 10**9)
+    assume(far.teacher > 1.01 * far.ceiling)
+    assert_allclose(far.pgr, scaling.pgr_limit(setting, n), atol=1e-5)
+
+
+@PROPERTY
+@given(d_w=st.integers(1, 40), d_s=st.integers(1, 40), q=st.floats(0, 1), extra=st.integers(0, 500))
+def test_the_bound_of_pgr_that_holds_for_all_n(d_w, d_s, q, extra):
+    setting = Setting(d_w, d_s, q * min(d_w, d_s), 1.0)
+    n, N = np.arange(max(d_w, d_s) + 2, 400), 2 * d_s + 1 + extra
+    exact = risks.exact(setting, n, N)
+    bound = setting.discrepancy / d_w * (1 - float(risks.student_factor(setting, N)))
+    assert np.all(exact.pgr[exact.ceiling < exact.teacher] >= bound - 1e-12)
 
 
 def test_labels_for_a_risk_are_the_first_that_reach_it():
@@ -148,8 +148,7 @@ def test_pgr_without_meaning_and_bad_targets_are_refused():
     # A strong model with so many dimensions that even the ceiling is worse than the teacher.
     with pytest.raises(ValueError, match=r"N = 5\d the teacher's .* PGR has no meaning there"):
         scaling.pseudo_labels_for_pgr(Setting(5, 40, 0.0, 1.0), 1000, 0.5)
-    for call in (scaling.pseudo_labels_for_pgr, scaling.labels_for_pgr):
-        with pytest.raises(ValueError, match=r"target: expected a positive"):
-            call(Setting(5, 4, 0.0, 1.0), 50, 0.0)
+    with pytest.raises(ValueError, match=r"target: expected a positive"):
+        scaling.pseudo_labels_for_pgr(Setting(5, 4, 0.0, 1.0), 50, 0.0)
     with pytest.raises(ValueError, match=r"N: expected at least 6"):
-        scaling.labels_for_pgr(Setting(5, 4, 0.0, 1.0), 5, 0.5)
+        scaling.labels_for_risk(Setting(5, 4, 0.0, 1.0), 5, 0.5)

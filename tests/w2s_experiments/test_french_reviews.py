@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from w2s_experiments import ladder_splits
-from w2s_utils import oracle
+from w2s_experiments import french_reviews
+from w2s_utils import oracle, protocol
 from w2s_utils.problem import Problem
 from w2s_utils.theory import risks
 
@@ -25,25 +25,29 @@ def problem(m=400, noise=0.0, outside=0.5, seed=0):
     return Problem("toy", target, noise, weak, {"strong": g[:, :6], "inside": g[:, :3]})
 
 
-def run(data, student="strong", trials=30, **more):
-    return ladder_splits.run(
-        data, student, **SIZES, trials=trials, rng=np.random.default_rng(4), **more
-    )
+def split(data, student="strong", trials=30):
+    rng = np.random.default_rng(4)
+    return french_reviews.split_ladder(data, student, **SIZES, trials=trials, rng=rng)
+
+
+def run(data, student="strong", trials=30):
+    return split(data, student, trials)[0]
 
 
 def test_identity_and_bound_on_the_students_own_inputs():
     found = run(problem())
-    assert_allclose(found.own_gain, found.own_misfit + found.own_cross, atol=1e-12)
-    least = found.own_misfit - 2 * np.sqrt(found.unreachable[:, None] * found.own_misfit)
-    assert np.all(found.own_gain >= least - 1e-12)
+    assert_allclose(found.own["gain"], found.own["misfit"] + found.own["cross"], atol=1e-12)
+    misfit, unreachable = found.own["misfit"], found.own["unreachable"][:, None]
+    least = misfit - 2 * np.sqrt(unreachable * misfit)
+    assert np.all(found.own["gain"] >= least - 1e-12)
     # Gain and misfit do not agree: the truth is not in the class.
-    assert np.abs(found.own_cross[:, :2]).max() > 0.05
+    assert np.abs(found.own["cross"][:, :2]).max() > 0.05
 
 
 def test_a_truth_in_the_class_leaves_no_cross_term():
     found = run(problem(outside=0.0))
-    assert_allclose(found.own_cross, 0, atol=1e-12)
-    assert_allclose(found.unreachable, 0, atol=1e-20)
+    assert_allclose(found.own["cross"], 0, atol=1e-12)
+    assert_allclose(found.own["unreachable"], 0, atol=1e-20)
 
 
 def test_a_student_that_contains_its_teacher_repeats_it():
@@ -92,22 +96,27 @@ def test_leaving_one_out_is_what_refitting_gives():
         return np.transpose(found)
 
     whole = gain_and_misfit(*parts)
-    *_, changes = ladder_splits._one_split(weak, strong, noisy, y, parts)
+    everything = protocol.Inputs(tuple(weak), strong, noisy, y)
+    labelled, own, _, test = (everything.rows(rows) for rows in parts)
+    on_own, *said = protocol.teach(labelled, own, labelled, test)
+    changes = french_reviews._leaving_one_out((labelled, own, test), (said[0], on_own, said[1]))
     # Exact where no head changes, to the first order elsewhere.
-    for part, (rows, changed), tolerance in zip((3, 1, 0), changes, (1e-9, 0.1, 0.1), strict=True):
-        assert_allclose(rows, parts[part])
+    for part, changed, tolerance in zip((0, 1, 3), changes, (0.1, 0.1, 1e-9), strict=True):
+        assert len(changed) == len(parts[part])
         left = [
             gain_and_misfit(*parts[:part], np.delete(parts[part], i), *parts[part + 1 :]) - whole
-            for i in range(0, len(rows), 8)
+            for i in range(0, len(changed), 8)
         ]
         assert np.linalg.norm(changed[::8] - left) < tolerance * np.linalg.norm(left)
 
 
 def test_jackknife_of_means_is_the_usual_one():
-    found = run(problem())
-    value, error = found.jackknife(lambda misfit, gain: np.array([misfit[0], gain[1]]))
+    found, left_out = split(problem())
+    value, error = french_reviews.jackknife(
+        lambda misfit, gain: np.array([misfit[0], gain[1]]), found, left_out
+    )
     assert_allclose(value, [found.misfit[:, 0].mean(), found.gain[:, 1].mean()])
-    changes = found.left_out[:, [0, 1], [0, 1]]
+    changes = left_out[:, [0, 1], [0, 1]]
     assert_allclose(error, np.sqrt(399 * changes.var(axis=0)))
 
 
@@ -119,10 +128,10 @@ def test_jackknife_agrees_with_fresh_pools():
         parts = ({k: v[rows] for k, v in x.items()} for x in (base.teachers, base.students))
         return Problem("toy", base.targets[rows], 0.0, *parts)
 
-    pairs = [
-        run(pool()).jackknife(lambda misfit, gain: np.array([gain[1], gain[0] / misfit[0]]))
-        for _ in range(60)
-    ]
+    def statistic(misfit, gain):
+        return np.array([gain[1], gain[0] / misfit[0]])
+
+    pairs = [french_reviews.jackknife(statistic, *split(pool())) for _ in range(60)]
     values, errors = np.swapaxes(pairs, 0, 1)
     ratio = np.sqrt(np.mean(errors**2, axis=0)) / values.std(axis=0, ddof=1)
     assert np.all((ratio > 0.75) & (ratio < 1.35))
@@ -131,7 +140,7 @@ def test_jackknife_agrees_with_fresh_pools():
 def test_gains_from_labels_use_the_labels_of_the_splits():
     data = problem(m=2000, noise=0.3)
     sizes = {"n": 40, "N": 120, "trials": 60}
-    found = ladder_splits.gains_from_labels(data, "strong", **sizes, rng=np.random.default_rng(4))
+    found = french_reviews.gains_from_labels(data, "strong", **sizes, rng=np.random.default_rng(4))
     expected = []
     for weak in data.teachers.values():
         setting = oracle.estimate_setting(weak, data.students["strong"], data.targets, noise=0.3)
@@ -154,7 +163,7 @@ def test_gains_from_labels_use_the_labels_of_the_splits():
 def test_bad_sizes(change, message):
     arguments = {**SIZES, "trials": 3, "rng": np.random.default_rng(0), **change}
     with pytest.raises(ValueError, match=message):
-        ladder_splits.run(problem(), "strong", **arguments)
+        french_reviews.split_ladder(problem(), "strong", **arguments)
 
 
 def test_several_targets_are_refused():

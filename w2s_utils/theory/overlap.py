@@ -1,12 +1,12 @@
-r"""Estimating dimensions from two feature matrices on the same inputs.
+r"""How sure one can be of an overlap estimated from two feature matrices on the same inputs.
 
 Features are known on ``m`` inputs, one input a row. Their column spaces in :math:`\mathbb{R}^m`
 have projections :math:`H_w, H_s`, and the raw overlap
 :math:`\mathrm{raw} = \operatorname{tr} H_w H_s` is the sum of the squared sample canonical
 correlations, biased upwards. `w2s_utils.theory.subspaces.correlation_dimension_of_features`
-removes the bias; this module says how sure one can be of the result: an exact permutation test, a
-bootstrap interval, and a version with regularised whitening. It also has the alternatives to
-counting eigenvalues, and the comparison of coordinates that carries no information.
+removes the bias; this module has the raw overlap's mean, an exact permutation test against
+independence, and intervals from resampled inputs or from groups of them. The chapter
+``discrepancy/dimensions`` proves and tests them.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import linalg, special, stats
 
 from w2s_utils import validation
 from w2s_utils.theory import subspaces
+from w2s_utils.validation import Array
 
 
 @dataclass(frozen=True)
@@ -72,75 +73,6 @@ class Interval:
     high: float
     level: float
     percentiles: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
-class Regularised:
-    r"""Overlap of two smoothers: canonical correlations with regularised whitening.
-
-    Attributes
-    ----------
-    raw : float
-        :math:`\operatorname{tr} H_w H_s`.
-    weak, strong : float
-        Effective dimensions :math:`\operatorname{tr} H_w` and :math:`\operatorname{tr} H_s`.
-    null : float
-        Mean of ``raw`` over rotations of one set of inputs, ``weak * strong / m``.
-    estimate : float
-        ``raw`` adjusted as for projections, ``(raw - null) / (mean of the two complements)``.
-    """
-
-    raw: float
-    weak: float
-    strong: float
-    null: float
-    estimate: float
-
-
-def participation_ratio(features: ArrayLike) -> float:
-    r"""Participation ratio :math:`(\sum_i \lambda_i)^2 / \sum_i \lambda_i^2` of the spectrum.
-
-    Parameters
-    ----------
-    features : array_like, shape (m, D)
-        The :math:`\lambda_i` are the eigenvalues of their (uncentred) second moment.
-
-    Returns
-    -------
-    float
-        Between 1 and the rank.
-
-    Raises
-    ------
-    ValueError
-        If all entries are zero.
-    """
-    eigenvalues = _spectrum(features, "features")
-    return float(eigenvalues.sum() ** 2 / np.sum(eigenvalues**2))
-
-
-def effective_dimension(features: ArrayLike, share: float) -> float:
-    r"""Degrees of freedom of ridge regression, :math:`\sum_i \lambda_i/(\lambda_i+\lambda)`.
-
-    Parameters
-    ----------
-    features : array_like, shape (m, D)
-    share : float
-        Penalty as a share of the trace: :math:`\lambda = \mathrm{share}\sum_i\lambda_i`, positive.
-
-    Returns
-    -------
-    float
-        Below the rank, and below ``1/share``.
-
-    Raises
-    ------
-    ValueError
-        If all entries are zero or the share is not positive.
-    """
-    eigenvalues = _spectrum(features, "features")
-    penalty = validation.positive(share, "share") * eigenvalues.sum()
-    return float(np.sum(eigenvalues / (eigenvalues + penalty)))
 
 
 def expected_raw(m: int, d_w: int, d_s: int, cosines: ArrayLike) -> float:
@@ -240,7 +172,7 @@ def null_test(
         As `w2s_utils.theory.subspaces.canonical_correlations`, or if ``permutations < 1``.
     """
     validation.at_least(permutations, 1, "permutations", "draws from the null distribution")
-    weak, strong = _column_spaces(weak_features, strong_features)
+    weak, strong = subspaces.column_spaces(weak_features, strong_features)
     raw = _overlap(weak, strong)
     null = np.array([_overlap(weak, rng.permutation(strong)) for _ in range(int(permutations))])
     # The identity is one of the permutations: rounding must not lose the tie.
@@ -295,12 +227,12 @@ def interval(
     validation.at_least(resamples, 2, "resamples", "a standard deviation")
     if not 0 < level < 1:
         raise ValueError(f"level: expected a number in (0, 1), got {level!r}")
-    weak, strong = _column_spaces(weak_features, strong_features)
+    weak, strong = subspaces.column_spaces(weak_features, strong_features)
     m, d_w, d_s = len(weak), weak.shape[1], strong.shape[1]
     validation.at_least(m, 2 * (d_w + d_s), "rows of weak_features", "2 (d_w + d_s) to resample")
     both = np.hstack([weak, strong])
     raws = np.array([
-        _weighted_overlap(both, d_w, rng.multinomial(m, np.full(m, 1 / m)))
+        _overlap_of((both.T * rng.multinomial(m, np.full(m, 1 / m))) @ both, d_w)
         for _ in range(int(resamples))
     ])  # fmt: skip
     estimates = subspaces.adjusted_overlap(raws, m, d_w, d_s)
@@ -357,7 +289,7 @@ def interval_from_groups(
     total, m = grams.sum(axis=0), sizes.sum()
     validation.at_least(m - sizes.max(), width + 1, "inputs", "d_w + d_s + 1 without a group")
 
-    def estimate(gram: NDArray, rows: float) -> float:
+    def estimate(gram: Array, rows: float) -> float:
         return float(subspaces.adjusted_overlap(_overlap_of(gram, d_w), rows, d_w, width - d_w))
 
     value = estimate(total, m)
@@ -367,167 +299,12 @@ def interval_from_groups(
     return Interval(value, error, value - reach, value + reach, level)
 
 
-def regularised(weak_features: ArrayLike, strong_features: ArrayLike, share: float) -> Regularised:
-    r"""Overlap with regularised whitening, for features without a sharp rank.
-
-    The projections become the smoothers of ridge regression,
-    :math:`H = \Phi(\Phi^T\Phi + \lambda m I)^{-1}\Phi^T` with :math:`\lambda` the given share of
-    the trace of the second moment, so that directions holding much less than that share are not
-    counted. The adjustment of `correlation_dimension_of_features` is written as
-
-    .. math::
-
-        \frac{\operatorname{tr} H_w H_s - \operatorname{tr} H_w \operatorname{tr} H_s / m}
-             {\operatorname{tr} (I-H_w)(I-H_s) / m},
-
-    the same number for projections; for smoothers it is a convention, not a theorem.
-
-    Parameters
-    ----------
-    weak_features : array_like, shape (m, D_w)
-    strong_features : array_like, shape (m, D_s)
-        Any rank.
-    share : float
-        Penalty as a share of the trace, positive.
-
-    Returns
-    -------
-    Regularised
-
-    Raises
-    ------
-    ValueError
-        If features are all zero, not on the same inputs, or the share is not positive.
-    """
-    phi_w = validation.matrix(weak_features, "weak_features")
-    phi_s = validation.matrix(strong_features, "strong_features", rows=len(phi_w))
-    penalty = validation.positive(share, "share")
-    weak, strong = (
-        _half_smoother(phi, name, penalty)
-        for phi, name in ((phi_w, "weak_features"), (phi_s, "strong_features"))
-    )
-    m, raw = len(phi_w), _overlap(weak, strong)
-    d_w, d_s = float(np.sum(weak**2)), float(np.sum(strong**2))
-    return Regularised(
-        raw=raw,
-        weak=d_w,
-        strong=d_s,
-        null=d_w * d_s / m,
-        estimate=float(subspaces.adjusted_overlap(raw, m, d_w, d_s)),
-    )
-
-
-def coordinate_correlation_dimension(
-    weak_features: ArrayLike,
-    strong_features: ArrayLike,
-    d_w: int,
-    d_s: int,
-    rng: np.random.Generator,
-) -> float:
-    r"""Compare the leading directions of two networks as if their coordinates were the same.
-
-    The wider features are first mapped at random to the width of the narrower. Two networks share
-    no coordinates, so the result is that of random subspaces, :math:`d_w d_s / \min(D_w, D_s)` on
-    average, whatever the features have in common: see the chapter ``discrepancy/dimensions``. To
-    estimate the correlation dimension use
-    `w2s_utils.theory.subspaces.correlation_dimension_of_features`.
-
-    Parameters
-    ----------
-    weak_features : array_like, shape (m, D_w)
-    strong_features : array_like, shape (m, D_s)
-    d_w, d_s : int
-        Leading directions kept.
-    rng : numpy.random.Generator
-        Draws the map.
-
-    Returns
-    -------
-    float
-    """
-    weak = validation.matrix(weak_features, "weak_features")
-    strong = validation.matrix(strong_features, "strong_features", rows=len(weak))
-    width = min(weak.shape[1], strong.shape[1])
-    weak, strong = (_narrowed(phi, width, rng) for phi in (weak, strong))
-    return subspaces.correlation_dimension(
-        subspaces.leading_directions(weak, d_w), subspaces.leading_directions(strong, d_s)
-    )
-
-
-def random_subspace_overlap(D: int, d_w: int, d_s: int) -> tuple[float, float]:
-    r"""Mean and standard deviation of the overlap of two random subspaces of :math:`\mathbb{R}^D`.
-
-    .. math::
-
-        E = \frac{d_w d_s}{D}, \qquad
-        \mathrm{Var} = \frac{2\,d_w d_s (D-d_w)(D-d_s)}{D^2(D-1)(D+2)} .
-
-    Parameters
-    ----------
-    D : int
-        At least 2.
-    d_w, d_s : int
-        Between 1 and ``D``.
-
-    Returns
-    -------
-    mean, standard_deviation : float
-
-    Raises
-    ------
-    ValueError
-        If a dimension is out of range.
-    """
-    validation.at_least(D, 2, "D", "a dimension in which subspaces can differ")
-    for name, value in (("d_w", d_w), ("d_s", d_s)):
-        if not 1 <= value <= D:
-            raise ValueError(f"{name}: expected 1 to D = {D}, got {value!r}")
-    variance = 2 * d_w * d_s * (D - d_w) * (D - d_s) / (D**2 * (D - 1) * (D + 2))
-    return d_w * d_s / D, float(np.sqrt(variance))
-
-
-def _spectrum(features: ArrayLike, name: str) -> NDArray:
-    phi = validation.matrix(features, name)
-    eigenvalues = linalg.svdvals(phi) ** 2 / len(phi)
-    if eigenvalues[0] == 0:
-        raise ValueError(f"{name}: all entries are zero, so they have no dimension")
-    return eigenvalues
-
-
-def _column_spaces(weak_features: ArrayLike, strong_features: ArrayLike) -> tuple[NDArray, NDArray]:
-    weak = validation.matrix(weak_features, "weak_features")
-    strong = validation.matrix(strong_features, "strong_features", rows=len(weak))
-    return (
-        subspaces.column_space(weak, "weak_features"),
-        subspaces.column_space(strong, "strong_features"),
-    )
-
-
-def _overlap(weak: NDArray, strong: NDArray) -> float:
+def _overlap(weak: Array, strong: Array) -> float:
     return float(np.sum((strong.T @ weak) ** 2))
 
 
-def _weighted_overlap(both: NDArray, d_w: int, counts: NDArray) -> float:
-    """Raw overlap of the sample in which row i occurs ``counts[i]`` times."""
-    return _overlap_of((both.T * counts) @ both, d_w)
-
-
-def _overlap_of(gram: NDArray, d_w: int) -> float:
+def _overlap_of(gram: Array, d_w: int) -> float:
     """Raw overlap from the products of ``[weak | strong]``."""
     roots = [linalg.cholesky(part, lower=True) for part in (gram[:d_w, :d_w], gram[d_w:, d_w:])]
     half = linalg.solve_triangular(roots[0], gram[:d_w, d_w:], lower=True)
     return float(np.sum(linalg.solve_triangular(roots[1], half.T, lower=True) ** 2))
-
-
-def _half_smoother(phi: NDArray, name: str, share: float) -> NDArray:
-    left, singular, _ = linalg.svd(phi, full_matrices=False)
-    if singular[0] == 0:
-        raise ValueError(f"{name}: all entries are zero, so they have no dimension")
-    energy = singular**2
-    return left * np.sqrt(energy / (energy + share * energy.sum()))
-
-
-def _narrowed(phi: NDArray, width: int, rng: np.random.Generator) -> NDArray:
-    if phi.shape[1] == width:
-        return phi
-    return phi @ linalg.qr(rng.standard_normal((phi.shape[1], width)), mode="economic")[0]
