@@ -235,7 +235,8 @@ def _close_table(*_: object) -> None:
     _ROWS.clear()
     _shell().events.unregister("post_run_cell", _close_table)
     text = "\n".join(map(line, records))
-    display({MIME: records, "text/html": table(records), "text/plain": text}, raw=True)
+    bundle = {MIME: records, "text/html": table(records), "text/plain": text}
+    display(bundle, raw=True)  # type: ignore[no-untyped-call]
 
 
 def line(record: Record) -> str:
