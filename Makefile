@@ -1,4 +1,5 @@
-# make book · make test · make lint · make reseed · make serve · make clean        (make help lists the options)
+# make book · make test · make unit · make lint · make serve · make reseed · make clean
+# (make help lists the options)
 
 SHELL   := /bin/bash
 PROFILE ?= quick
@@ -6,6 +7,7 @@ JOBS    ?= 2
 PORT    ?= 8000
 SEEDS   ?= 5
 TIMEOUT ?=
+DATA    ?= fetch
 VENV    ?= .venv
 PY      := $(VENV)/bin/python
 READY   := $(VENV)/.installed
@@ -15,19 +17,21 @@ export TIMEOUT
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint reseed serve clean distclean install
+.PHONY: help book test unit lint reseed serve clean distclean install moved
 
 help:
-	@echo "make book   [PROFILE=smoke|quick|full] [JOBS=2] [TIMEOUT=seconds]   execute and build the book"
+	@echo "make book   [PROFILE=smoke|quick|full] [JOBS=2] [TIMEOUT=seconds] [DATA=none]"
+	@echo "                           fetch the data it needs, execute and build the book"
 	@echo "make serve  [PORT=8000]    show it at http://127.0.0.1:8000"
 	@echo "make test                  lint, every notebook in the smoke profile, the book, all tests"
-	@echo "make lint                  ruff on code and notebooks"
-	@echo "make reseed [PROFILE=smoke|quick] [SEEDS=5] [JOBS=2]   every claim at other seeds, and how many fail"
+	@echo "make unit                  the tests that need no built book"
+	@echo "make lint                  ruff on code and notebooks, mypy, import-linter"
+	@echo "make reseed [SEEDS=5] [PROFILE=smoke|quick]   the claims at other seeds"
 	@echo "make clean                 remove what was built   (make distclean: and $(VENV))"
 	@echo "PYTHON=/path/to/python3    the Python (>= 3.11) that $(VENV) is made with"
 
 book: $(READY)
-	@PROFILE=$(PROFILE) $(PY) -m doit -n $(JOBS) book
+	@PROFILE=$(PROFILE) DATA=$(DATA) $(PY) -m doit -n $(JOBS) book
 
 # Every stage runs even when an earlier one failed, and pytest's closing line comes last.
 test: $(READY)
@@ -35,16 +39,20 @@ test: $(READY)
 	echo "== lint"; $(MAKE) --no-print-directory lint || failed="$$failed lint"; \
 	echo "== every notebook in the smoke profile, and the book from clean"; \
 	rm -rf _build/smoke/html _build/smoke/sphinx; \
-	smoke=built; PROFILE=smoke $(PY) -m doit -n $(JOBS) html || { failed="$$failed book"; smoke=failed; }; \
+	smoke=built; PROFILE=smoke DATA=none $(PY) -m doit -n $(JOBS) html || { failed="$$failed book"; smoke=failed; }; \
 	echo "== tests"; \
 	W2S_SMOKE=$$smoke $(PY) -m pytest -n $(JOBS) || failed="$$failed tests"; \
 	if [ -n "$$failed" ]; then echo "make test: FAILED:$$failed"; exit 1; fi
 
+unit: $(READY)
+	@$(PY) -m pytest -n $(JOBS) -m "not site"
+
 lint: $(READY)
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@notebooks=$$(find notebooks -name '*.md'); \
-	if [ -n "$$notebooks" ]; then PATH="$(VENV)/bin:$$PATH" $(PY) -m nbqa "ruff check" $$notebooks; fi
+	@PATH="$(VENV)/bin:$$PATH" $(PY) -m nbqa "ruff check" $$(find notebooks -name '*.md')
+	@$(PY) -m mypy
+	@$(PY) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 
 # Smoke unless another profile is asked for: quick takes some minutes a seed.
 reseed: $(READY)
@@ -62,6 +70,20 @@ distclean: clean
 	rm -rf $(VENV) *.egg-info
 
 install: $(READY)
+
+# The scripts in an environment name its folder, so they are dead once it has been moved or copied:
+# the old name is replaced by the new one wherever it is.
+OLD := $(shell sed -nE '1,2s|^[^/]*(/.*)/bin/python.*|\1|p' $(VENV)/bin/w2s 2>/dev/null | head -1)
+ifneq ($(OLD),)
+ifneq ($(OLD),$(abspath $(VENV)))
+$(READY): | moved
+moved:
+	@echo "$(VENV) was made at $(OLD): mending the paths in it ..."
+	@grep -rlIF "$(OLD:/$(notdir $(VENV))=)" $(VENV)/bin $(VENV)/pyvenv.cfg \
+	  $$(find $(VENV) -path '*/site-packages/*' \( -name '__editable__*' -o -name direct_url.json \)) \
+	  | xargs sed -i "s|$(OLD:/$(notdir $(VENV))=)|$(patsubst %/,%,$(dir $(abspath $(VENV))))|g"
+endif
+endif
 
 # The environment is made anew from the pins when they change, and only then.
 $(READY): requirements.lock pyproject.toml

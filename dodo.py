@@ -1,4 +1,4 @@
-"""The build graph: executed notebooks, then the claims in them, then the html.
+"""The build graph: data, executed notebooks, the claims in them, the html, and its place.
 
 `make book` runs it. `w2s_book/build.py` holds the steps and decides, by content, what is stale.
 """
@@ -16,7 +16,7 @@ from w2s_book.parameters import ParameterError
 from w2s_book.reporter import Progress
 
 try:
-    LAYOUT = build.Layout(Path("."), build.check_profile(environ.get("PROFILE") or "quick"))
+    LAYOUT = build.Layout(Path("."), build.check_settings(environ.get("PROFILE") or "quick"))
     NOTEBOOKS = list(LAYOUT.parameters)
 except (build.BuildError, ParameterError) as error:
     sys.exit(f"error: {error}")
@@ -32,61 +32,70 @@ DOIT_CONFIG = {
 }
 
 
+def task_data():
+    """Fetch the data sets that notebooks need."""
+    return task(["fetch"], [], lambda: not build.to_fetch(LAYOUT))
+
+
 def task_execute():
     for name in NOTEBOOKS:
-        yield {
-            "name": name,
-            "actions": [(step, ["execute", name])],
-            "io": {"capture": False},
-            "uptodate": [lambda task, values, name=name: not build.notebook_changes(LAYOUT, name)],
-        }
+        current = lambda name=name: not build.notebook_changes(LAYOUT, name)  # noqa: E731
+        yield {"name": name, **task(["execute", name], ["data"], current)}
 
 
 def task_claims():
-    def current(task, values):
-        inputs = build.claims_inputs(LAYOUT)
-        return not build.step_changes(LAYOUT, "claims", inputs, LAYOUT.claims)
+    return task(["claims"], ["execute"], lambda: not build.claims_changes(LAYOUT))
 
-    return {
-        "actions": [(step, ["claims"])],
-        "io": {"capture": False},
-        "task_dep": ["execute"],
-        "uptodate": [current],
-    }
+
+def task_site():
+    return task(["html"], ["claims"], lambda: not build.html_changes(LAYOUT))
+
+
+def task_publish():
+    """Make this profile the one at _build/html."""
+    return task(["publish"], ["site"], lambda: build.is_published(LAYOUT))
 
 
 def task_html():
-    def current(task, values):
-        inputs = build.html_inputs(LAYOUT)
-        return not build.step_changes(LAYOUT, "html", inputs, LAYOUT.html / "index.html")
-
-    return {
-        "actions": [(step, ["html"])],
-        "io": {"capture": False},
-        "task_dep": ["claims"],
-        "uptodate": [current],
-    }
+    """Build the html, and fail if a notebook did: its page says so, the others are whole."""
+    return {"actions": [verdict], "task_dep": ["site"]}
 
 
 def task_book():
-    """Make this profile the one at _build/html."""
+    """The same, at _build/html."""
+    return {"actions": [verdict], "task_dep": ["publish"]}
+
+
+def task(arguments, needed, current):
     return {
-        "actions": [(step, ["publish"])],
+        "actions": [(step, arguments)],
         "io": {"capture": False},
-        "task_dep": ["html"],
-        "uptodate": [lambda task, values: build.is_published(LAYOUT)],
+        "task_dep": needed,
+        "uptodate": [lambda task, values: current()],
     }
 
 
 def step(*arguments):
     command = [sys.executable, "-m", "w2s_book.build", LAYOUT.profile, *arguments]
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
-    return TaskFailed(done.stderr) if done.returncode else None
+    # The bars of a download are for the terminal.
+    error = None if arguments == ("fetch",) else subprocess.PIPE
+    done = subprocess.run(command, stderr=error, text=True, check=False)
+    return TaskFailed(done.stderr or "") if done.returncode else None
+
+
+def verdict():
+    return TaskFailed("") if build.failed(LAYOUT) else None
 
 
 def one_build_at_a_time():
-    LAYOUT.base.mkdir(parents=True, exist_ok=True)
-    lock = (LAYOUT.base / ".lock").open("w")
+    try:
+        LAYOUT.base.mkdir(parents=True, exist_ok=True)
+        lock = (LAYOUT.base / ".lock").open("w")
+    except OSError as error:
+        # Where nothing can be written, there may be nothing to write.
+        if stale := build.stale(LAYOUT):
+            sys.exit(f"error: {LAYOUT.base} cannot be written ({error.strerror}): {stale}")
+        return None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

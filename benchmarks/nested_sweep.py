@@ -3,7 +3,7 @@
     python benchmarks/nested_sweep.py [--trials 5]
 
 One run measures both on the splits of coloured digits: all points of an n sweep and an N sweep by
-`w2s_utils.protocol.sweep`, and every point anew by `w2s_utils.protocol.repeat`. The risks have to
+`w2s_utils.splits.sweep`, and every point anew by `w2s_utils.protocol.repeat`. The risks have to
 agree in the mean (the splits of the second are drawn anew for every point).
 """
 
@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 from w2s_experiments import images
-from w2s_utils import protocol
+from w2s_utils import protocol, splits
 
 SIZES_N = [200, 300, 600, 1000, 1500, 2500, 4000]
 SIZES_PSEUDO = [150, 400, 1000, 1500, 3000, 5000, 8000, 10000]
@@ -31,7 +31,7 @@ def main() -> None:
     weak, strong = problem.teachers["pixels"], problem.students["network on gradients"]
     cells = [(n, PSEUDO) for n in SIZES_N] + [(LABELS, N) for N in SIZES_PSEUDO]
     started = time.perf_counter()
-    swept = protocol.sweep(
+    swept = splits.sweep(
         weak, strong, problem.targets, cells=cells, trials=trials, noise=NOISE,
         rng=np.random.default_rng(2),
     )  # fmt: skip
@@ -40,7 +40,7 @@ def main() -> None:
     started = time.perf_counter()
     again = {}
     for n, N in cells:
-        draw = protocol.random_splits(weak, strong, problem.targets, n=n, N=N)
+        draw = splits.random_splits(weak, strong, problem.targets, n=n, N=N)
 
         def noisy(rng: np.random.Generator, draw=draw) -> protocol.Trial:
             labelled, unlabelled, test = draw(rng)

@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 import w2s_report
 from w2s_report import splits
 from w2s_utils import least_squares
-from w2s_utils.geometry import expectations
+from w2s_utils.geometry import expected_risks_and_ratios
 from w2s_utils.least_squares import Moments
 from w2s_utils.theory import risks
 
@@ -169,7 +169,7 @@ def coverage(draws):
         found = w2s_report.report(
             {"w": weak}, strong, y, share=0.999999, trials=4, seed=seed
         ).teachers[0]
-        exact = expectations(truth, found.all_rows.n, found.all_rows.N)
+        exact = expected_risks_and_ratios(truth, found.all_rows.n, found.all_rows.N)
         values = {k: getattr(truth, k) for k in ("rho_w", "rho_s", "b", "kappa")}
         ranges = {k: found.estimates[k] for k in values}
         values["d_sw"], ranges["d_sw"] = truth.d_sw, found.overlap.d_sw

@@ -156,6 +156,11 @@ def test_the_data_sets_are_listed(core):
     assert re.search("^mnist +missing", listed.stdout, re.MULTILINE)
 
 
+def test_bundled_data_are_read_without_an_extra(core):
+    code = "from w2s_experiments.data import datasets; print(datasets.load('digits').inputs.shape)"
+    assert core.python(code) == "(1797, 64)"
+
+
 @pytest.mark.parametrize(
     "command",
     [

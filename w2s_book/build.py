@@ -1,7 +1,8 @@
 """The steps of the build: what each depends on, and what it writes.
 
 ``dodo.py`` is the graph; each of its tasks runs one step here in a process of its own:
-``python -m w2s_book.build PROFILE execute NOTEBOOK``, ``claims``, ``html`` or ``publish``.
+``python -m w2s_book.build PROFILE execute NOTEBOOK``, ``fetch``, ``claims``, ``html`` or
+``publish``.
 
 There is no database of what is up to date. Every output carries the digests of its inputs (an
 executed notebook in its metadata, the rest in a small file beside it), and is written last and
@@ -22,18 +23,20 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from w2s_book.closure import Library, digest_file
 from w2s_book.execute import NotebookFailed, missing_data, run
 from w2s_book.parameters import PROFILES, ParameterError, front_matter, load_profile
+from w2s_utils import files
 
-TIMEOUTS = {"smoke": 120.0, "quick": 600.0, "full": 7200.0}  # seconds for one notebook
-# They make the build and the pages around the notebooks; no number in a notebook comes from them.
-NOT_LIBRARY = ("build.py", "cli.py", "pages.py", "reporter.py", "sweep.py")
-PACKAGES = ("w2s_book", "w2s_experiments", "w2s_report", "w2s_utils")
+# Seconds for one notebook: nets against one that hangs, not tests of a machine's speed.
+TIMEOUTS = {"smoke": 900.0, "quick": 3600.0, "full": 14400.0}
+ABSENT = "absent"
 _WARNINGS_SHOWN = 20
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -91,6 +94,11 @@ class Layout:
         return self.base / f".{step}.inputs.json"
 
     @functools.cached_property
+    def library(self) -> Library:
+        """The modules of the four packages, read once."""
+        return Library(self.root)
+
+    @functools.cached_property
     def parameters(self) -> dict[str, dict[str, Any]]:
         """The profile: every notebook of the book with its parameters."""
         profile = load_profile(self.root / "profiles.yml", self.profile)
@@ -115,27 +123,48 @@ def timeout(profile: str) -> float:
         raise BuildError(f"TIMEOUT: expected a number of seconds, got {given!r}") from None
 
 
+def check_settings(profile: str) -> str:
+    """Return ``profile``, once it and what the environment says to the build make sense.
+
+    Raises
+    ------
+    BuildError
+        If they do not; before anything is built, since the old book is worth more than a new one
+        made with a typing error.
+    """
+    if profile not in PROFILES:
+        raise BuildError(f"PROFILE: expected one of {', '.join(PROFILES)}, got {profile!r}")
+    timeout(profile)
+    if (data := os.environ.get("DATA", "")) not in ("", "fetch", "none"):
+        raise BuildError(f"DATA: expected fetch or none, got {data!r}")
+    folder = os.environ.get("W2S_DATA_DIR")
+    if folder and not Path(folder).expanduser().is_dir():
+        raise BuildError(f"W2S_DATA_DIR is {folder!r}, which is not a folder: correct or unset it")
+    return profile
+
+
 # What depends on what
 
 
 def notebook_inputs(layout: Layout, name: str) -> dict[str, str]:
     """Return the digests of everything an executed notebook depends on."""
     source = layout.source(name)
-    missing = missing_data(source)
+    library = layout.library
+    modules = library.closure(library.of_notebook(source.read_text("utf-8")))
     return {
         "source": _digest_files([source]),
         "parameters": _digest(json.dumps(layout.parameters[name], sort_keys=True).encode()),
-        "library": library_digest(layout.root),
+        "library": library.digest(modules),
         "dependencies": _digest_files([layout.root / "requirements.lock"]),
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
-        "data": f"missing {' '.join(missing)}" if missing else _digest_files(_data(source)),
+        **_data_inputs(source),
     }
 
 
 def claims_inputs(layout: Layout) -> dict[str, str]:
     """Return the digests of everything the collected claims depend on."""
     executed = {name: _digest_files([layout.executed(name)]) for name in layout.parameters}
-    return {"library": library_digest(layout.root), **executed}
+    return {"library": layout.library.digest(layout.library.modules()), **executed}
 
 
 def html_inputs(layout: Layout) -> dict[str, str]:
@@ -146,8 +175,6 @@ def html_inputs(layout: Layout) -> dict[str, str]:
         "claims": _digest_files([layout.claims]),
         "prose": _digest_files(_files(root / "book")),
         "configuration": _digest_files([root / "_config.yml", root / "_toc.yml"]),
-        # The reference pages are made from the docstrings of every module.
-        "modules": _digest_files(_modules(root)),
         "dependencies": _digest_files([root / "requirements.lock"]),
     }
 
@@ -161,22 +188,41 @@ def changed(now: Mapping[str, str], before: Mapping[str, str] | None) -> str:
 
 
 def notebook_changes(layout: Layout, name: str) -> str:
-    """Say why a notebook must be executed; empty if it need not be."""
+    """Say why a notebook must be executed; empty if it need not be.
+
+    Data that were here when it was executed and are not now are no reason: the run with them is
+    worth more than a page without results.
+    """
     about = read_about(layout.executed(name))
     try:
-        inputs = notebook_inputs(layout, name)
+        now = notebook_inputs(layout, name)
     except ValueError:
         return "its inputs are wrong"  # the step itself says how
-    return changed(inputs, about and about.get("inputs", {}))
+    if about is None or about.get("failed"):
+        return "it failed before" if about else "new"
+    before = about.get("inputs", {})
+    if about.get("executed"):
+        now |= {key: before[key] for key in now if now[key] == ABSENT and key in before}
+    return changed(now, before)
 
 
-def step_changes(layout: Layout, step: str, inputs: Mapping[str, str], target: Path) -> str:
-    """Say why the claims or the html must be made; empty if they need not be."""
-    try:
-        before = json.loads(layout.inputs_file(step).read_text("utf-8"))
-    except (OSError, ValueError):
-        before = None
-    return changed(inputs, before if target.exists() else None)
+def claims_changes(layout: Layout) -> str:
+    """Say why the claims must be collected; empty if they need not be."""
+    return changed(claims_inputs(layout), _recorded(layout, "claims", layout.claims))
+
+
+def html_changes(layout: Layout) -> str:
+    """Say why the html must be made; empty if it need not be."""
+    return changed(html_inputs(layout), _recorded(layout, "html", layout.html / "index.html"))
+
+
+def stale(layout: Layout) -> str:
+    """Say what must be made anew; empty if nothing."""
+    names = [name for name in layout.parameters if notebook_changes(layout, name)]
+    names += ["the claims"] * bool(claims_changes(layout)) + ["the html"] * bool(
+        html_changes(layout)
+    )
+    return f"{', '.join(names)} would have to be made" if names else ""
 
 
 def read_about(executed: Path) -> dict[str, Any] | None:
@@ -187,25 +233,30 @@ def read_about(executed: Path) -> dict[str, Any] | None:
         return None
 
 
-def _data(source: Path) -> list[Path]:
-    """Return the files of the data sets a notebook uses, needed or optional, that are here."""
+def lacking(layout: Layout) -> dict[str, list[str]]:
+    """Return the notebooks whose data are not here, with the names of what they lack."""
+    lacks = {name: missing_data(layout.source(name)) for name in layout.parameters}
+    return {name: missing for name, missing in lacks.items() if missing}
+
+
+def failed(layout: Layout) -> list[str]:
+    """Return the notebooks whose page says that they failed."""
+    abouts = {name: read_about(layout.executed(name)) or {} for name in layout.parameters}
+    return [name for name, about in abouts.items() if about.get("failed")]
+
+
+def _data_inputs(source: Path) -> dict[str, str]:
+    """Return the digests of the data sets a notebook uses, needed or optional."""
     header = front_matter(source).get("w2s") or {}
     names = [*header.get("data", []), *header.get("optional_data", [])]
     if not names:
-        return []
+        return {}
     from w2s_experiments.data import datasets
 
-    return [path for name in names for path in datasets.files(name)]
-
-
-@functools.cache
-def library_digest(root: Path) -> str:
-    """Return the digest of the modules under ``root`` that a number in a notebook can come from."""
-    return _digest_files(p for p in _modules(root) if p.name not in NOT_LIBRARY)
-
-
-def _modules(root: Path) -> list[Path]:
-    return sorted(path for name in PACKAGES for path in (root / name).rglob("*.py"))
+    return {
+        f"data {name}": _digest_files(datasets.files(name)) if datasets.available(name) else ABSENT
+        for name in names
+    }
 
 
 def _files(folder: Path) -> list[Path]:
@@ -214,17 +265,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _digest_files(paths: Iterable[Path]) -> str:
     """Digest names and contents; a file that is absent counts as such."""
-    total = hashlib.sha256()
-    for path in paths:
-        total.update(path.name.encode() + b"\0" + _digest_file(path).encode())
-    return total.hexdigest()[:16]
-
-
-def _digest_file(path: Path) -> str:
-    if not path.exists():
-        return "absent"
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return _digest("".join(f"{path.name}\0{digest_file(path)}" for path in paths).encode())
 
 
 def _digest(content: bytes) -> str:
@@ -234,18 +275,54 @@ def _digest(content: bytes) -> str:
 # The steps
 
 
+def fetch(layout: Layout) -> None:
+    """Download the data sets that notebooks need and that are not here, as far as can be."""
+    from w2s_experiments.data import datasets
+
+    names = to_fetch(layout)
+    sizes = (file.size for name in names for file in datasets.REGISTRY[name].files)
+    print(f"fetching data: {', '.join(names)} ({sum(sizes) / 1e6:.1f} MB in all)", flush=True)
+    for name in names:
+        try:
+            datasets.fetch(name)
+        except datasets.DataError as error:
+            print(f"  {name} could not be fetched: {error}", flush=True)
+
+
+def to_fetch(layout: Layout) -> list[str]:
+    """Return the data sets that are needed and not here; none where ``DATA`` is ``none``."""
+    if os.environ.get("DATA") == "none":
+        return []
+    return sorted({name for missing in lacking(layout).values() for name in missing})
+
+
 def execute(layout: Layout, name: str) -> None:
-    """Execute one notebook with the profile's parameters."""
-    run(
-        layout.source(name),
-        layout.executed(name),
-        layout.parameters[name],
-        profile=layout.profile,
-        timeout=timeout(layout.profile),
-        root=layout.root,
-        log=layout.log(name),
-        inputs=notebook_inputs(layout, name),
-    )
+    """Execute one notebook with the profile's parameters.
+
+    A notebook that fails gets a page that says so, without results: the book goes on without it.
+    """
+    try:
+        run(
+            layout.source(name),
+            layout.executed(name),
+            layout.parameters[name],
+            profile=layout.profile,
+            timeout=timeout(layout.profile),
+            root=layout.root,
+            log=layout.log(name),
+            inputs=notebook_inputs(layout, name),
+        )
+    except (NotebookFailed, ValueError) as error:
+        _write_failed(layout, name, "\n".join([str(error), *getattr(error, "__notes__", [])]))
+    except Exception:
+        _write_failed(layout, name, traceback.format_exc())
+
+
+def _write_failed(layout: Layout, name: str, reason: str) -> None:
+    from w2s_book import pages
+
+    about = {"profile": layout.profile, "parameters": layout.parameters[name], "failed": reason}
+    pages.write_failed(layout.source(name), layout.executed(name), {"notebook": name, **about})
 
 
 def collect(layout: Layout) -> None:
@@ -315,9 +392,8 @@ def publish(layout: Layout) -> None:
     for link, target in published(layout).items():
         if link.is_dir() and not link.is_symlink():
             shutil.rmtree(link)
-        temporary = link.with_name(f".{link.name}.{os.getpid()}")
-        temporary.symlink_to(target)
-        os.replace(temporary, link)
+        with files.replacing(link) as temporary:
+            temporary.symlink_to(target)
 
 
 def published(layout: Layout) -> dict[Path, str]:
@@ -335,11 +411,17 @@ def is_published(layout: Layout) -> bool:
     )
 
 
+def _recorded(layout: Layout, step: str, target: Path) -> dict[str, str] | None:
+    """Return what a step's output was made from, if it is there."""
+    try:
+        return json.loads(layout.inputs_file(step).read_text("utf-8")) if target.exists() else None
+    except (OSError, ValueError):
+        return None
+
+
 def _record_inputs(layout: Layout, step: str, inputs: Mapping[str, str]) -> None:
-    path = layout.inputs_file(step)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(inputs, indent=1) + "\n", "utf-8")
-    os.replace(temporary, path)
+    with files.replacing(layout.inputs_file(step)) as temporary:
+        temporary.write_text(json.dumps(inputs, indent=1) + "\n", "utf-8")
 
 
 def _swap(new: Path, old: Path) -> None:
@@ -367,6 +449,7 @@ def _sphinx_message(layout: Layout, log: Path) -> str:
 # One step as a process
 
 STEPS: dict[str, Callable[..., None]] = {
+    "fetch": fetch,
     "execute": execute,
     "claims": collect,
     "html": render,
@@ -384,19 +467,6 @@ def main(arguments: list[str]) -> int:
         print(error, *getattr(error, "__notes__", []), sep="\n", file=sys.stderr)
         return 1
     return 0
-
-
-def check_profile(profile: str) -> str:
-    """Return ``profile`` if it is one of the book's.
-
-    Raises
-    ------
-    BuildError
-        If it is not.
-    """
-    if profile not in PROFILES:
-        raise BuildError(f"PROFILE: expected one of {', '.join(PROFILES)}, got {profile!r}")
-    return profile
 
 
 def leave_with_parent() -> None:

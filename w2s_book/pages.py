@@ -2,24 +2,26 @@
 
 ``python -m w2s_book.pages STAGED CLAIMS_JSON`` reads the executed notebooks below
 ``STAGED/notebooks`` and the collected claims, and writes ``claims.md``, ``status.md`` and
-``theorems.md`` into ``STAGED``. Each page is a pure function of what was read, so the same run
-gives the same text.
+``theorems.md`` into ``STAGED``, from the templates beside this module. Each page is a pure
+function of what was read, so the same run gives the same text.
 """
 
 from __future__ import annotations
 
+import functools
 import html
 import json
-import os
 import re
 import sys
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from w2s_utils import claims
+import jinja2
+
+from w2s_utils import claims, files
 
 Record = Mapping[str, Any]
 
@@ -33,21 +35,21 @@ PAPERS = {
     "ours": "This book's own results",
 }
 # Statements a reader looks up; remarks, examples and proofs stay in their pages.
-STATEMENTS = (
-    "assumption",
-    "axiom",
-    "conjecture",
-    "corollary",
-    "definition",
-    "lemma",
-    "proposition",
-    "theorem",
+STATEMENTS = {
+    *("assumption", "axiom", "conjecture", "corollary"),
+    *("definition", "lemma", "proposition", "theorem"),
+}
+REASON_LINES = 25
+_STATEMENT = re.compile(
+    r"^[ ]{0,3}(?:`{3,}|:{3,}|~{3,})\{prf:(?P<kind>\w+)\}[ \t]*(?P<title>[^\n]*)\n"
+    r"(?P<options>(?:[ ]*:[\w-]+:[^\n]*\n)*)",
+    flags=re.MULTILINE,
 )
 
 
 @dataclass(frozen=True)
 class Page:
-    """What the generated pages need to know of one executed notebook.
+    """What the generated pages need to know of one notebook.
 
     Attributes
     ----------
@@ -56,7 +58,7 @@ class Page:
     title : str
         First heading.
     about : mapping
-        The record that `w2s_book.execute` left in the notebook's metadata.
+        The record that the build left in the notebook's metadata.
     markdown : str
         The markdown cells, joined.
     """
@@ -68,8 +70,31 @@ class Page:
 
     @property
     def executed(self) -> bool:
-        """Whether the notebook ran; false when its data set was absent."""
-        return bool(self.about.get("executed", False))
+        """Whether the notebook ran to its end; otherwise it is `missing` data, or `failed`."""
+        return bool(self.about.get("executed"))
+
+    @property
+    def failed(self) -> str:
+        """How it failed, if it did."""
+        return str(self.about.get("failed", ""))
+
+    @property
+    def missing(self) -> list[str]:
+        """Data sets without which it did not run."""
+        return list(self.about.get("missing_data", []))
+
+    @property
+    def statements(self) -> list[tuple[str, str]]:
+        """Title and label of the labelled ``{prf:...}`` blocks, in order.
+
+        Blocks without a label have no anchor to link to and are left out.
+        """
+        found = []
+        for match in _STATEMENT.finditer(self.markdown):
+            label = re.search(r":label:[ \t]*(\S+)", match["options"])
+            if label and match["kind"] in STATEMENTS:
+                found.append((match["title"].strip(), label.group(1)))
+        return found
 
 
 def read_page(path: Path, root: Path) -> Page:
@@ -111,231 +136,94 @@ def reading_order(toc: Path) -> list[str]:
     return [entry.removesuffix(".ipynb") for entry in entries]
 
 
-def claims_page(records: Sequence[Record], pages: Sequence[Page]) -> str:
-    """Write the ledger: counts, an index by outcome, then every claim by paper."""
-    papers = [paper for paper in PAPERS if any(r["paper"] == paper for r in records)]
-    blocks = [
-        "# Claims\n",
-        f"The {profile_of(pages)} run of this book checked **{plural(len(records), 'claim')}** in "
-        f"{plural(sum(page.executed for page in pages), 'notebook')}. "
-        "Each links to the cell that checks it; [](how-it-works.md) says how a verdict is reached.",
-        absent_note(pages),
-        counts_table(records, papers),
-        "## By outcome\n",
-        *(outcome_index(records, outcome) for outcome in OUTCOMES),
-    ]
-    for paper in papers:
-        heading = PAPERS[paper] if paper == "ours" else f"{paper}. {PAPERS[paper]}"
-        blocks.append(f"({slug(paper)}-claims)=\n## {heading}\n")
-        blocks += [claim_entry(record) for record in records if record["paper"] == paper]
-    return join(blocks)
+def render(name: str, pages: Sequence[Page], records: Sequence[Record]) -> str:
+    """Return the text of one generated page.
 
-
-def status_page(pages: Sequence[Page], records: Sequence[Record]) -> str:
-    """Write what ran: versions, and for each notebook its time, memory and parameters."""
-    ran = [page for page in pages if page.executed]
-    seconds = sum(page.about["seconds"] for page in ran)
-    peak = max((page.about["peak_memory_mb"] for page in ran), default=0.0)
-    counts = Counter(record["notebook"] for record in records)
-    blocks = [
-        "# Status\n",
-        f"{len(ran)} of {plural(len(pages), 'notebook')} executed in the "
-        f"{profile_of(pages)} profile: {seconds:.1f} s in all, "
-        f"at most {peak:.0f} MB of memory for one notebook.",
-        absent_note(pages),
-        "## Notebooks\n",
-        summary_table(pages, counts),
-        *(notebook_entry(page, counts[page.name]) for page in pages),
-        "## Versions\n",
-        versions_table(ran),
-    ]
-    return join(blocks)
-
-
-def theorems_page(pages: Sequence[Page]) -> str:
-    """Write the list of labelled definitions, lemmas and theorems, in the order of the pages."""
-    blocks = [
-        "# Theorems\n",
-        "Every numbered statement of the book, by page. Whose statement it is, and whether its "
-        "wording is a paper's or ours, is said where it stands.",
-    ]
-    for page in pages:
-        found = statements(page.markdown)
-        if found:
-            lines = [
-                f"- {{prf:ref}}`{label}`{': ' if title else ''}{title}" for _, title, label in found
-            ]
-            blocks.append(f"## [{page.title}](notebooks/{page.name}.ipynb)\n")
-            blocks.append("\n".join(lines))
-    return join(blocks)
-
-
-def statements(markdown: str) -> list[tuple[str, str, str]]:
-    """Find the labelled ``{prf:...}`` blocks: kind, title and label of each, in order.
-
-    Blocks without a label have no anchor to link to and are left out.
+    Parameters
+    ----------
+    name : {"claims", "status", "theorems"}
+    pages : sequence of Page
+        Every notebook of the book, in the order of the book.
+    records : sequence of mapping
+        The collected claims.
     """
-    opening = re.compile(
-        r"^[ ]{0,3}(?:`{3,}|:{3,}|~{3,})\{prf:(?P<kind>\w+)\}[ \t]*(?P<title>[^\n]*)\n"
-        r"(?P<options>(?:[ ]*:[\w-]+:[^\n]*\n)*)",
-        flags=re.MULTILINE,
+    by_paper, by_outcome, versions = defaultdict(list), defaultdict(list), defaultdict(set)
+    for record in records:
+        by_paper[record["paper"]].append(record)
+        by_outcome[record["outcome"]].append(record)
+    ran = [page for page in pages if page.executed]
+    for page in ran:
+        for package, version in page.about.get("versions", {}).items():
+            versions[package].add(str(version))
+    profiles = sorted({f"`{page.about.get('profile', 'custom')}`" for page in ran})
+    text = (
+        _templates()
+        .get_template(f"{name}.md.j2")
+        .render(
+            pages=pages,
+            ran=ran,
+            profile=" and ".join(profiles) or "empty",
+            peak=max((page.about["peak_memory_mb"] for page in ran), default=0.0),
+            versions=versions,
+            records=records,
+            claims=Counter(record["notebook"] for record in records),
+            counts=Counter((record["paper"], record["outcome"]) for record in records),
+            by_paper=by_paper,
+            by_outcome=by_outcome,
+            papers=[paper for paper in PAPERS if paper in by_paper],
+            outcomes=[outcome for outcome in OUTCOMES if outcome in by_outcome],
+            titles=PAPERS,
+            marks=claims.MARKS,
+            css=claims.CSS,
+            facts=facts,
+        )
     )
-    found = []
-    for match in opening.finditer(markdown):
-        label = re.search(r":label:[ \t]*(\S+)", match["options"])
-        if label and match["kind"] in STATEMENTS:
-            found.append((match["kind"], match["title"].strip(), label.group(1)))
-    return found
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def counts_table(records: Sequence[Record], papers: Sequence[str]) -> str:
-    """Count claims by paper and outcome, with totals."""
-    outcomes = [o for o in OUTCOMES if any(r["outcome"] == o for r in records)]
-    counts = Counter((record["paper"], record["outcome"]) for record in records)
-    rows = [
-        [f"[{'this book' if p == 'ours' else p}](#{slug(p)}-claims)"]
-        + [str(counts[p, o]) for o in outcomes]
-        + [str(sum(counts[p, o] for o in outcomes))]
-        for p in papers
-    ]
-    totals = [str(sum(counts[p, o] for p in papers)) for o in outcomes]
-    rows.append(["all", *totals, str(len(records))])
-    return table(["paper", *outcomes, "all"], rows, numeric_from=1)
-
-
-def outcome_index(records: Sequence[Record], outcome: str) -> str:
-    """List the ids of one outcome, each linking to its entry; what holds is folded."""
-    ids = [record["id"] for record in records if record["outcome"] == outcome]
-    if not ids:
-        return ""
-    links = " ".join(f'<a href="#ledger-{id}">{id}</a>' for id in ids)
-    fold = "" if outcome == "holds" else " open"
-    head = f"<summary>{html.escape(outcome)} <span>{len(ids)}</span></summary>"
-    return f'<details class="w2s-index"{fold}>{head}<p>{links}</p></details>\n'
-
-
-def claim_entry(record: Record) -> str:
-    """Write one claim: outcome, id, statement, numbers, and the test folded below."""
-    outcome, id = record["outcome"], record["id"]
-    mark = f"{claims.MARKS[outcome]} {outcome}"
-    href = f"notebooks/{record['notebook']}.html#claim-{id}"
-    where = f"{record['notebook']}, cell {record['cell'] + 1}"
-    head = (
-        f'<p class="w2s-entry__head"><span class="w2s-claim__mark">{mark}</span> '
-        f'<a class="w2s-entry__id" href="{href}">{id}</a> '
-        f'<span class="w2s-entry__where">{record["kind"]}, {where}</span></p>'
+@functools.cache
+def _templates() -> jinja2.Environment:
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    evidence = f"\n\n{escape(record['evidence'])}" if record["evidence"] else ""
-    fold = (
-        f"<details><summary>The test</summary><p>{html.escape(record['detail'])}</p>"
-        f"<p>Supports: {html.escape(record['supports'])}</p></details>"
-    )
-    return (
-        f'<div id="ledger-{id}" class="w2s-anchor"></div>\n\n'
-        f"::::{{div}} w2s-entry w2s-claim--{claims.CSS[outcome]}\n{head}\n\n"
-        f"{escape(record['statement'])}{evidence}\n\n{facts(record)}\n\n{fold}\n::::\n"
-    )
+    templates.filters |= {
+        "cell": cell,
+        "html": html.escape,
+        "plain": plain,
+        "plural": plural,
+        "repr": repr,
+    }
+    return templates
 
 
-def facts(record: Record) -> str:
-    """Write the numbers of a claim as a definition list."""
-    expected = "bound" if record["kind"] == "inequality" else "expected"
-    pairs = [("observed", number(record["observed"])), (expected, number(record["expected"]))]
-    optional = (("standard_error", "standard error", 2), ("tolerance", "tolerance", 2))
-    for key, label, digits in optional:
+def facts(record: Record) -> Iterator[tuple[str, str]]:
+    """Yield the numbers of a claim, each with its label; what does not apply is left out."""
+    yield "observed", number(record["observed"])
+    yield "bound" if record["kind"] == "inequality" else "expected", number(record["expected"])
+    for key in ("standard_error", "tolerance"):
         if record[key] is not None:
-            pairs.append((label, number(record[key], digits)))
+            yield key.replace("_", " "), number(record[key], 2)
     if record["z"] is not None:
-        pairs.append(("allowed", f"{record['z']:.2f} SE"))
+        yield "allowed", f"{record['z']:.2f} SE"
     if record["trials"] is not None:
-        pairs.append(("trials", str(record["trials"])))
+        yield "trials", str(record["trials"])
     if record["comparisons"] > 1:
-        pairs.append(("worst of", str(record["comparisons"])))
+        yield "worst of", str(record["comparisons"])
     if record["seconds"] is not None:
-        pairs.append(("cell took", f"{record['seconds']:.2f} s"))
-    items = "".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for label, value in pairs)
-    return f'<dl class="w2s-facts">{items}</dl>'
+        yield "cell took", f"{record['seconds']:.2f} s"
 
 
-def summary_table(pages: Sequence[Page], counts: Mapping[str, int]) -> str:
-    """One row for each notebook: did it run, how long, how much memory, how many claims."""
-    rows = []
-    for page in pages:
-        row = [f"[{page.title}](notebooks/{page.name}.ipynb)"]
-        if page.executed:
-            row += [f"{page.about['seconds']:.1f}", f"{page.about['peak_memory_mb']:.0f}"]
-            row.append(str(counts.get(page.name, 0)))
-        else:
-            row += ["not executed", "–", "–"]
-        rows.append(row)
-    return table(["notebook", "seconds", "peak MB", "claims"], rows, numeric_from=1)
-
-
-def notebook_entry(page: Page, claims_made: int) -> str:
-    """Write the section of one notebook: what ran, or the command that would let it run."""
-    blocks = [f"### {page.title}\n"]
-    if page.executed:
-        blocks.append(
-            f"`{page.name}`, profile `{page.about['profile']}`: {page.about['seconds']:.1f} s, "
-            f"{page.about['peak_memory_mb']:.0f} MB, {plural(claims_made, 'claim')}."
-        )
-    else:
-        missing = ", ".join(page.about.get("missing_data", [])) or "its data"
-        blocks.append(
-            f"`{page.name}` was **not executed**: {missing} is not on this machine. "
-            f"To fetch it: `{page.about.get('command', 'w2s data list')}`."
-        )
-    parameters = page.about.get("parameters", {})
-    if parameters:
-        rows = [[f"`{name}`", f"`{value!r}`"] for name, value in parameters.items()]
-        blocks.append(table(["parameter", "value"], rows))
-    return "\n\n".join(block.strip() for block in blocks) + "\n"
-
-
-def versions_table(pages: Sequence[Page]) -> str:
-    """List the versions the notebooks ran with; more than one where runs differ."""
-    seen: dict[str, set[str]] = {}
-    for page in pages:
-        for name, version in page.about.get("versions", {}).items():
-            seen.setdefault(name, set()).add(str(version))
-    if not seen:
-        return "No notebook was executed."
-    rows = [[name, ", ".join(sorted(seen[name]))] for name in sorted(seen)]
-    return table(["package", "version"], rows)
-
-
-def absent_note(pages: Sequence[Page]) -> str:
-    """Name the notebooks that did not run, with the commands that fetch their data."""
-    absent = [page for page in pages if not page.executed]
-    if not absent:
-        return ""
-    lines = [
-        f"- [{page.title}](notebooks/{page.name}.ipynb): `{page.about.get('command', '')}`\n"
-        for page in absent
-    ]
-    head = f"{plural(len(absent), 'notebook')} not executed, for want of data. To fetch it:"
-    return f":::{{admonition}} Not executed\n:class: warning\n{head}\n\n{''.join(lines)}:::"
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], numeric_from: int = 99) -> str:
-    """Write a MyST table; columns from ``numeric_from`` on are aligned to the right."""
-    rule = ["--:" if column >= numeric_from else ":--" for column in range(len(header))]
-    lines = [
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-        for cells in (header, rule, *rows)
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def profile_of(pages: Sequence[Page]) -> str:
-    """Name the profile of the executed notebooks, or all of them where they differ."""
-    names = sorted({str(page.about.get("profile", "custom")) for page in pages if page.executed})
-    return " and ".join(f"`{name}`" for name in names) or "empty"
-
-
-def escape(text: str) -> str:
+def plain(text: str) -> str:
     """Escape plain text so that MyST shows it as it is."""
     return re.sub(r"([\\`*_{}\[\]<>()#+\-.!|$~:^'\"@&])", r"\\\1", " ".join(text.split()))
+
+
+def cell(text: str) -> str:
+    """Escape what would end a cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def number(value: float, digits: int = 4) -> str:
@@ -348,23 +236,40 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def slug(paper: str) -> str:
-    """Name of a paper in anchors."""
-    return paper.lower()
+def write_failed(source: Path, out: Path, about: Mapping[str, Any]) -> None:
+    """Write the page of a notebook that failed: its text and code below a box that says how.
 
+    Parameters
+    ----------
+    source : Path
+        The MyST notebook.
+    out : Path
+        The page.
+    about : mapping
+        Its record; ``failed`` says how it failed.
+    """
+    import jupytext
+    import nbformat
 
-def join(blocks: Iterable[str], separator: str = "\n\n") -> str:
-    """Join the non-empty blocks, with one newline at the end."""
-    return separator.join(block.strip("\n") for block in blocks if block.strip()) + "\n"
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file atomically, and not at all if it already holds this text."""
-    if path.exists() and path.read_text("utf-8") == text:
-        return
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(text, "utf-8")
-    os.replace(temporary, path)
+    lines = about["failed"].splitlines()
+    lines[REASON_LINES:] = ["..."] * (len(lines) > REASON_LINES)
+    notice = _templates().get_template("failed.md.j2").render(reason="\n".join(lines))
+    try:
+        nb = jupytext.read(source)
+    except Exception:  # it may have failed for this
+        title = f"# {about['notebook']}"
+        nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(title)])
+    for index, each in enumerate(nb.cells):
+        each["id"] = f"cell-{index}"
+        if each.cell_type == "markdown":
+            # The labels of figures exist only where figures were drawn.
+            each.source = re.sub(r"\{numref\}`[^`]*fig-[^`]*`", "*(figure not drawn)*", each.source)
+    before, title, after = re.split(r"(?m)(^# .*$|\Z)", nb.cells[0].source, maxsplit=1)
+    nb.cells[0].source = f"{before}{title}\n\n{notice}\n{after}"
+    nb.metadata["w2s"] = {**about, "executed": False, "seconds": 0.0, "peak_memory_mb": 0.0}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with files.replacing(out) as temporary:
+        temporary.write_text(nbformat.writes(nb) + "\n", "utf-8")
 
 
 def main(staged_dir: str | Path, claims_json: str | Path, toc: str | Path = "_toc.yml") -> None:
@@ -383,9 +288,9 @@ def main(staged_dir: str | Path, claims_json: str | Path, toc: str | Path = "_to
     pages, records = read_pages(staged, reading_order(Path(toc))), claims.read(Path(claims_json))
     place = {page.name: index for index, page in enumerate(pages)}
     records = sorted(records, key=lambda record: place.get(record["notebook"], len(place)))
-    write(staged / "claims.md", claims_page(records, pages))
-    write(staged / "status.md", status_page(pages, records))
-    write(staged / "theorems.md", theorems_page(pages))
+    for name in ("claims", "status", "theorems"):
+        with files.replacing(staged / f"{name}.md") as temporary:
+            temporary.write_text(render(name, pages, records), "utf-8")
 
 
 if __name__ == "__main__":

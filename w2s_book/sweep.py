@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import w2s_utils
-from w2s_book import build
+from w2s_book import closure
 from w2s_book.parameters import ParameterError, read_value, recorded
 from w2s_utils import files
 
@@ -74,7 +74,8 @@ class Point:
 
 def library() -> str:
     """Return the digest of the library as it is installed here."""
-    return build.library_digest(Path(w2s_utils.__file__).resolve().parents[1])
+    here = closure.Library(Path(w2s_utils.__file__).resolve().parents[1])
+    return here.digest(here.modules())
 
 
 def grid(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:

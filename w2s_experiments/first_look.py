@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from w2s_utils import figures, protocol
-from w2s_utils.oracle import MODELS, Cell, estimate_setting, largest_leverage
-from w2s_utils.problem import Problem
+from w2s_utils import figures, protocol, validation
+from w2s_utils.geometry import oracle_setting
+from w2s_utils.least_squares import MinimumNorm
+from w2s_utils.problem import ROLES, Cell, Problem
+from w2s_utils.resampling import Estimate
 from w2s_utils.theory.subspaces import canonical_correlations, intrinsic_dimension
 
 # Cells of the grid, by data set, student and teacher's dimension.
@@ -37,6 +40,24 @@ RISK_TICKS = (0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 CLOSE_RISK_TICKS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0)
 
 
+def largest_leverage(features: ArrayLike) -> float:
+    """Largest share that one input has in the fit of its own label, between d/m and 1.
+
+    Near 1, a direction of the features is carried by a single input: a sample without that input
+    does not see the direction, and one with it cannot average its noise.
+
+    Parameters
+    ----------
+    features : array_like, shape (m, d)
+        Full column rank.
+
+    Returns
+    -------
+    float
+    """
+    return float(np.max(np.sum(np.linalg.qr(validation.matrix(features, "features"))[0] ** 2, 1)))
+
+
 def dimensions_table(problems: Mapping[str, Problem]) -> str:
     """Dimensions, approximation errors and leverage of every representation, as plain text.
 
@@ -55,12 +76,80 @@ def dimensions_table(problems: Mapping[str, Problem]) -> str:
         )
         for label, phi in named.items():
             # A representation against itself: only its own error is read off.
-            error = estimate_setting(phi, phi, problem.targets).rho_w
+            error = oracle_setting(phi, phi, problem.targets).rho_w
             lines.append(
                 f"{name:9s} {label:12s} {phi.shape[1]:4d} {intrinsic_dimension(phi):10d} "
                 f"{error:17.3f} {largest_leverage(phi):17.3f}"
             )
     return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False)
+class InSample:
+    r"""Gain and misfit over a student's own training inputs, one entry a split (and a task).
+
+    Attributes
+    ----------
+    gain, misfit : ndarray, shape (trials, tasks)
+    cross : ndarray, same shape
+        :math:`-2\langle (I-P)f_w, (I-P)f^* \rangle`, with `P` the student's projection; the gain
+        is the misfit plus this term, identically.
+    unreachable : ndarray, same shape
+        :math:`\|(I-P)f^*\|^2`, the error of the best head.
+    """
+
+    gain: NDArray[np.float64]
+    misfit: NDArray[np.float64]
+    cross: NDArray[np.float64]
+    unreachable: NDArray[np.float64]
+
+
+def in_sample(
+    problem: Problem,
+    teacher: int,
+    student: str,
+    *,
+    n: int,
+    N: int,
+    trials: int,
+    rng: np.random.Generator,
+) -> InSample:
+    """Project teachers' predictions on a student's features, over the unlabelled inputs.
+
+    Parameters
+    ----------
+    problem, teacher, student, n, N, trials, rng
+        As in `w2s_utils.problem.measure_pairs`, for one pair and size.
+
+    Returns
+    -------
+    InSample
+    """
+    weak, strong = problem.teachers[teacher], problem.students[student]
+    split = protocol.random_splits(weak, strong, problem.targets, n=n, N=N)
+    rows = []
+    for generator in rng.spawn(trials):
+        labelled, unlabelled, _ = split(generator)
+        labelled = _noisy(labelled, problem.noise, generator)
+        taught = MinimumNorm().fit(labelled.weak, labelled.labels).predict(unlabelled.weak)
+        truth = unlabelled.labels
+        # Least squares on the unlabelled inputs is the projection in their empirical inner product.
+        rest = truth - MinimumNorm().fit(unlabelled.strong, truth).predict(unlabelled.strong)
+        learnt = MinimumNorm().fit(unlabelled.strong, taught).predict(unlabelled.strong)
+        rows.append(
+            (
+                np.mean((taught - truth) ** 2 - (learnt - truth) ** 2, axis=0),
+                np.mean((learnt - taught) ** 2, axis=0),
+                -2 * np.mean((taught - learnt) * rest, axis=0),
+                np.mean(rest**2, axis=0),
+            )
+        )
+    return InSample(*np.array(rows).transpose(1, 0, 2))
+
+
+def _noisy(part: protocol.Inputs, noise: float, rng: np.random.Generator) -> protocol.Inputs:
+    labels = part.labels + noise * rng.standard_normal(part.labels.shape)
+    return protocol.Inputs(part.weak, part.strong, labels)
 
 
 def results_table(grid: Grid) -> str:
@@ -189,7 +278,7 @@ def risks_against_size(grid: Grid) -> Drawn:
     for axis, (name, student) in zip(axes.T.ravel(), pairs, strict=True):
         sizes = [size for n, s, size in grid if (n, s) == (name, student)]
         cells = [grid[name, student, size] for size in sizes]
-        for model in MODELS:
+        for model in ROLES:
             _with_errors(axis, sizes, [cell.result.mean(model) for cell in cells], model)
             expected = [float(getattr(cell.predicted, model)) for cell in cells]
             axis.plot(sizes, expected, color=COLOURS[model], lw=1.2)
@@ -205,7 +294,7 @@ def risks_against_size(grid: Grid) -> Drawn:
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
     data = _keys(grid)
-    for model in MODELS:
+    for model in ROLES:
         estimates = [cell.result.mean(model) for cell in grid.values()]
         data[model] = [estimate.value for estimate in estimates]
         data[f"{model} standard error"] = [estimate.standard_error for estimate in estimates]
@@ -323,7 +412,7 @@ def _ticks(axis: plt.Axes, which: str, values: Sequence[float]) -> None:
 def _with_errors(
     axis: plt.Axes,
     x: Sequence[float],
-    estimates: Sequence[protocol.Estimate],
+    estimates: Sequence[Estimate],
     model: str,
     label: str | None = None,
 ) -> None:

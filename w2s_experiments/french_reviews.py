@@ -283,15 +283,14 @@ def split_ladder(
         # Validation knows the observed labels only.
         parts[2] = replace(parts[2], target=None)
         labelled, own, valid, test = parts
-        on_own, on_labelled, on_valid, on_test = protocol.teach(
-            labelled, own, labelled, valid, test, own=True
+        on_own, on_test, on_valid, on_labelled = protocol.teach(
+            labelled, own, test, valid, labelled, own=True
         )
         changes = _leaving_one_out((labelled, own, test), (on_labelled, on_own, on_test))
         for part, change in zip((rows[0], rows[1], rows[3]), changes, strict=True):
             left_out[part] += change / trials
         return {
             **on_test.errors(),
-            **protocol.mean_squares(protocol.references(labelled, own, test), test.target),
             "own": on_own.own_terms(),
             "known": on_valid.errors(),
         }
@@ -371,7 +370,7 @@ def gains_from_labels(
     """Expected gain of every weak model, as whoever has `n` labels can compute it.
 
     The geometry is estimated from the labels of `n` inputs and the features of all
-    (`w2s_utils.geometry.from_labels`), for one draw of labels a row.
+    (`w2s_utils.geometry.setting_from_labels`), for one draw of labels a row.
 
     Parameters
     ----------
@@ -394,7 +393,7 @@ def gains_from_labels(
         labels = (target + problem.noise * generator.standard_normal(len(target)))[rows]
         row = []
         for phi, features in zip(problem.teachers.values(), moments, strict=True):
-            setting = geometry.from_labels(
+            setting = geometry.setting_from_labels(
                 phi[rows], strong[rows], labels, features=features
             ).setting
             expected = risks.exact(setting, n, N)

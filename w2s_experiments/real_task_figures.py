@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from w2s_utils import figures
-from w2s_utils.oracle import Cell
-from w2s_utils.pairs import Key, Pair
 from w2s_utils.probes import MEASURES
-from w2s_utils.protocol import Estimate, Result
+from w2s_utils.problem import Cell, Key, Pair
+from w2s_utils.protocol import Result
+from w2s_utils.resampling import Estimate
 
 Drawn = tuple[Figure, dict[str, list | NDArray]]
 QUANTITIES = {"pgr": "PGR", "opr": "OPR"}
@@ -40,7 +40,7 @@ def sizes(
     Parameters
     ----------
     grid : mapping of (str, str, int, int) to Cell
-        From `w2s_utils.pairs.run`.
+        From `w2s_utils.problem.measure_pairs`.
     chosen : sequence of (str, str)
         Teacher and student.
     n, N : int
@@ -101,7 +101,7 @@ def noise(
     chosen : sequence of (str, str)
         Pairs of the upper row.
     flipped : mapping of float to mapping of (str, str) to mapping of str to Result
-        By share of flipped labels, from `w2s_utils.pairs.run_flipped`.
+        By share of flipped labels, from `w2s_utils.probes.run_flipped`.
     logistic : (str, str)
         Pair of the lower row.
 

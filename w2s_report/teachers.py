@@ -14,7 +14,7 @@ from w2s_report import splits
 from w2s_report.readers import InputError
 from w2s_report.schema import Interval
 from w2s_report.spectra import Pair
-from w2s_utils.geometry import Estimates, Range, expectations, from_labels
+from w2s_utils.geometry import Estimates, Range, expected_risks_and_ratios, setting_from_labels
 from w2s_utils.least_squares import Moments
 from w2s_utils.theory import overlap, risks
 
@@ -216,9 +216,9 @@ def _analyse(question: Question) -> Teacher:
     groups = splits.grouped(weak, strong, targets, design.size, rng)
     cells = _cells(pair, design)
     measured = splits.splits(groups, pair.folds, design, cells, trials=question.trials, rng=rng)
-    estimates = from_labels(weak, strong, targets, features=pair.total)
+    estimates = setting_from_labels(weak, strong, targets, features=pair.total)
     drawn = estimates.settings(DRAWS, rng)
-    overlap = _overlap(pair, groups, rng)
+    shared = _overlap(pair, groups, rng)
     everything = pair.labelled, max(pair.total.count - pair.labelled, design.N)
     by_n, by_N = _curves(pair, design, *everything)
     sizes = [*cells, everything, *by_n, *by_N]
@@ -233,7 +233,7 @@ def _analyse(question: Question) -> Teacher:
         name=pair.name,
         d_w=pair.d_w,
         d_s=pair.d_s,
-        overlap=overlap,
+        overlap=shared,
         estimates=_estimated(estimates),
         cross_validated={k: _around(*v) for k, v in splits.cross_validated(groups).items()},
         cells=tuple(map(cell, cells)),
@@ -284,7 +284,7 @@ def _predictions(
 ) -> dict[tuple[int, int], dict[str, Range]]:
     """Predict at every size from one set of problems drawn, so that curves are smooth."""
     n, N = np.array(sizes).T
-    table = [expectations(problem, n, N) for problem in [setting, *drawn]]
+    table = [expected_risks_and_ratios(problem, n, N) for problem in [setting, *drawn]]
     at = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
     found: dict[tuple[int, int], dict[str, Range]] = {size: {} for size in sizes}
     for name in table[0]:
@@ -309,12 +309,7 @@ def _measured(measured: splits.Measured, cell: tuple[int, int]) -> dict[str, Ran
 
 
 def _overlap(pair: Pair, groups: list[Moments], rng: np.random.Generator) -> Overlap:
-    total = pair.total
-    roots = {
-        name: linalg.cholesky(total.products(name, name), lower=True) for name in ("weak", "strong")
-    }
-    half = linalg.solve_triangular(roots["weak"], total.products("weak", "strong"), lower=True)
-    cross = linalg.solve_triangular(roots["strong"], half.T, lower=True)
+    cross = pair.total.canonical("weak", "strong")
     canonical = np.clip(linalg.svdvals(cross), 0, 1) ** 2
     parts = list(pair.folds) if len(pair.folds) >= 4 else [g.only("weak", "strong") for g in groups]
     found = overlap.interval_from_groups(

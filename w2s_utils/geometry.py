@@ -1,26 +1,34 @@
-r"""What the theory needs to know of a problem, estimated from what a user has.
+r"""Geometry of a weak-to-strong problem: all that the expected risks depend on, estimated.
 
-A user has both feature vectors of many inputs and the labels of a few. The features alone give the
-geometry; regressions on the labelled inputs give the approximation errors. Label noise cannot be
-told from what no feature expresses: both are what is left of a label. So the estimates describe the
-*labels*: :math:`\rho_w` and :math:`\rho_s` have the noise in them and :math:`\sigma^2 = 0`. The
-expected risks are then errors on noisy labels, PGR is what it always is (the noise cancels), and
-OPR compares total errors; `Estimates.excess` turns to excess risks where the noise is known.
+`setting_from_labels` takes what a user has: both feature vectors of many inputs and the labels of a
+few. The features alone give the geometry; regressions on the labelled inputs give the approximation
+errors. Label noise cannot be told from what no feature expresses: both are what is left of a label.
+So the estimates describe the *labels*: :math:`\rho_w` and :math:`\rho_s` have the noise in them and
+:math:`\sigma^2 = 0`. The expected risks are then errors on noisy labels, PGR is what it always is
+(the noise cancels), and OPR compares total errors; `Estimates.excess` turns to excess risks where
+the noise is known.
+
+`oracle_setting` takes a whole pool of inputs **with their true targets**: it tests the formulas,
+and is nothing that a user could compute from the labels of one experiment.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import linalg
 
 from w2s_utils import validation
 from w2s_utils.least_squares import Moments
+from w2s_utils.resampling import jackknife_value
 from w2s_utils.theory import risks, subspaces
+from w2s_utils.validation import Array
 
+GROUPS = 10
 QUANTITIES = ("rho_w", "rho_s", "b", "kappa", "d_sw")
 
 
@@ -56,8 +64,8 @@ class Estimates:
     """
 
     setting: risks.Setting
-    values: NDArray[np.float64]
-    covariance: NDArray[np.float64]
+    values: Array
+    covariance: Array
     labels: int
     inputs: int
 
@@ -124,7 +132,7 @@ class Estimates:
             raise ValueError(f"level: expected a number in (0, 1), got {level!r}")
         validation.at_least(draws, 20, "draws", "quantiles need a sample")
         settings = [self.setting, *self.settings(int(draws), rng)]
-        table = [expectations(setting, n, N) for setting in settings]
+        table = [expected_risks_and_ratios(setting, n, N) for setting in settings]
         at = (1 - level) / 2
         found = {}
         for name in table[0]:
@@ -152,7 +160,7 @@ class Estimates:
         return [_setting(self.setting, values, self.setting.sigma2) for values in drawn]
 
 
-def from_labels(
+def setting_from_labels(
     weak: ArrayLike, strong: ArrayLike, labels: ArrayLike, *, features: Moments | None = None
 ) -> Estimates:
     r"""Estimate a problem from labelled inputs, and from the features of more inputs.
@@ -196,13 +204,18 @@ def from_labels(
     ValueError
         If shapes do not match, there are too few labels, or features are rank deficient.
     """
-    w, s = validation.matrix(weak, "weak"), validation.matrix(strong, "strong", rows=len(weak))
+    w, s = validation.matrix(weak, "weak"), validation.matrix(strong, "strong")
     y = validation.targets(labels, "labels", rows=len(w)).reshape(len(w), -1)
     (n, d_w), d_s = w.shape, s.shape[1]
     why = f"d_w + d_s + 2, with d_w = {d_w} and d_s = {d_s}; cut the features to fewer directions"
     validation.at_least(n, d_w + d_s + 2, "labels", why)
     moments = Moments.of(weak=w, strong=s) if features is None else features
-    cross, a, b = _canonical(moments, w, s)
+    _check_features(moments, w, s)
+    cross = moments.canonical("weak", "strong")
+    a, b = moments.whiten("weak", w.T).T, moments.whiten("strong", s.T).T
+    if _share_constant(moments, w, s):
+        # An offset changes no estimate, but its rounding would.
+        y = y - y.mean(axis=0)
     fit_w, fit_s = _Regression.of(a, y), _Regression.of(b, y)
     m, keep = moments.count, np.eye(d_w) - cross.T @ cross
     delta = fit_s.head - cross @ fit_w.head
@@ -231,19 +244,106 @@ def from_labels(
     return Estimates(_setting(base, values, 0.0), values, covariance, n, m)
 
 
+def oracle_setting(
+    weak: ArrayLike, strong: ArrayLike, targets: ArrayLike, *, noise: float = 0.0
+) -> risks.Setting:
+    r"""Plug-in geometry of a weak-to-strong problem, from a pool with known targets.
+
+    With the projections :math:`\hat P_w, \hat P_s` on the columns of the two feature matrices in
+    :math:`R^m`,
+
+    .. math::
+
+        \hat\rho_w = \frac{\|(I-\hat P_w)f\|^2}{m-d_w}, \qquad
+        \hat b = \frac{\|\hat P_s(I-\hat P_w)f\|^2}{m}, \qquad
+        \hat\kappa = \frac{\|(I-\hat P_s)\hat P_w f\|^2}{m}, \qquad
+        \hat d_{s\wedge w} = \operatorname{tr} \hat P_s \hat P_w .
+
+    The first is unbiased for Gaussian features. The others have a bias of order ``1/m``, which a
+    delete-a-group jackknife reduces to the second order. Several targets are averaged: the risks
+    are linear in all but the dimension.
+
+    Parameters
+    ----------
+    weak : array_like, shape (m, d_w)
+        Full column rank.
+    strong : array_like, shape (m, d_s)
+        Full column rank; ``m`` at least ``2 (d_w + d_s)``.
+    targets : array_like, shape (m,) or (m, tasks)
+        Without the noise that `noise` describes.
+    noise : float
+        Standard deviation of the label noise added in the experiment.
+
+    Returns
+    -------
+    Setting
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match, a feature matrix is rank deficient, or there are too few rows.
+    """
+    w = validation.matrix(weak, "weak")
+    s = validation.matrix(strong, "strong", rows=len(w))
+    f = validation.targets(targets, "targets", rows=len(w)).reshape(len(w), -1)
+    m, d_w, d_s = len(w), w.shape[1], s.shape[1]
+    validation.at_least(m, 2 * (d_w + d_s), "rows", "twice the weak and strong columns")
+    if _share_constant(Moments.of(weak=w, strong=s), w, s):
+        f = f - f.mean(axis=0)
+    # Orthonormal columns keep the moments of all subsets well conditioned.
+    q_w, q_s = subspaces.column_space(w, "weak"), subspaces.column_space(s, "strong")
+    rho_w, rho_s = (
+        float(np.sum((f - q @ (q.T @ f)) ** 2)) / f.shape[1] / (m - q.shape[1]) for q in (q_w, q_s)
+    )
+    # Every tenth row: pools may come in some order.
+    groups = [
+        Moments.of(weak=q_w[i::GROUPS], strong=q_s[i::GROUPS], target=f[i::GROUPS])
+        for i in range(GROUPS)
+    ]
+    total = sum(groups[1:], groups[0])
+    left_out = [_plug_in(total - group) for group in groups]
+    d_sw, b, kappa, residual = jackknife_value(_plug_in(total), left_out).tolist()
+    return risks.Setting(
+        d_w=d_w,
+        d_s=d_s,
+        d_sw=float(np.clip(d_sw, 0, min(d_w, d_s))),
+        sigma2=noise**2,
+        rho_w=rho_w,
+        rho_s=rho_s,
+        b=max(0.0, b),
+        kappa=max(0.0, kappa),
+        residual=max(0.0, residual),
+    )
+
+
+def _plug_in(moments: Moments) -> Array:
+    """Raw overlap, b, kappa and residual, from blocks weak, strong and target."""
+    cross = moments.canonical("weak", "strong")
+    target = moments.products("target", "target") / moments.count
+    head, whole = (
+        moments.whiten(name, moments.products(name, "target")) / moments.count
+        for name in ("weak", "strong")
+    )
+    unknown = whole - cross @ head
+    kappa = np.sum(head * (head - cross.T @ (cross @ head)))
+    b = np.sum(unknown**2)
+    residual = np.trace(target) - np.sum(head**2) - b
+    return np.array([np.sum(cross**2), *(np.array([b, kappa, residual]) / len(target))])
+
+
 @dataclass(frozen=True, eq=False)
 class _Regression:
     """Least squares of k tasks on n rows of white features."""
 
-    features: NDArray
-    head: NDArray
-    inverse: NDArray
-    residuals: NDArray
-    left: NDArray  # 1 less the leverage
+    features: Array
+    head: Array
+    inverse: Array
+    residuals: Array
+    left: Array  # 1 less the leverage
     variance: float
 
     @classmethod
-    def of(cls, features: NDArray, labels: NDArray) -> _Regression:
+    def of(cls, features: Array, labels: Array) -> _Regression:
         n, d = features.shape
         inverse = linalg.inv(features.T @ features)
         head = inverse @ (features.T @ labels)
@@ -252,50 +352,44 @@ class _Regression:
         variance = float(np.mean(np.sum(residuals**2, axis=0)) / (n - d))
         return cls(features, head, inverse, residuals, np.maximum(1 - leverage, 1e-9), variance)
 
-    def squares(self) -> NDArray:
+    def squares(self) -> Array:
         """Squared residuals, their mean taken off: what each label adds to the variance."""
         squared = np.mean(self.residuals**2, axis=1) / self.left
-        return squared - squared.mean()
+        return cast(Array, squared - squared.mean())
 
     @property
-    def influence(self) -> tuple[NDArray, NDArray]:
+    def influence(self) -> tuple[Array, Array]:
         """Change of the head with each label: directions (n, d) and residuals (n, k)."""
         return self.features @ self.inverse, self.residuals / np.sqrt(self.left)[:, None]
 
 
-def _product(direction: NDArray, influence: tuple[NDArray, NDArray]) -> NDArray:
+def _product(direction: Array, influence: tuple[Array, Array]) -> Array:
     """Products of a direction (d, k) with the influences on the heads, averaged over tasks."""
     along, residuals = influence
-    return np.mean((along @ direction) * residuals, axis=1)
+    return cast(Array, np.mean((along @ direction) * residuals, axis=1))
 
 
-def _canonical(moments: Moments, w: NDArray, s: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-    """Cross moment of features white over all inputs, and the labelled inputs in these."""
-    roots = {}
+def _check_features(moments: Moments, w: Array, s: Array) -> None:
     for name, rows in (("weak", w), ("strong", s)):
-        gram = moments.products(name, name)
-        if len(gram) != rows.shape[1]:
+        width = len(moments.products(name, name))
+        if width != rows.shape[1]:
             raise ValueError(
-                f"features: expected {rows.shape[1]} columns in block {name}, got {len(gram)}"
+                f"features: expected {rows.shape[1]} columns in block {name}, got {width}"
             )
-        try:
-            roots[name] = linalg.cholesky(gram / moments.count, lower=True)
-        except linalg.LinAlgError:
-            raise ValueError(
-                f"{name}: expected full column rank {len(gram)}; cut it to its leading directions "
-                "first (w2s_utils.problem.cut)"
-            ) from None
     needed = w.shape[1] + s.shape[1] + 2
     validation.at_least(moments.count, needed, "features", "rows: d_w + d_s + 2")
 
-    def white(name: str, columns: NDArray) -> NDArray:
-        return linalg.solve_triangular(roots[name], columns, lower=True)
 
-    cross = white("strong", white("weak", moments.products("weak", "strong")).T) / moments.count
-    return cross, white("weak", w.T).T, white("strong", s.T).T
+def _share_constant(moments: Moments, w: Array, s: Array) -> bool:
+    """Whether some weak and some strong column are constant, and the same one over all inputs."""
+    first, second = (np.flatnonzero((np.ptp(phi, axis=0) == 0) & (phi[0] != 0)) for phi in (w, s))
+    cross = moments.products("weak", "strong")[np.ix_(first, second)]
+    squares = [np.diag(moments.products(name, name)) for name in ("weak", "strong")]
+    limit = np.outer(squares[0][first], squares[1][second])
+    return bool(np.any(cross**2 >= (1 - 1e-12) * limit))
 
 
-def _variance_of_difference(weak: _Regression, strong: _Regression, cross: NDArray) -> NDArray:
+def _variance_of_difference(weak: _Regression, strong: _Regression, cross: Array) -> Array:
     """Covariance matrix of the strong head less the projected weak head."""
     both = strong.features.T @ weak.features
     shared = np.sum((both @ weak.inverse) * (strong.inverse @ both))
@@ -303,11 +397,11 @@ def _variance_of_difference(weak: _Regression, strong: _Regression, cross: NDArr
     covariance = np.mean(np.sum(weak.residuals * strong.residuals, axis=0)) / degrees
     mixed = covariance * strong.inverse @ both @ weak.inverse @ cross.T
     own = strong.variance * strong.inverse + weak.variance * cross @ weak.inverse @ cross.T
-    return own - mixed - mixed.T
+    return cast(Array, own - mixed - mixed.T)
 
 
 def _noise_of_cross_moment(
-    weak: _Regression, strong: _Regression, cross: NDArray, kappa: float
+    weak: _Regression, strong: _Regression, cross: Array, kappa: float
 ) -> float:
     """Trace of the variance that an estimated cross moment adds, times the number of inputs.
 
@@ -317,10 +411,10 @@ def _noise_of_cross_moment(
     n = len(unseen)
     shared_s = np.mean(np.sum(strong.residuals * unseen, axis=0)) / (n - len(strong.inverse))
     shared_w = np.mean(np.sum(weak.residuals * unseen, axis=0)) / (n - len(weak.inverse))
-    return len(cross) * (kappa - 2 * shared_s) + 2 * np.sum(cross**2) * shared_w
+    return float(len(cross) * (kappa - 2 * shared_s) + 2 * np.sum(cross**2) * shared_w)
 
 
-def _covariance(influence: NDArray, quadratic: NDArray) -> NDArray:
+def _covariance(influence: Array, quadratic: Array) -> Array:
     """Covariance of four estimates; the noise in an estimated direction is not counted twice."""
     raw = influence.T @ influence
     sd = np.sqrt(np.diag(raw))
@@ -333,7 +427,7 @@ def _covariance(influence: NDArray, quadratic: NDArray) -> NDArray:
     return found
 
 
-def _of_features(values: NDArray, cross: NDArray, m: int) -> NDArray:
+def _of_features(values: Array, cross: Array, m: int) -> Array:
     """Variances that come from knowing the features of m inputs only, for Gaussian features."""
     _, _, b, kappa, _ = np.maximum(values, 0)
     squares = np.minimum(linalg.svdvals(cross), 1) ** 2
@@ -341,7 +435,7 @@ def _of_features(values: NDArray, cross: NDArray, m: int) -> NDArray:
     return np.array([0, 0, 4 * b * kappa + 2 * b**2, 2 * kappa**2, overlap]) / m
 
 
-def _setting(base: risks.Setting, values: NDArray, sigma2: float) -> risks.Setting:
+def _setting(base: risks.Setting, values: Array, sigma2: float) -> risks.Setting:
     rho_w, rho_s, b, kappa, d_sw = np.maximum(values, 0).tolist()
     return replace(
         base,
@@ -354,7 +448,9 @@ def _setting(base: risks.Setting, values: NDArray, sigma2: float) -> risks.Setti
     )
 
 
-def expectations(setting: risks.Setting, n: ArrayLike, N: ArrayLike) -> dict[str, NDArray]:
+def expected_risks_and_ratios(
+    setting: risks.Setting, n: ArrayLike, N: ArrayLike
+) -> dict[str, Array]:
     """Expected risks of a problem and what follows from them, broadcast over ``n`` and ``N``.
 
     Parameters

@@ -72,6 +72,8 @@ class Predictions:
         In the shape of ``teacher``; from `train_students`.
     best : ndarray, optional
         In the shape of ``labels``: the head fitted to the labels of the students' own inputs.
+    baseline, ceiling : ndarray, optional
+        In the shape of ``labels``: the strong heads that learnt from true labels.
     """
 
     strong: Array
@@ -79,6 +81,8 @@ class Predictions:
     labels: Array | None = None
     student: Array | None = None
     best: Array | None = None
+    baseline: Array | None = None
+    ceiling: Array | None = None
 
     def scores(self) -> Scores:
         """Squared errors, distances and cross terms, input by input.
@@ -93,11 +97,14 @@ class Predictions:
         return Scores((self.teacher - labels) ** 2, off**2, apart**2, 2 * apart * off)
 
     def errors(self) -> dict[str, Array]:
-        """Means over the inputs: errors of ``teacher`` and ``student``, and ``misfit``."""
-        scores = self.scores()
-        return {
-            name: np.mean(getattr(scores, name), 0) for name in ("teacher", "student", "misfit")
-        }
+        """Means over the inputs: errors of all models that there are, and ``misfit``."""
+        scores, labels = self.scores(), self.labels
+        errors = {name: np.mean(values, 0) for name, values in vars(scores).items()}
+        del errors["cross"]
+        for name, said in (("baseline", self.baseline), ("ceiling", self.ceiling)):
+            if said is not None and labels is not None:
+                errors[name] = np.mean((said - labels) ** 2, axis=0)
+        return errors
 
     def own_terms(self) -> dict[str, Array]:
         r"""Terms of the gain over the students' own inputs.

@@ -67,10 +67,18 @@ class LinearModel:
         return self(phi)
 
 
+class Model(Protocol):
+    """What the protocol needs of a fitted head."""
+
+    def predict(self, features: ArrayLike) -> Array:
+        """Predictions, shape ``(m,)`` or ``(m, tasks)``."""
+        ...
+
+
 class Head(Protocol):
     """What the protocol needs of a head."""
 
-    def fit(self, features: ArrayLike, targets: ArrayLike) -> LinearModel:
+    def fit(self, features: ArrayLike, targets: ArrayLike) -> Model:
         """Fit targets (or pseudo-labels) on features."""
         ...
 

@@ -9,15 +9,17 @@ lacked: their probability is zero.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
-from sklearn.linear_model import LogisticRegression
 
 from w2s_utils import validation
 from w2s_utils.validation import Array
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +119,9 @@ class Logistic:
         return LogisticModel(coefficients, intercept)
 
     def _solver(self) -> LogisticRegression:
+        # Loaded when it is needed: it takes as long as a small report.
+        from sklearn.linear_model import LogisticRegression
+
         return LogisticRegression(
             C=1 / self.penalty,
             fit_intercept=self.intercept,
@@ -159,7 +164,8 @@ def cross_entropy_head(features: ArrayLike, probabilities: ArrayLike) -> Logisti
     def curvature(flat: Array, direction: Array) -> Array:
         f = special.softmax(phi @ flat.reshape(shape), axis=1)
         step = phi @ direction.reshape(shape)
-        return (phi.T @ (f * (step - np.sum(f * step, axis=1, keepdims=True))) / m).ravel()
+        product: Array = phi.T @ (f * (step - np.sum(f * step, axis=1, keepdims=True))) / m
+        return product.ravel()
 
     size = np.sqrt(np.mean(phi**2))
     found = optimize.minimize(

@@ -22,7 +22,10 @@ from numpy.typing import ArrayLike
 
 from w2s_utils import protocol, validation
 from w2s_utils.logistic import Logistic, LogisticModel
+from w2s_utils.problem import Problem
 from w2s_utils.protocol import Inputs, Result
+from w2s_utils.splits import row_splitter
+from w2s_utils.theory.subspaces import column_space
 from w2s_utils.validation import Array
 
 MEASURES = ("law", "noisy", "clean")
@@ -67,7 +70,7 @@ def run_logistic(
 ) -> dict[str, dict[tuple[int, int], dict[str, Result]]]:
     """Run teachers, students, baseline and ceiling with logistic heads, on random splits.
 
-    As in `w2s_utils.protocol.sweep` smaller samples are the first rows of larger ones; all teachers
+    As in `w2s_utils.splits.sweep` smaller samples are the first rows of larger ones; all teachers
     and cells of a trial share the split, the flips and the test inputs, and the baseline and
     ceiling are fitted once for all teachers.
 
@@ -88,7 +91,7 @@ def run_logistic(
     penalty : float
         Of every head, see `w2s_utils.logistic.Logistic`.
     groups : array_like, shape (m,), optional
-        As in `w2s_utils.protocol.random_splits`.
+        As in `w2s_utils.splits.random_splits`.
     n_jobs : int
         Worker processes.
 
@@ -116,9 +119,7 @@ def run_logistic(
     pairs = list(dict.fromkeys((int(n), int(N)) for n, N in cells))
     if not pairs or not teachers:
         raise ValueError("weak, cells: expected at least one teacher and one pair (n, N)")
-    split_rows = protocol.row_splitter(
-        len(phi), max(n for n, _ in pairs), max(N for _, N in pairs), groups
-    )
+    split_rows = row_splitter(len(phi), max(n for n, _ in pairs), max(N for _, N in pairs), groups)
     head = _Probe(penalty)
 
     def one(generator: np.random.Generator) -> list[dict[str, dict[str, Array]]]:
@@ -130,14 +131,8 @@ def run_logistic(
         for n, N in pairs:
             parts = everything.rows(labelled[:n]), everything.rows(unlabelled[:N]), tested
             _, told = protocol.teach(*parts, teacher_head=head, student_head=head)
-            others = protocol.references(*parts, head)
-            found.append(
-                {
-                    name: replace(told, labels=against).errors()
-                    | protocol.mean_squares(others, against)
-                    for name, against in (("law", tested.target), ("clean", truth[test]))
-                }
-            )
+            clean = replace(told, labels=truth[test])
+            found.append({"law": told.errors(), "clean": clean.errors()})
         return found
 
     rows = protocol.map_trials(one, trials, rng, n_jobs)
@@ -149,6 +144,66 @@ def run_logistic(
         name: {pair: _measures(results, index, flips) for pair, results in by_cell.items()}
         for index, name in enumerate(teachers)
     }
+
+
+def run_flipped(
+    problem: Problem,
+    chosen: Sequence[tuple[str, str]],
+    *,
+    n: int,
+    N: int,
+    flips: float,
+    trials: int,
+    seed: Sequence[int],
+) -> dict[tuple[str, str], dict[str, Result]]:
+    """Measure pairs with logistic heads on flipped labels.
+
+    Parameters
+    ----------
+    problem : Problem
+        With one target of two values; the larger is class 1.
+    chosen : sequence of (str, str)
+        Teacher and student.
+    n, N : int
+    flips : float
+        Probability that a training label is flipped.
+    trials : int
+    seed : sequence of int
+        Of the splits, the same for every pair.
+
+    Returns
+    -------
+    dict of (str, str) to dict of str to Result
+        By pair, and by what errors are measured against, as `run_logistic` says.
+
+    Raises
+    ------
+    ValueError
+        If the target does not have two values.
+    """
+    values = np.unique(problem.targets)
+    if len(values) != 2:
+        raise ValueError(f"problem: expected a target of two values, got {len(values)}")
+    labels = (np.ravel(problem.targets) == values[1]).astype(float)
+
+    def white(features: Array) -> Array:
+        scaled: Array = column_space(features) * np.sqrt(len(features))
+        return scaled
+
+    found: dict[tuple[str, str], dict[str, Result]] = {}
+    for student in dict.fromkeys(student for _, student in chosen):
+        teachers = [teacher for teacher, other in chosen if other == student]
+        results = run_logistic(
+            {teacher: white(problem.teachers[teacher]) for teacher in teachers},
+            white(problem.students[student]),
+            labels,
+            cells=[(n, N)],
+            flips=flips,
+            trials=trials,
+            rng=np.random.default_rng(seed),
+        )
+        found |= {(teacher, student): results[teacher][n, N] for teacher in teachers}
+    return found
 
 
 def _measures(results: Mapping[str, Result], teacher: int, flips: float) -> dict[str, Result]:

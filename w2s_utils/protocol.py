@@ -6,9 +6,9 @@ student on the strong features of the unlabelled inputs with the teacher's predi
 the baseline on the strong features of the labelled inputs; the ceiling on the strong features of
 all inputs with their true labels.
 
-There are two cores. `run_trial` takes rows and any head, and is made of `teach` and `references`,
-for whoever wants more of the predictions than their mean squares. `nested_trial` takes moments, for
-least squares at many sizes or from a population.
+There are two cores. `teach` takes rows and any head and returns predictions (`run_trial` their mean
+squares, `repeat` those of many trials). `nested_trial` takes moments, for least squares at many
+sizes or over a population.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from w2s_utils import validation
 from w2s_utils.ladder import Predictions, train_students
-from w2s_utils.least_squares import Head, MinimumNorm, Moments, cumulative_moments, fitted
+from w2s_utils.least_squares import Head, MinimumNorm, Moments, fitted
 from w2s_utils.resampling import Estimate, ratio_of_means
 from w2s_utils.validation import Array
 
@@ -63,23 +63,24 @@ class Inputs:
         weak = [validation.matrix(first, "weak")]
         m = len(weak[0])
         weak += [validation.matrix(phi, "weak", rows=m) for phi in others]
+        labels = validation.targets(self.labels, "labels", rows=m)
+        given = labels if self.target is None else self.target
+        target = validation.targets(given, "target", rows=m)
+        if target.shape != labels.shape:
+            # (m,) against (m, 1) would broadcast to (m, m) in the risks.
+            raise ValueError(
+                f"target: expected the shape of labels, {labels.shape}, got {target.shape}"
+            )
         checked = {
             "weak": tuple(weak) if several else weak[0],
             "strong": validation.matrix(self.strong, "strong", rows=m),
-            "labels": validation.targets(self.labels, "labels", rows=m),
+            "labels": labels,
+            "target": target,
         }
-        target = checked["labels"] if self.target is None else self.target
-        checked["target"] = validation.targets(target, "target", rows=m)
-        if checked["target"].shape != checked["labels"].shape:
-            # (m,) against (m, 1) would broadcast to (m, m) in the risks.
-            raise ValueError(
-                f"target: expected the shape of labels, {checked['labels'].shape}, "
-                f"got {checked['target'].shape}"
-            )
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
-    def rows(self, chosen: NDArray[np.intp], noise: ArrayLike = 0.0) -> Inputs:
+    def rows(self, chosen: NDArray[np.intp], noise: Array | float = 0.0) -> Inputs:
         """Some of the inputs, with noise added to their labels."""
         weak = self.weak
         return Inputs(
@@ -159,13 +160,14 @@ class Result:
         """Outperforming ratio, ratio of means, jackknife standard error over trials."""
         return ratio_of_means(self._per_trial("baseline"), self._per_trial("student"))
 
-    def _per_trial(self, name: str) -> NDArray:
+    def _per_trial(self, name: str) -> Array:
         known = [*ROLES, "misfit", "gain"]
         if name not in known:
             raise ValueError(f"name: expected one of {', '.join(known)}, got {name!r}")
         if self.trials < 2:
             raise ValueError(f"trials: a standard error needs at least 2, got {self.trials}")
-        return getattr(self, name).reshape(self.trials, -1).mean(axis=1)
+        values: Array = getattr(self, name).reshape(self.trials, -1).mean(axis=1)
+        return values
 
 
 def _stacked(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -183,18 +185,21 @@ def teach(
     teacher_head: Head | None = None,
     student_head: Head | None = None,
     own: bool = False,
+    references: bool = True,
 ) -> tuple[Predictions, ...]:
-    """Fit every teacher, have it label the unlabelled inputs, train its student on them.
+    """Fit every teacher, have it label the unlabelled inputs, train its student; predict.
 
     Parameters
     ----------
     labelled, unlabelled, *parts : Inputs
-        The unlabelled inputs' labels are not used, and their target only where ``own`` is asked
-        for. Teachers' predictions have a column a task, or with several teachers one a teacher.
+        The unlabelled inputs' labels are seen by the ceiling only, and their target only where
+        ``own`` is asked for. With several teachers there is one task.
     teacher_head, student_head : Head, optional
         Default `w2s_utils.least_squares.MinimumNorm`. All students share one fit.
     own : bool
         Whether to fit the best head of the unlabelled inputs too.
+    references : bool
+        Whether to fit baseline and ceiling; they predict on the first of the parts.
 
     Returns
     -------
@@ -212,15 +217,24 @@ def teach(
             "labels: expected (m,) or (m, tasks) alike for labelled, unlabelled and test inputs, "
             f"got trailing shapes {sorted(tasks)}"
         )
-    places = (unlabelled, *parts)
+    places, strong_head = (unlabelled, *parts), student_head or MinimumNorm()
     said = _teachers(teacher_head or MinimumNorm(), labelled, places)
     taught = [
         Predictions(part.strong, values, part.target)
         for part, values in zip(places, said, strict=True)
     ]
-    return train_students(
-        taught[0] if own else replace(taught[0], labels=None), *taught[1:], head=student_head
-    )
+    if not own:
+        taught[0] = replace(taught[0], labels=None)
+    on_own, *told = train_students(*taught, head=strong_head)
+    if references:
+        test = told[0].strong
+        both = [
+            np.concatenate(pair)
+            for pair in ((labelled.strong, unlabelled.strong), (labelled.labels, unlabelled.labels))
+        ]
+        baseline = fitted(strong_head, labelled.strong, labelled.labels)(test)
+        told[0] = replace(told[0], baseline=baseline, ceiling=fitted(strong_head, *both)(test))
+    return on_own, *told
 
 
 def _teachers(head: Head, labelled: Inputs, parts: Sequence[Inputs]) -> list[Array]:
@@ -238,37 +252,6 @@ def _teachers(head: Head, labelled: Inputs, parts: Sequence[Inputs]) -> list[Arr
         one(phi, [part.weak[index] for part in parts]) for index, phi in enumerate(labelled.weak)
     ]
     return [np.column_stack(predictions) for predictions in zip(*columns, strict=True)]
-
-
-def references(
-    labelled: Inputs, unlabelled: Inputs, test: Inputs, head: Head | None = None
-) -> dict[str, Array]:
-    """Predictions of ``baseline`` and ``ceiling`` on the test inputs.
-
-    Parameters
-    ----------
-    labelled, unlabelled, test : Inputs
-        The ceiling learns from the labels of both.
-    head : Head, optional
-        Default `w2s_utils.least_squares.MinimumNorm`.
-
-    Returns
-    -------
-    dict of str to ndarray, shape (m,) or (m, tasks)
-    """
-    strong_head = head or MinimumNorm()
-    baseline = fitted(strong_head, labelled.strong, labelled.labels)(test.strong)
-    ceiling = fitted(
-        strong_head,
-        np.concatenate([labelled.strong, unlabelled.strong]),
-        np.concatenate([labelled.labels, unlabelled.labels]),
-    )(test.strong)
-    return {"baseline": baseline, "ceiling": ceiling}
-
-
-def mean_squares(predictions: Mapping[str, Array], target: Array) -> dict[str, Array]:
-    """Mean squared distance of named predictions to a target, a number or shape ``(tasks,)``."""
-    return {name: np.mean((said - target) ** 2, axis=0) for name, said in predictions.items()}
 
 
 def run_trial(
@@ -305,9 +288,7 @@ def run_trial(
     on_own, on_test = teach(
         labelled, unlabelled, test, teacher_head=teacher_head, student_head=student_head, own=own
     )
-    others = references(labelled, unlabelled, test, student_head)
-    trial = {**on_test.errors(), **mean_squares(others, test.target)}
-    return {**trial, "own": on_own.own_terms()} if own else trial
+    return {**on_test.errors(), **({"own": on_own.own_terms()} if own else {})}
 
 
 def repeat(
@@ -398,139 +379,6 @@ def map_trials(
     return [row for batch in batches for row in batch]
 
 
-def random_splits(
-    weak: ArrayLike | tuple[ArrayLike, ...],
-    strong: ArrayLike,
-    labels: ArrayLike,
-    *,
-    n: int,
-    N: int,
-    noise: float = 0.0,
-    target: ArrayLike | None = None,
-    groups: ArrayLike | None = None,
-) -> Callable[[np.random.Generator], Trial]:
-    """Random splits of one data set into labelled, unlabelled and test inputs.
-
-    Parameters
-    ----------
-    weak : array_like, shape (m, D_w), or tuple of them for several teachers
-    strong : array_like, shape (m, D_s)
-    labels : array_like, shape (m,) or (m, tasks)
-    n, N : int
-        Labelled and unlabelled inputs; the remaining ``m - n - N >= 1`` are the test inputs.
-    noise : float
-        Standard deviation of Gaussian noise added to the labels that are learnt from, anew in every
-        split.
-    target : array_like, optional
-        What risks are measured against; default ``labels``.
-    groups : array_like, shape (m,), optional
-        Group of each row. Rows of one group never fall in different parts: the parts take whole
-        groups in random order, and what is left of a group that a part does not need is not used.
-
-    Returns
-    -------
-    callable
-        For `repeat`.
-
-    Raises
-    ------
-    ValueError
-        If rows or shapes differ, or too few are left for testing.
-    """
-    everything = Inputs(weak, strong, labels, target)
-    deviation = validation.nonnegative(noise, "noise", "a standard deviation")
-    split_rows = row_splitter(len(everything.strong), n, N, groups)
-
-    def draw(rng: np.random.Generator) -> Trial:
-        *training, test = split_rows(rng)
-        shapes = [everything.labels[part].shape for part in training]
-        labelled, unlabelled = (
-            everything.rows(part, deviation * rng.standard_normal(shape))
-            for part, shape in zip(training, shapes, strict=True)
-        )
-        return labelled, unlabelled, everything.rows(test)
-
-    return draw
-
-
-def sweep(
-    weak: ArrayLike,
-    strong: ArrayLike,
-    labels: ArrayLike,
-    *,
-    cells: Sequence[tuple[int, int]],
-    trials: int,
-    rng: np.random.Generator,
-    noise: float = 0.0,
-    target: ArrayLike | None = None,
-    groups: ArrayLike | None = None,
-    n_jobs: int = 1,
-) -> dict[tuple[int, int], Result]:
-    r"""Run random splits for many numbers of labels and pseudo-labels at once.
-
-    In each trial the rows are split once, for the largest ``n`` and ``N`` of the cells; smaller
-    samples are the first rows of the larger ones, and all cells are tested on the same rows. All
-    heads are minimum-norm least squares, computed from moment matrices which grow from sample to
-    sample (`w2s_utils.moments`): a point of a sweep costs its new rows and one small solve.
-
-    Parameters
-    ----------
-    weak : array_like, shape (m, d_w)
-    strong : array_like, shape (m, d_s)
-    labels : array_like, shape (m,) or (m, tasks)
-    cells : sequence of (int, int)
-        Pairs ``(n, N)`` of labelled and unlabelled inputs; the rows that the largest leave over
-        are the test inputs.
-    trials : int
-        At least 1.
-    rng : numpy.random.Generator
-        The same generator gives the same splits for every pair of models on ``m`` rows, and the
-        same numbers whatever the number of workers.
-    noise : float
-        Standard deviation of Gaussian noise added to ``labels``, anew in every trial.
-    target : array_like, optional
-        What test risks are measured against; default ``labels``, without the noise.
-    groups : array_like, shape (m,), optional
-        As in `random_splits`.
-    n_jobs : int
-        Worker processes (joblib); -1 for all cores.
-
-    Returns
-    -------
-    dict of (int, int) to Result
-        By cell, in the order given.
-
-    Raises
-    ------
-    ValueError
-        If rows or shapes differ, there are no cells, or too few rows are left for testing.
-    """
-    pairs = list(dict.fromkeys((int(n), int(N)) for n, N in cells))
-    if not pairs or min(map(min, pairs)) < 1:
-        raise ValueError(f"cells: expected pairs (n, N) of positive numbers, got {list(cells)}")
-    most = {"n": max(n for n, _ in pairs), "N": max(N for _, N in pairs)}
-    draw = random_splits(weak, strong, labels, **most, noise=noise, target=target, groups=groups)
-
-    def blocks(part: Inputs, values: Array) -> dict[str, Any]:
-        return {"weak": part.weak, "strong": part.strong, "labels": values}
-
-    def one(generator: np.random.Generator) -> list[dict[str, Array]]:
-        labelled, unlabelled, test = draw(generator)
-        risks = nested_trial(
-            pairs,
-            cumulative_moments([n for n, _ in pairs], **blocks(labelled, labelled.labels)),
-            cumulative_moments([N for _, N in pairs], **blocks(unlabelled, unlabelled.labels)),
-            Moments.of(**blocks(test, test.target)),
-        )
-        tasks = test.target.shape[1:]
-        return [
-            {name: values.reshape(tasks) for name, values in risks[pair].items()} for pair in pairs
-        ]
-
-    rows = map_trials(one, trials, rng, n_jobs)
-    return {pair: Result.of([row[i] for row in rows]) for i, pair in enumerate(pairs)}
-
-
 def nested_trial(
     cells: Sequence[tuple[int, int]],
     labelled: Mapping[int, Moments],
@@ -594,57 +442,3 @@ def nested_trial(
         return {**by_teacher, "baseline": baseline[n], "ceiling": ceiling(n, N)}
 
     return {(n, N): one(n, N) for n, N in cells}
-
-
-def row_splitter(
-    m: int, n: int, N: int, groups: ArrayLike | None = None
-) -> Callable[[np.random.Generator], tuple[NDArray, NDArray, NDArray]]:
-    """Return what draws the rows of labelled, unlabelled and test inputs.
-
-    Parameters
-    ----------
-    m : int
-        Rows.
-    n, N : int
-        Labelled and unlabelled inputs; the rest are the test inputs.
-    groups : array_like, shape (m,), optional
-        As in `random_splits`.
-
-    Returns
-    -------
-    callable
-        Takes a generator, returns three arrays of row numbers.
-
-    Raises
-    ------
-    ValueError
-        If too few rows are left for testing (with groups: when the callable is called).
-    """
-    if n < 1 or N < 1 or n + N >= m:
-        raise ValueError(
-            f"n, N: expected positive numbers with n + N < {m} (the rows given), "
-            f"got n = {n}, N = {N}; no test inputs would be left"
-        )
-    if groups is None:
-        return lambda rng: tuple(np.split(rng.permutation(m), [n, n + N]))
-    named = np.asarray(groups)
-    if named.shape != (m,):
-        raise ValueError(f"groups: expected shape ({m},), one for each input, got {named.shape}")
-    codes = np.unique(named, return_inverse=True)[1]
-
-    def whole_groups(rng: np.random.Generator) -> tuple[NDArray, NDArray, NDArray]:
-        rank = rng.permutation(codes.max() + 1)[codes]
-        order = np.argsort(rank, kind="stable")
-        labelled = order[:n]
-        rest = order[rank[order] > rank[labelled[-1]]]
-        unlabelled = rest[:N]
-        test = rest[rank[rest] > rank[unlabelled[-1]]] if len(unlabelled) == N else rest[:0]
-        if not len(test):
-            raise ValueError(
-                f"groups: no test inputs are left with n = {n} and N = {N} of {m} rows in "
-                f"{codes.max() + 1} whole groups; ask for fewer"
-            )
-        # Shuffled, so that the first rows of a part are no fewer groups than chance gives.
-        return rng.permutation(labelled), rng.permutation(unlabelled), test
-
-    return whole_groups

@@ -19,6 +19,8 @@ check = checks.Check("equality", "refuted", 1.0, 2.0, tolerance=0.1, detail="a c
 claims.claim("p1-test", "one is two", check, supports="arithmetic")
 """
 
+TRUE_CLAIM = FALSE_CLAIM.replace("refuted", "passed").replace("p1-test", "p1-true")
+
 
 def executed(output):
     """Return the notebooks that a build says it started."""
@@ -59,20 +61,43 @@ def test_build_then_nothing_then_one(project):
     assert "notebooks  1 run, 1 up to date" in one
 
 
-def test_false_claim_fails_the_build_and_leaves_what_was_built(project):
+def test_failed_notebook_has_its_page_and_takes_no_other_with_it(project):
     project.notebook("p/a", "print(seed)")
     project.doit("html")
-    before = state(project.layout.html), project.layout.executed("p/a").read_bytes()
 
-    project.notebook("p/a", FALSE_CLAIM)
-    project.notebook("p/b", "print(seed)")
+    drawn = "{numref}`fig-none`"
+    source = project.notebook("p/a", FALSE_CLAIM)
+    source.write_text(source.read_text() + f"\nSee {drawn}.\n")
+    project.notebook("p/b", "from w2s_utils import checks, claims", TRUE_CLAIM)
+    for _ in range(2):  # it is tried again
+        output = project.doit("-n", "2", "book", check=False)
+        assert "p/a                          FAILED" in output
+        assert "ClaimFailed: p1-test: expected the check to be passed, it was refuted" in output
+        assert "p1-test" in output
+        assert "1 failed" in output
+        assert "html       _build/html/index.html" in output
+        assert output.count("FAILED: 1 of 2 chapters (p/a)") == 1
+    assert "LOST" not in output
+    assert "p/b" not in executed(output)
+    page = (project.layout.html / "notebooks/p/a.html").read_text()
+    assert "This notebook failed" in page
+    assert "p1-test: expected the check to be passed" in page
+    assert "figure not drawn" in page
+    assert [c["id"] for c in json.loads(project.layout.claims.read_text())] == ["p1-true"]
+
+    project.notebook("p/a", "print(seed)")
+    output = project.doit("book")
+    assert "notebooks  1 run, 1 up to date" in output
+    assert "This notebook failed" not in (project.layout.html / "notebooks/p/a.html").read_text()
+
+
+def test_notebook_that_cannot_be_read_is_one_failed_notebook(project):
+    project.notebook("p/a", "print(seed)")
+    project.notebook("p/b").write_text("---\njupytext: [\n---\n")
     output = project.doit("-n", "2", "html", check=False)
-    assert "p/a                          FAILED" in output
-    assert "ClaimFailed: p1-test: expected the check to be passed, it was refuted" in output
-    assert "notebooks  1 run, 1 failed" in output
-    assert "html       not built; the previous one stays" in output
-    assert (state(project.layout.html), project.layout.executed("p/a").read_bytes()) == before
-    assert project.layout.executed("p/b").exists()
+    assert "p/b                          FAILED" in output
+    assert (project.layout.html / "notebooks/p/a.html").exists()
+    assert "This notebook failed" in (project.layout.html / "notebooks/p/b.html").read_text()
 
 
 def test_warning_of_the_book_is_an_error_and_keeps_the_old_html(project):
@@ -150,16 +175,15 @@ def done(project):
     return project
 
 
-def record(layout, name):
+def record(layout, name, executed=True):
     out = layout.executed(name)
     out.parent.mkdir(parents=True, exist_ok=True)
-    about = {"inputs": build.notebook_inputs(layout, name)}
+    about = {"inputs": build.notebook_inputs(layout, name), "executed": executed}
     out.write_text(json.dumps({"metadata": {"w2s": about}}))
 
 
 def changes(project):
     """Return why each notebook is stale, as a new process would see it."""
-    build.library_digest.cache_clear()
     layout = Layout(project.root, "smoke")
     return {name: build.notebook_changes(layout, name) for name in layout.parameters}
 
@@ -180,18 +204,41 @@ def test_parameters_of_one_notebook(done):
     assert changes(done) == {"p/a": "", "p/b": "changed: parameters"}
 
 
-@pytest.mark.parametrize("module", ["theory/projection.py", "execute.py", "new.py"])
-def test_library(done, module):
-    with (done.root / "w2s_utils" / module).open("a") as file:
-        file.write("\n# changed\n")
-    assert set(changes(done).values()) == {"changed: library"}
+@pytest.fixture
+def importing(project):
+    """Return a book whose first notebook imports from a package of its own, as if executed."""
+    package = project.root / "w2s_experiments"
+    (package / "chapter.py").write_text(
+        "def late():\n    from w2s_experiments.kept import reader\n"
+    )
+    (package / "kept").mkdir()
+    (package / "kept" / "__init__.py").write_text("")
+    (package / "kept" / "reader.py").write_text("")
+    (package / "kept" / "other.py").write_text("")
+    (package / "kept" / "shipped").mkdir()
+    (package / "kept" / "shipped" / "weights.bin").write_text("1")
+    project.notebook("p/a", "from w2s_experiments import chapter")
+    project.notebook("p/b", "import numpy")
+    for name in ("p/a", "p/b"):
+        record(project.layout, name)
+    assert changes(project) == {"p/a": "", "p/b": ""}
+    return project
 
 
-@pytest.mark.parametrize("module", build.NOT_LIBRARY)
-def test_modules_that_no_number_comes_from(done, module):
-    with (done.root / "w2s_utils" / module).open("a") as file:
-        file.write("\n# changed\n")
-    assert set(changes(done).values()) == {""}
+@pytest.mark.parametrize(
+    "file", ["__init__.py", "chapter.py", "kept/reader.py", "kept/shipped/weights.bin"]
+)
+def test_what_a_notebook_imports_and_its_data(importing, file):
+    with (importing.root / "w2s_experiments" / file).open("a") as opened:
+        opened.write("\n# changed\n")
+    assert changes(importing) == {"p/a": "changed: library", "p/b": ""}
+
+
+@pytest.mark.parametrize("file", ["w2s_experiments/kept/other.py", "w2s_book/pages.py"])
+def test_what_no_notebook_imports(importing, file):
+    with (importing.root / file).open("a") as opened:
+        opened.write("\n# changed\n")
+    assert set(changes(importing).values()) == {""}
 
 
 def test_dependencies(done):
@@ -213,9 +260,27 @@ def test_data_files(project, monkeypatch, key):
         record(project.layout, name)
     assert changes(project) == {"p/a": "", "p/b": ""}
     file.write_text("2")
-    assert changes(project) == {"p/a": "changed: data", "p/b": ""}
-    file.unlink()
-    assert changes(project) == {"p/a": "changed: data", "p/b": ""}
+    assert changes(project) == {"p/a": "changed: data freesolv", "p/b": ""}
+
+
+@pytest.mark.parametrize("key", ["data", "optional_data"])
+def test_what_was_executed_with_data_that_are_gone_is_kept(project, monkeypatch, key):
+    from w2s_experiments.data import datasets
+
+    here = True
+    file = project.root / "data.csv"
+    file.write_text("1")
+    monkeypatch.setattr(datasets, "files", lambda name: [file] if here else [])
+    monkeypatch.setattr(datasets, "available", lambda name: here)
+    project.notebook("p/a", header=f"{{{key}: [freesolv]}}")
+    record(project.layout, "p/a")
+    here = False
+    assert changes(project) == {"p/a": ""}
+    project.set_seed("p/a", 2)
+    assert changes(project) == {"p/a": "changed: parameters, data freesolv"}
+    record(project.layout, "p/a", executed=False)
+    here = True
+    assert changes(project) == {"p/a": "changed: data freesolv"}
 
 
 def test_damaged_page_is_made_again(done):

@@ -9,8 +9,13 @@ from hypothesis import strategies as st
 
 from w2s_experiments import controlled, images
 from w2s_experiments.data import datasets
-from w2s_utils import pairs
-from w2s_utils.problem import Problem, standardise
+from w2s_utils.problem import (
+    Problem,
+    difference,
+    measure_pairs,
+    oracle_settings,
+    standardise,
+)
 from w2s_utils.theory.subspaces import column_space
 
 
@@ -79,12 +84,12 @@ def test_a_ladder_orders_pgr_by_overlap():
     target = strong @ rng.standard_normal(4)
     teachers = controlled.ladder(blocks, strong, target, dimension=9, shared=[0, 4])
     problem = Problem("toy", standardise(target), 1.0, teachers, {"strong": strong})
-    settings = pairs.geometry(problem)
+    settings = oracle_settings(problem)
     known = [s.rho_w for s in settings.values()]
     assert known == pytest.approx([known[0]] * 2)
-    run = pairs.run(problem, settings, cells=[(30, 600)], trials=150, seed=[5], noise=2.0)
+    run = measure_pairs(problem, settings, cells=[(30, 600)], trials=150, seed=[5], noise=2.0)
     low, high = (run[name, "strong", 30, 600] for name in teachers)
-    gap = pairs.difference(low.result, high.result)
+    gap = difference(low.result, high.result)
     assert gap.value > 3 * gap.standard_error
     assert gap.value == pytest.approx(
         float(low.predicted.pgr - high.predicted.pgr), abs=5 * gap.standard_error
@@ -150,7 +155,7 @@ def test_digits_have_equal_teachers():
     problem = images.digits(np.random.default_rng(9), d_w=12)
     assert {phi.shape for phi in problem.teachers.values()} == {(1197, 12)}
     assert problem.students["network"] == pytest.approx(problem.students["network"].clip(0, 1))
-    settings = pairs.geometry(problem)
+    settings = oracle_settings(problem)
     assert all(s.rho_s < s.rho_w for s in settings.values())
 
 

@@ -127,6 +127,16 @@ def test_a_damaged_file_of_the_user_is_not_hidden_by_a_download(site, monkeypatc
     assert left_over(cache) == []
 
 
+def test_a_cache_that_cannot_be_written(site, monkeypatch, tmp_path):
+    root, url, _ = site
+    (root / "t.csv").write_bytes(CONTENT)
+    (tmp_path / "file").write_text("where the folder should be")
+    monkeypatch.setattr(datasets, "cache_folder", lambda: tmp_path / "file")
+    register(monkeypatch, file(f"{url}/t.csv"))
+    with pytest.raises(DataError, match=r"Try again, or put toy/t\.csv below"):
+        datasets.fetch("toy", progress=False)
+
+
 def test_nothing_is_written_into_the_folder_of_the_user(site, monkeypatch, tmp_path):
     root, url, cache = site
     (root / "t.csv").write_bytes(CONTENT)

@@ -7,7 +7,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from w2s_experiments import french_reviews
-from w2s_utils import oracle, protocol
+from w2s_utils import protocol
+from w2s_utils.geometry import oracle_setting
 from w2s_utils.problem import Problem
 from w2s_utils.theory import risks
 
@@ -61,7 +62,7 @@ def test_errors_are_those_of_the_exact_formulas():
     data = problem(m=3000, noise=0.5)
     found = run(data, trials=300)
     for index, weak in enumerate(data.teachers.values()):
-        setting = oracle.estimate_setting(weak, data.students["strong"], data.targets, noise=0.5)
+        setting = oracle_setting(weak, data.students["strong"], data.targets, noise=0.5)
         expected = risks.exact(setting, SIZES["n"], SIZES["N"])
         assert_allclose(found.teacher[:, index].mean(), float(expected.teacher), rtol=0.06)
         assert_allclose(found.student[:, index].mean(), float(expected.student), rtol=0.06)
@@ -143,7 +144,7 @@ def test_gains_from_labels_use_the_labels_of_the_splits():
     found = french_reviews.gains_from_labels(data, "strong", **sizes, rng=np.random.default_rng(4))
     expected = []
     for weak in data.teachers.values():
-        setting = oracle.estimate_setting(weak, data.students["strong"], data.targets, noise=0.3)
+        setting = oracle_setting(weak, data.students["strong"], data.targets, noise=0.3)
         risk = risks.exact(setting, 40, 120)
         expected.append(float(risk.teacher - risk.student))
     error = found.std(axis=0, ddof=1) / np.sqrt(60)

@@ -18,6 +18,7 @@ from w2s_experiments.encoders import descriptors, smiles, smiles_encoders
 from w2s_experiments.encoders.smiles import MoleculeError
 from w2s_experiments.encoders.weights import WeightsError
 from w2s_experiments.molecules import design, runs, study, tables
+from w2s_utils import ladder, resampling
 
 MOLECULES = ["CCO", "c1ccccc1", "CC(=O)Oc1ccccc1C(=O)O", "C[C@@H](N)C(=O)O", "[Na+].[Cl-]"]
 
@@ -173,23 +174,23 @@ def toy(rng, m=300):
     targets = strong @ rng.standard_normal(6)
     weak = [strong[:, :width] + 0.5 * rng.standard_normal((m, width)) for width in (2, 4)]
     (rows,) = runs.new_splits([str(i) for i in range(m)], 1, rng)
-    return runs.views(weak, strong, rows), targets, rows
+    return runs.standardise(weak, strong, rows), targets, rows
 
 
 @pytest.mark.parametrize("protocol", runs.PROTOCOLS)
 def test_gain_is_misfit_plus_cross(protocol):
     rng = np.random.default_rng(1)
     seen, targets, rows = toy(rng)
-    found = runs.run(seen, targets, rows, protocol=protocol, labels=60, rng=rng)
-    for scores in (found.test, found.known):
+    found = runs.teach_molecules(seen, targets, rows, protocol=protocol, labels=60, rng=rng)
+    for scores in found.scores.values():
         assert scores.teacher - scores.student == pytest.approx(scores.misfit + scores.cross)
 
 
 def test_projection_of_a_truth_within_reach_gains_its_misfit():
     rng = np.random.default_rng(2)
     seen, targets, rows = toy(rng)
-    found = runs.run(seen, targets, rows, protocol="projection", labels=60, rng=rng)
-    table = tables.means([found.test])
+    found = runs.teach_molecules(seen, targets, rows, protocol="projection", labels=60, rng=rng)
+    table = tables.means([found])
     assert found.unreachable == pytest.approx(0, abs=1e-12)
     assert table.gain == pytest.approx(table.misfit)
     assert found.inputs == len(targets) - 60
@@ -199,9 +200,9 @@ def test_projection_of_a_truth_within_reach_gains_its_misfit():
 def test_fresh_students_do_not_see_the_labelled_molecules():
     rng = np.random.default_rng(3)
     seen, targets, rows = toy(rng)
-    found = runs.run(seen, targets, rows, protocol="fresh", labels=60, rng=rng)
+    found = runs.teach_molecules(seen, targets, rows, protocol="fresh", labels=60, rng=rng)
     assert found.inputs == len(rows["train"]) - 60
-    assert np.array_equal(np.sort(found.test.rows), rows["test"])
+    assert np.array_equal(np.sort(found.rows["test"]), rows["test"])
 
 
 @pytest.mark.parametrize(
@@ -216,7 +217,7 @@ def test_fresh_students_do_not_see_the_labelled_molecules():
 def test_runs_refuse_what_cannot_be_run(options, message):
     seen, targets, rows = toy(np.random.default_rng(4))
     with pytest.raises(ValueError, match=message):
-        runs.run(seen, targets, rows, **options)
+        runs.teach_molecules(seen, targets, rows, **options)
 
 
 @given(st.lists(st.integers(0, 30), min_size=20, max_size=60), st.integers(0, 2**32 - 1))
@@ -234,24 +235,32 @@ def random_scores(rng, m=200, models=6):
     teacher, student = rng.exponential(size=(2, m, models))
     misfit = rng.exponential(size=(m, models))
     cross = teacher - student - misfit
-    return runs.Scores(np.arange(m), teacher, student, misfit, cross)
+    return ladder.Scores(teacher, student, misfit, cross)
+
+
+def split_of(scores, inputs=111):
+    everything = np.arange(len(scores.teacher))
+    both = {"test": scores, "known": scores}
+    return runs.Split(both, dict.fromkeys(both, everything), inputs, 10, 0.0)
 
 
 def test_weights_of_one_are_no_weights():
-    scores = [random_scores(np.random.default_rng(5))] * 2
-    plain, weighted = tables.means(scores), tables.means(scores, np.ones((3, 200)))
+    splits = [split_of(random_scores(np.random.default_rng(5)))] * 2
+    plain, weighted = tables.means(splits), tables.means(splits, weights=np.ones((3, 200)))
     assert weighted.gain.shape == (3, 2, 6)
     assert weighted.gain[1] == pytest.approx(plain.gain)
-    assert tables.share(weighted) == pytest.approx(np.full(3, tables.share(plain)))
+    assert tables.gain_per_misfit_observed(weighted) == pytest.approx(
+        np.full(3, tables.gain_per_misfit_observed(plain))
+    )
     assert tables.slope(weighted)[0] == pytest.approx(tables.slope(plain))
 
 
 def test_bootstrap_error_of_a_mean_is_its_standard_error():
     rng = np.random.default_rng(6)
-    scores = [random_scores(rng, m=400, models=1)]
-    weights = tables.resampled(400, 2000, rng)
-    spread = tables.means(scores, weights).teacher.std(ddof=1)
-    expected = scores[0].teacher.std(ddof=1) / 20
+    scores = random_scores(rng, m=400, models=1)
+    weights = resampling.bootstrap_counts(400, 2000, rng)
+    spread = tables.means([split_of(scores)], weights=weights).teacher.std(ddof=1)
+    expected = scores.teacher.std(ddof=1) / 20
     assert spread == pytest.approx(expected, rel=0.1)
 
 
@@ -270,8 +279,8 @@ def test_error_of_a_share_is_that_of_resampling_the_molecules():
 def test_regret_of_the_best_choice_is_zero_and_of_the_worst_the_range():
     student = np.array([[0.1, 0.2, 0.4, 0.3, 0.1, 0.2]])
     zero = np.zeros_like(student)
-    test = tables.Means(student, student, zero, zero)
-    known = tables.Means(-student, student, -3 * student, zero)
+    test = ladder.Scores(student, student, zero, zero)
+    known = ladder.Scores(-student, student, -3 * student, zero)
     found = tables.regrets(known, test, 3)
     assert found["student's error"] == pytest.approx(0)
     assert found["teacher's error"] == pytest.approx(np.array([[0.3, 0.2]]))
@@ -281,7 +290,7 @@ def test_regret_of_the_best_choice_is_zero_and_of_the_worst_the_range():
 
 def test_expected_share_is_not_a_number_without_enough_molecules():
     scores = random_scores(np.random.default_rng(7))
-    enough, few = (runs.Split(scores, scores, inputs, 10, 0.0) for inputs in (111, 11))
+    enough, few = (split_of(scores, inputs) for inputs in (111, 11))
     assert tables.expected_share([enough]) == pytest.approx(0.9 / 1.1)
     assert np.isnan(tables.expected_share([enough, few]))
 
@@ -296,7 +305,7 @@ def test_study_of_real_molecules():
     ]
     first, again = (one.run("fresh", labels=40, draws=2, strong="descriptors") for _ in range(2))
     assert len(first) == 8
-    assert np.array_equal(first[3].test.student, again[3].test.student)
+    assert np.array_equal(first[3].scores["test"].student, again[3].scores["test"].student)
     scaled = one.scaled(one.targets, one.splits[0])[one.splits[0]["train"]]
     assert (scaled.mean(), scaled.std()) == pytest.approx((0, 1))
 
@@ -316,6 +325,14 @@ def test_embed_writes_an_array_that_report_reads(folder):
     assert result.exit_code == 0, result.output
     found = np.load(folder / "masked-8-0.npy")
     assert np.array_equal(found, smiles_encoders.embed(["CCO", "c1ccccc1"], "masked-8-0"))
+
+
+def test_embed_reads_tables_as_spreadsheets_write_them(folder):
+    table = '\ufeffsmiles,"name, or names"\r\nCCO,"a\nb"\r\nc1ccccc1,c\r\n'
+    (folder / "mine.csv").write_bytes(table.encode())
+    result = CliRunner().invoke(main, ["embed", "mine.csv", "--encoder", "masked-8-0"])
+    assert result.exit_code == 0, result.output
+    assert np.load(folder / "masked-8-0.npy").shape == (2, 8)
 
 
 def test_embed_reads_smi_files_and_lists_encoders(folder):
@@ -338,6 +355,7 @@ def test_embed_reads_smi_files_and_lists_encoders(folder):
         ("smiles\nCCO\n", ["--out", "x.txt"], "ends in .npy"),
         ("smiles\nCCO\n", ["--out", "there.npy"], "there.npy exists"),
         ("smiles\nCCO\n", ["--out", "no/folder/x.npy"], "cannot be written"),
+        ("smiles\nCCO\0\n", [], "is no molecule"),
         (None, [], "no such file"),
     ],
 )

@@ -9,6 +9,7 @@ from w2s_report.inputs import Features
 from w2s_report.readers import InputError, open_table
 from w2s_utils import protocol
 from w2s_utils.least_squares import Moments
+from w2s_utils.splits import random_splits
 from w2s_utils.theory import risks
 
 
@@ -66,7 +67,7 @@ def test_measured_errors_are_those_of_the_protocol_on_rows():
     reference = found.teachers[0].reference
     constant = np.ones((300, 1))
     result = protocol.repeat(
-        protocol.random_splits(
+        random_splits(
             np.hstack([constant, weak]),
             np.hstack([constant, strong]),
             labels,

@@ -27,7 +27,7 @@ def drawn(problem, rng, n=N_LABELS, m=INPUTS):
 
 
 def of_labels(setting):
-    """The truth as `from_labels` describes it: the noise is part of both approximation errors."""
+    """The truth as the estimates describe it: the noise is part of both approximation errors."""
     values = [
         setting.rho_w + setting.sigma2,
         setting.rho_s + setting.sigma2,
@@ -44,7 +44,7 @@ def repeated():
     found = []
     for generator in rng.spawn(300):
         weak, strong, labels, features = drawn(problem, generator)
-        found.append(geometry.from_labels(weak, strong, labels, features=features))
+        found.append(geometry.setting_from_labels(weak, strong, labels, features=features))
     return problem, found
 
 
@@ -103,7 +103,7 @@ def test_exact_for_a_target_within_both_spans():
     shared = GaussianModel(weak, problem.strong_basis, inside[:, 0], 0.0)
     rng = np.random.default_rng(3)
     w, s, y, features = drawn(shared, rng)
-    found = geometry.from_labels(w, s, y, features=features)
+    found = geometry.setting_from_labels(w, s, y, features=features)
     np.testing.assert_allclose(found.values[:4], 0, atol=1e-12)
 
 
@@ -116,8 +116,8 @@ def test_coordinates_do_not_matter(seed):
     change = np.zeros((D_W + D_S,) * 2)
     change[:D_W, :D_W], change[D_W:, D_W:] = left, right
     turned = Moments(features.count, change.T @ features.matrix @ change, features.blocks)
-    one = geometry.from_labels(w, s, y, features=features)
-    two = geometry.from_labels(w @ left, s @ right, y, features=turned)
+    one = geometry.setting_from_labels(w, s, y, features=features)
+    two = geometry.setting_from_labels(w @ left, s @ right, y, features=turned)
     worst = max(np.linalg.cond(left), np.linalg.cond(right))
     np.testing.assert_allclose(one.values, two.values, rtol=1e-12 * worst**2, atol=1e-12)
     np.testing.assert_allclose(one.covariance, two.covariance, rtol=1e-11 * worst**2, atol=1e-12)
@@ -125,14 +125,14 @@ def test_coordinates_do_not_matter(seed):
 
 def test_several_tasks_are_averaged():
     w, s, y, features = drawn(model(), np.random.default_rng(4))
-    both = geometry.from_labels(w, s, np.column_stack([y, 2 * y]), features=features)
-    one = geometry.from_labels(w, s, y, features=features)
+    both = geometry.setting_from_labels(w, s, np.column_stack([y, 2 * y]), features=features)
+    one = geometry.setting_from_labels(w, s, y, features=features)
     np.testing.assert_allclose(both.values[:4], 2.5 * one.values[:4])
 
 
 def test_known_noise_is_taken_off():
     w, s, y, features = drawn(model(), np.random.default_rng(5))
-    total = geometry.from_labels(w, s, y, features=features)
+    total = geometry.setting_from_labels(w, s, y, features=features)
     excess = total.excess(np.sqrt(SIGMA2))
     assert excess.setting.sigma2 == pytest.approx(SIGMA2)
     before, after = (risks.exact(e.setting, 100, 80) for e in (total, excess))
@@ -161,12 +161,14 @@ def test_mistakes_are_named(changes, message):
         w = np.zeros_like(w)
         features = Moments.of(weak=np.zeros((INPUTS, D_W)), strong=np.ones((INPUTS, D_S)))
     with pytest.raises(ValueError, match=message):
-        geometry.from_labels(w[:n, : changes.get("columns")], s[:n], y[:n], features=features)
+        geometry.setting_from_labels(
+            w[:n, : changes.get("columns")], s[:n], y[:n], features=features
+        )
 
 
 def test_unknown_quantities_and_too_much_noise_are_named():
     w, s, y, features = drawn(model(), np.random.default_rng(8))
-    found = geometry.from_labels(w, s, y, features=features)
+    found = geometry.setting_from_labels(w, s, y, features=features)
     with pytest.raises(ValueError, match="quantity: expected one of rho_w"):
         found.standard_error("sigma2")
     with pytest.raises(ValueError, match="noise: expected at most"):

@@ -1,9 +1,12 @@
 """Logistic probes: the three measures, nested samples, mistakes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from w2s_utils import probes
+from w2s_utils.problem import Problem
 
 
 def problem(m=600, seed=1):
@@ -71,3 +74,29 @@ def test_mistakes_are_named(changes, message):
     arguments |= {"flips": 0.1, "trials": 2, "rng": np.random.default_rng(0)} | changes
     with pytest.raises(ValueError, match=message):
         probes.run_logistic(**arguments)
+
+
+@pytest.fixture(scope="module")
+def signs():
+    rng = np.random.default_rng(0)
+    g = rng.standard_normal((1500, 14))
+    target = np.sign(g[:, 0] + 0.5 * g[:, 1] + 0.5 * rng.standard_normal(1500))[:, None]
+    teachers = {"near": g[:, :6], "far": g[:, [0, 1, 8, 9, 10, 11]]}
+    return Problem("toy", target / target.std(), 0.0, teachers, {"first": g[:, :5]})
+
+
+def test_flipped_labels(signs):
+    found = probes.run_flipped(
+        signs, [("near", "first"), ("far", "first")], n=60, N=200, flips=0.2, trials=5, seed=[4]
+    )
+    assert set(found) == {("near", "first"), ("far", "first")}
+    law, noisy, clean = (found["far", "first"][name] for name in ("law", "noisy", "clean"))
+    np.testing.assert_allclose(noisy.teacher - law.teacher, 0.2 * 0.8)
+    assert np.all(clean.teacher != law.teacher)
+    np.testing.assert_allclose(law.baseline, found["near", "first"]["law"].baseline)
+
+
+def test_flipped_labels_need_two_values(signs):
+    three = replace(signs, targets=np.arange(1500.0)[:, None])
+    with pytest.raises(ValueError, match="target of two values, got 1500"):
+        probes.run_flipped(three, [("near", "first")], n=9, N=9, flips=0.1, trials=2, seed=[0])

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.linear_model import LinearRegression
 
-from w2s_utils import protocol
+from w2s_utils import protocol, splits
 from w2s_utils.least_squares import MinimumNorm, Ridge
 from w2s_utils.protocol import Inputs, Result
 
@@ -149,7 +149,7 @@ def data(m=20, tasks=None):
 @pytest.mark.parametrize("tasks", [None, 2])
 def test_random_splits_are_disjoint_complete_and_aligned(tasks):
     weak, strong, labels = data(tasks=tasks)
-    draw = protocol.random_splits(weak, strong, labels, n=6, N=9)
+    draw = splits.random_splits(weak, strong, labels, n=6, N=9)
     parts = draw(rng())
     rows = rows_of(parts)
     assert [len(part) for part in rows] == [6, 9, 5]
@@ -162,7 +162,7 @@ def test_random_splits_are_disjoint_complete_and_aligned(tasks):
 
 
 def test_splits_are_uniform():
-    draw = protocol.random_splits(*data(10), n=3, N=4)
+    draw = splits.random_splits(*data(10), n=3, N=4)
     generator, counts = rng(), np.zeros((3, 10))
     for _ in range(2000):
         for part, rows in enumerate(rows_of(draw(generator))):
@@ -172,7 +172,7 @@ def test_splits_are_uniform():
 
 def test_test_risks_are_measured_against_the_target():
     weak, strong, labels = data()
-    draw = protocol.random_splits(weak, strong, labels + 0.5, n=6, N=9, target=labels)
+    draw = splits.random_splits(weak, strong, labels + 0.5, n=6, N=9, target=labels)
     labelled, unlabelled, test = draw(rng())
     rows = rows_of((labelled, unlabelled, test))
     assert_allclose(labelled.labels, labels[rows[0]] + 0.5)
@@ -182,7 +182,7 @@ def test_test_risks_are_measured_against_the_target():
 
 def test_splits_run_in_the_protocol():
     found = protocol.repeat(
-        protocol.random_splits(*data(), n=6, N=9), 3, rng(), student_head=MinimumNorm(1e-6)
+        splits.random_splits(*data(), n=6, N=9), 3, rng(), student_head=MinimumNorm(1e-6)
     )
     # Weak features express the label exactly; the one strong feature does not.
     assert_allclose(found.teacher, 0, atol=1e-12)
@@ -199,13 +199,13 @@ def test_splits_run_in_the_protocol():
         (lambda w, s, y: Inputs(w, s, y + 0j), "labels: expected real numbers"),
         (lambda w, s, y: Inputs(w, s, y.astype(object)), "labels: expected real numbers"),
         (
-            lambda w, s, y: protocol.random_splits(w, s, y, n=10, N=10),
+            lambda w, s, y: splits.random_splits(w, s, y, n=10, N=10),
             r"n, N: .*n \+ N < 20 .*got n = 10, N = 10; no test inputs",
         ),
-        (lambda w, s, y: protocol.random_splits(w, s, y, n=0, N=10), "n, N: expected positive"),
-        (lambda w, s, y: protocol.random_splits(w, s, y[1:], n=1, N=1), "labels: expected 20 rows"),
+        (lambda w, s, y: splits.random_splits(w, s, y, n=0, N=10), "n, N: expected positive"),
+        (lambda w, s, y: splits.random_splits(w, s, y[1:], n=1, N=1), "labels: expected 20 rows"),
         (
-            lambda w, s, y: protocol.random_splits(w, s, y, n=1, N=1, target=y[:, None]),
+            lambda w, s, y: splits.random_splits(w, s, y, n=1, N=1, target=y[:, None]),
             r"target: expected the shape of labels, \(20,\), got \(20, 1\)",
         ),
         (
@@ -241,9 +241,9 @@ def features(m=90, d_w=4, d_s=3, tasks=2, seed=5):
 def test_sweep_runs_the_protocol_on_the_first_rows_of_every_split():
     weak, strong, labels = features()
     cells = [(10, 12), (20, 12), (20, 30), (3, 30)]
-    found = protocol.sweep(weak, strong, labels, cells=cells, trials=6, rng=generator(3))
+    found = splits.sweep(weak, strong, labels, cells=cells, trials=6, rng=generator(3))
     assert list(found) == cells
-    split = protocol.random_splits(weak, strong, labels, n=20, N=30)
+    split = splits.random_splits(weak, strong, labels, n=20, N=30)
 
     def first(part, count):
         return protocol.Inputs(part.weak[:count], part.strong[:count], part.labels[:count])
@@ -264,8 +264,8 @@ def test_sweep_runs_the_protocol_on_the_first_rows_of_every_split():
 def test_sweep_keeps_the_shape_of_one_task_and_any_number_of_workers():
     weak, strong, labels = features()
     arguments = {"cells": [(10, 12)], "trials": 4, "noise": 0.5}
-    one = protocol.sweep(weak, strong, labels[:, 0], rng=generator(1), **arguments)
-    two = protocol.sweep(weak, strong, labels[:, 0], rng=generator(1), n_jobs=2, **arguments)
+    one = splits.sweep(weak, strong, labels[:, 0], rng=generator(1), **arguments)
+    two = splits.sweep(weak, strong, labels[:, 0], rng=generator(1), n_jobs=2, **arguments)
     assert one[10, 12].teacher.shape == (4,)
     np.testing.assert_array_equal(one[10, 12].student, two[10, 12].student)
 
@@ -274,8 +274,8 @@ def test_sweep_adds_noise_to_what_is_learnt_and_not_to_the_test():
     rng = generator(0)
     weak = rng.standard_normal((4000, 2))
     labels = weak @ [1.0, -1.0]
-    clean = protocol.sweep(weak, weak, labels, cells=[(50, 50)], trials=3, rng=generator(1))
-    noisy = protocol.sweep(
+    clean = splits.sweep(weak, weak, labels, cells=[(50, 50)], trials=3, rng=generator(1))
+    noisy = splits.sweep(
         weak, weak, labels, cells=[(50, 50)], trials=400, rng=generator(1), noise=1.0
     )
     assert clean[50, 50].teacher.max() < 1e-10
@@ -287,7 +287,7 @@ def test_groups_stay_on_one_side_of_every_split():
     weak, strong, labels = features(m=120)
     groups = np.repeat(np.arange(40), 3)
     marked = np.column_stack([weak, groups])
-    draw = protocol.random_splits(marked, strong, labels, n=20, N=40, groups=groups)
+    draw = splits.random_splits(marked, strong, labels, n=20, N=40, groups=groups)
     for rng in generator(2).spawn(20):
         sides = [set(part.weak[:, -1]) for part in draw(rng)]
         assert not sides[0] & sides[1]
@@ -313,4 +313,4 @@ def test_sweep_names_mistakes(changes, message):
     weak, strong, labels = features()
     arguments = {"cells": [(10, 10)], "trials": 2, "rng": generator(0)} | changes
     with pytest.raises(ValueError, match=message):
-        protocol.sweep(weak, strong, labels, **arguments)
+        splits.sweep(weak, strong, labels, **arguments)

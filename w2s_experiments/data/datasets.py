@@ -125,30 +125,20 @@ def describe() -> list[dict[str, str]]:
         With the keys ``name``, ``title``, ``status`` (``"bundled"`` with scikit-learn, ``"here"``
         or ``"missing"``), ``size`` (of the stored files) and ``licence``, all strings.
     """
-    return [
-        {
-            "name": each.name,
-            "title": each.title,
-            "status": "bundled"
-            if not each.files
-            else "here"
-            if available(each.name)
-            else "missing",
-            "size": f"{each.size / 1e6:.2f} MB" if each.files else "-",
-            "licence": each.licence,
-        }
-        for each in REGISTRY.values()
-    ]
+    rows = []
+    for each in REGISTRY.values():
+        status = "bundled" if not each.files else "here" if available(each.name) else "missing"
+        size = f"{each.size / 1e6:.2f} MB" if each.files else "-"
+        row = {"name": each.name, "title": each.title, "status": status, "size": size}
+        rows.append(row | {"licence": each.licence})
+    return rows
 
 
 # Fetching and checking ---------------------------------------------------------------------------
 
 
 def _remedy(name: str) -> str:
-    return (
-        f"Run `w2s data fetch {name}`, or put the right file below the folder named by "
-        f"{ENVIRONMENT}."
-    )
+    return f"Run `w2s data fetch {name}`, or put the right file below the folder in {ENVIRONMENT}."
 
 
 def _read(file: DataFile, path: Path, name: str) -> bytes:
@@ -169,9 +159,8 @@ def _content(file: DataFile, stored: bytes, where: str) -> bytes:
         try:
             content = download.read_limited(gzip.GzipFile(fileobj=io.BytesIO(stored)))
         except (OSError, EOFError, zlib.error) as error:
-            raise DataError(
-                f"{where}: cannot be read, it is cut short or damaged ({error})"
-            ) from error
+            message = f"{where}: cannot be read, it is cut short or damaged ({error})"
+            raise DataError(message) from error
     if file.of == "content":
         _expect(file, content, where)
     elif file.of == "splits":
@@ -283,7 +272,7 @@ def fetch(name: str, *, progress: bool = True) -> list[Path]:
             continue
         try:
             _fetch(file, progress)
-        except DataError as error:
+        except (DataError, OSError) as error:
             note = f" {file.note}" if file.note else ""
             raise DataError(
                 f"{error}. Try again, or put {file.path} below the folder named by "

@@ -68,7 +68,8 @@ def _each(smiles: Iterable[str], read: Callable[[str], Any]) -> list[Any]:
     results = []
     with require("rdkit.rdBase").BlockLogs():
         for row, text in enumerate(_listed(smiles)):
-            result = read(text.strip())
+            # RDKit would read up to a null character and leave out the rest.
+            result = None if "\0" in text else read(text.strip())
             if result is None:
                 raise MoleculeError(
                     f"smiles: row {row} (from 0): {text!r} is no molecule that RDKit can read; "

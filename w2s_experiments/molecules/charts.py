@@ -12,8 +12,8 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from w2s_experiments.molecules.study import Study
-from w2s_experiments.molecules.tables import Means
 from w2s_utils import figures
+from w2s_utils.ladder import Scores
 
 Drawn = tuple[Figure, dict[str, NDArray | list]]
 TITLES = {"esol": "ESOL", "freesolv": "FreeSolv", "lipophilicity": "Lipophilicity"}
@@ -80,7 +80,7 @@ def encoder_errors(
 
 
 def gain_against_misfit(
-    found: Mapping[tuple[str, str], Means],
+    found: Mapping[tuple[str, str], Scores],
     widths: Sequence[int],
     lines: Mapping[tuple[str, str], float] | None = None,
 ) -> Drawn:
@@ -88,7 +88,7 @@ def gain_against_misfit(
 
     Parameters
     ----------
-    found : mapping of (str, str) to Means
+    found : mapping of (str, str) to Scores
         By data set and protocol. Columns of the means are ladder after ladder of `widths`; a
         point is one run and width, averaged over the ladders.
     widths : sequence of int
@@ -145,12 +145,12 @@ def gain_against_misfit(
     return figure, data
 
 
-def cross_terms(found: Mapping[str, Means], widths: Sequence[int]) -> Drawn:
+def cross_terms(found: Mapping[str, Scores], widths: Sequence[int]) -> Drawn:
     """Draw misfit, gain and cross term against the width of the weak encoder.
 
     Parameters
     ----------
-    found : mapping of str to Means
+    found : mapping of str to Scores
         By data set.
     widths : sequence of int
 

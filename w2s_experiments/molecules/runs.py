@@ -1,13 +1,7 @@
-r"""Teacher, student and their errors, molecule by molecule, over the splits of a data set.
+"""Teacher, student and their errors, molecule by molecule, over the splits of a data set.
 
-Each evaluation molecule contributes to four means: the teacher's and the student's squared error,
-their squared distance (misfit) and the cross term. With :math:`f_w, f_{sw}` the predictions and `y`
-the target,
-
-.. math:: (f_w - y)^2 - (f_{sw} - y)^2 = (f_w - f_{sw})^2 + 2 (f_w - f_{sw})(f_{sw} - y),
-
-so gain = misfit + cross for any student, fitted in any way. The contributions are kept, because
-resampling the molecules is the honest error of a small test set, and splits share molecules.
+The contributions of single molecules are kept (`w2s_utils.ladder.Scores`), because resampling the
+molecules is the honest error of a small test set, and splits share molecules.
 """
 
 from __future__ import annotations
@@ -20,30 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from w2s_experiments.molecules import design
 from w2s_utils import validation
-from w2s_utils.least_squares import Head, LinearModel, MinimumNorm, Ridge
+from w2s_utils.ladder import Predictions, Scores, train_students
+from w2s_utils.least_squares import MinimumNorm, Ridge
+from w2s_utils.protocol import Inputs, teach
+from w2s_utils.validation import Array
 
 PROTOCOLS = ("paper", "fresh", "projection")
 TEACHER = MinimumNorm(cutoff=design.CUTOFF, intercept=True)
 Rows = Mapping[str, NDArray[np.int_]]
-
-
-@dataclass(frozen=True, eq=False)
-class Scores:
-    """Contributions of evaluation molecules (rows) under weak models (columns).
-
-    Attributes
-    ----------
-    rows : ndarray of int, shape (k,)
-        The molecules.
-    teacher, student, misfit, cross : ndarray, shape (k, models)
-        In units of the variance of the training targets; teacher - student = misfit + cross.
-    """
-
-    rows: NDArray[np.int_]
-    teacher: NDArray[np.float64]
-    student: NDArray[np.float64]
-    misfit: NDArray[np.float64]
-    cross: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +30,11 @@ class Split:
 
     Attributes
     ----------
-    test, known : Scores
-        On the evaluation molecules, and on the validation molecules.
+    scores : dict of str to Scores
+        On the ``"test"`` molecules, and on the ``"known"`` ones of validation; shape (k, weak
+        models), in units of the variance of the training targets.
+    rows : dict of str to ndarray of int, shape (k,)
+        These molecules.
     inputs : int
         Molecules the student was fitted on.
     degrees : int
@@ -62,8 +43,8 @@ class Split:
         Error on the student's own molecules of the best strong head for the truth.
     """
 
-    test: Scores
-    known: Scores
+    scores: Mapping[str, Scores]
+    rows: Rows
     inputs: int
     degrees: int
     unreachable: float
@@ -101,29 +82,29 @@ def new_splits(keys: Sequence[str], count: int, rng: np.random.Generator) -> lis
 
 
 @dataclass(frozen=True, eq=False)
-class Views:
+class StandardisedFeatures:
     """Features of one split on one scale.
 
     Attributes
     ----------
-    weak : list of ndarray, shape (m, d_w)
+    weak : tuple of ndarray, shape (m, d_w)
     strong : ndarray, shape (m, d_s)
-    weak_inputs, strong_inputs : list of ndarray and ndarray, or None
+    weak_inputs, strong_inputs : tuple of ndarray and ndarray, optional
         Of other molecules for the student to learn on.
     """
 
-    weak: list[NDArray[np.float64]]
-    strong: NDArray[np.float64]
-    weak_inputs: list[NDArray[np.float64]] | None = None
-    strong_inputs: NDArray[np.float64] | None = None
+    weak: tuple[Array, ...]
+    strong: Array
+    weak_inputs: tuple[Array, ...] = ()
+    strong_inputs: Array | None = None
 
 
-def views(
+def standardise(
     weak: Sequence[ArrayLike],
     strong: ArrayLike,
     rows: Rows,
     inputs: tuple[Sequence[ArrayLike], ArrayLike] | None = None,
-) -> Views:
+) -> StandardisedFeatures:
     """Standardise the features of all models over the training and validation molecules.
 
     Parameters
@@ -138,19 +119,20 @@ def views(
 
     Returns
     -------
-    Views
+    StandardisedFeatures
     """
     seen = np.concatenate([rows["train"], rows["valid"]])
     if inputs is None:
-        scaled = [standardised(features, seen)[0] for features in weak]
-        return Views(scaled, standardised(strong, seen)[0])
+        scaled = tuple(standardised(features, seen)[0] for features in weak)
+        return StandardisedFeatures(scaled, standardised(strong, seen)[0])
     pairs = [standardised(one, seen, other) for one, other in zip(weak, inputs[0], strict=True)]
     phi, elsewhere = standardised(strong, seen, inputs[1])
-    return Views([one for one, _ in pairs], phi, [other for _, other in pairs], elsewhere)
+    here, there = zip(*pairs, strict=True)
+    return StandardisedFeatures(here, phi, there, elsewhere)
 
 
-def run(
-    seen: Views,
+def teach_molecules(
+    seen: StandardisedFeatures,
     targets: ArrayLike,
     rows: Rows,
     *,
@@ -163,7 +145,7 @@ def run(
 
     Parameters
     ----------
-    seen : Views
+    seen : StandardisedFeatures
         The molecules under the models.
     targets : array_like, shape (m,)
     rows : mapping of str to ndarray
@@ -201,24 +183,29 @@ def run(
     }[protocol]
     if not len(student_on):
         raise ValueError("labels: all training molecules are labelled, none is left to the student")
-    test = student_on if protocol == "projection" else rows["test"]
-
-    head: Head = TEACHER
-    teachers = [head.fit(view[taught_on], y[taught_on]) for view in seen.weak]
-    taught = _predictions(teachers, seen.weak)
-    if seen.strong_inputs is None:
-        own, pseudo = seen.strong[student_on], taught[student_on]
-    else:
-        own, pseudo = seen.strong_inputs, _predictions(teachers, seen.weak_inputs)
-    learner = head if protocol == "projection" else Ridge(ridge * len(own), intercept=True)
-    learnt = learner.fit(own, pseudo).predict(seen.strong)
-    best = head.fit(seen.strong[student_on], y[student_on]).predict(seen.strong[student_on])
+    projected = protocol == "projection"
+    parts = {"test": student_on if projected else rows["test"], "known": rows["valid"]}
+    everything = Inputs(seen.weak, seen.strong, y)
+    fresh = own = everything.rows(student_on)
+    if seen.strong_inputs is not None:
+        # Nobody knows the labels of other molecules, and nobody asks for them.
+        own = Inputs(seen.weak_inputs, seen.strong_inputs, np.zeros(len(seen.strong_inputs)))
+    _, *said = teach(
+        everything.rows(taught_on),
+        own,
+        *(everything.rows(chosen) for chosen in parts.values()),
+        references=False,
+        teacher_head=TEACHER,
+        student_head=TEACHER if projected else Ridge(ridge * len(own.strong), intercept=True),
+    )
+    # What the truth itself loses as a teacher of the best strong head.
+    (truth,) = train_students(Predictions(fresh.strong, fresh.labels), head=TEACHER)
     return Split(
-        test=_scores(taught, learnt, y, test),
-        known=_scores(taught, learnt, y, rows["valid"]),
-        inputs=len(own),
-        degrees=_rank(own) + 1,
-        unreachable=float(np.mean((best - y[student_on]) ** 2)),
+        scores={name: one.scores() for name, one in zip(parts, said, strict=True)},
+        rows=parts,
+        inputs=len(own.strong),
+        degrees=_rank(own.strong) + 1,
+        unreachable=float(truth.own_terms()["misfit"]),
     )
 
 
@@ -250,10 +237,6 @@ def standardised(
     return scaled(phi), None if other is None else scaled(validation.matrix(other, "other"))
 
 
-def _predictions(models: Sequence[LinearModel], inputs: Sequence[NDArray]) -> NDArray:
-    return np.column_stack([m.predict(x) for m, x in zip(models, inputs, strict=True)])
-
-
 def _rank(features: NDArray) -> int:
     """Directions of centred features above the cut-off, from the squares: they keep 1e-4."""
     centred = features - features.mean(axis=0)
@@ -269,15 +252,3 @@ def _labelled(train: NDArray, labels: int | None, rng: np.random.Generator | Non
     if not 1 <= labels <= len(train):
         raise ValueError(f"labels: expected 1 to {len(train)} (the training part), got {labels}")
     return rng.permutation(train)[:labels]
-
-
-def _scores(taught: NDArray, learnt: NDArray, y: NDArray, rows: NDArray) -> Scores:
-    teacher, student = taught[rows], learnt[rows]
-    truth, apart = y[rows, None], taught[rows] - learnt[rows]
-    return Scores(
-        rows=rows,
-        teacher=(teacher - truth) ** 2,
-        student=(student - truth) ** 2,
-        misfit=apart**2,
-        cross=2 * apart * (student - truth),
-    )

@@ -60,7 +60,7 @@ class Study:
         ridge: float = design.STUDENT_RIDGE,
         inputs: tuple[Sequence[NDArray], NDArray] | None = None,
     ) -> list[Split]:
-        """Run every split, `w2s_experiments.molecules.runs.run`.
+        """Run every split, `w2s_experiments.molecules.runs.teach_molecules`.
 
         Parameters
         ----------
@@ -82,9 +82,9 @@ class Study:
         seeds = np.random.default_rng([design.SPLIT_SEED, labels or 0]).spawn(len(self.splits))
 
         def one(rows: Rows, rng: np.random.Generator) -> list[Split]:
-            seen = runs.views(weak, phi, rows, inputs)
+            seen = (runs.standardise(weak, phi, rows, inputs), self.targets, rows)
             options = {"protocol": protocol, "labels": labels, "rng": rng, "ridge": ridge}
-            return [runs.run(seen, self.targets, rows, **options) for _ in range(repeats)]
+            return [runs.teach_molecules(*seen, **options) for _ in range(repeats)]
 
         # The matrices are small: one thread of the linear algebra for each split is faster.
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count() or 1) as executor:

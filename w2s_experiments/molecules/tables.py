@@ -3,115 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import fields
 
 import numpy as np
-from numpy.typing import NDArray
 
-from w2s_experiments.molecules.runs import Scores, Split
-from w2s_utils import validation
+from w2s_experiments.molecules.runs import Split
+from w2s_utils import ladder as rules
+from w2s_utils.ladder import Scores
 from w2s_utils.theory.risks import gain_per_misfit
-
-QUANTITIES = ("teacher", "student", "misfit", "cross")
-RULES = ("teacher's error", "error − misfit", "student's error")
+from w2s_utils.validation import Array
 
 
-@dataclass(frozen=True, eq=False)
-class Means:
-    """Means over the evaluation molecules, shape (..., splits, models) each.
-
-    Attributes
-    ----------
-    teacher, student, misfit, cross : ndarray
-        Mean contributions, `w2s_experiments.molecules.runs.Scores`.
-    """
-
-    teacher: NDArray[np.float64]
-    student: NDArray[np.float64]
-    misfit: NDArray[np.float64]
-    cross: NDArray[np.float64]
-
-    @property
-    def gain(self) -> NDArray[np.float64]:
-        """Teacher's error less the student's."""
-        return self.teacher - self.student
-
-    @property
-    def difference(self) -> NDArray[np.float64]:
-        """Teacher's error less the misfit, what the paper's rule looks at."""
-        return self.teacher - self.misfit
-
-
-def means(scores: Sequence[Scores], weights: NDArray[np.float64] | None = None) -> Means:
-    """Average the contributions in every split.
+def means(splits: Sequence[Split], part: str = "test", weights: Array | None = None) -> Scores:
+    """Average the contributions of the molecules in every split.
 
     Parameters
     ----------
-    scores : sequence of Scores
-        One a split.
+    splits : sequence of Split
+    part : {"test", "known"}
+        Evaluation or validation molecules.
     weights : ndarray, shape (m,) or (resamples, m), optional
-        Of the molecules of the data set; default equal.
+        Of the molecules of the data set (`w2s_utils.resampling.bootstrap_counts`); default equal.
+        The same resampled molecules count in every split, as splits share them. Training molecules
+        are not resampled: the fitted heads stay, so what varies is the evaluation alone.
 
     Returns
     -------
-    Means
-        With the resamples, if there are any, as leading axis.
+    Scores
+        Shape (..., splits, models) each, with the resamples, if there are any, as leading axis.
     """
-    table: dict[str, list[NDArray]] = {name: [] for name in QUANTITIES}
-    for one in scores:
-        share = np.ones(len(one.rows)) if weights is None else weights[..., one.rows]
-        total = share.sum(axis=-1)[..., None]
-        for name in QUANTITIES:
-            table[name].append(share @ getattr(one, name) / total)
-    return Means(**{name: np.stack(rows, axis=-2) for name, rows in table.items()})
+    table: dict[str, list[Array]] = {field.name: [] for field in fields(Scores)}
+    for split in splits:
+        rows = split.rows[part]
+        each = np.ones(len(rows)) if weights is None else weights[..., rows]
+        total = each.sum(axis=-1)[..., None]
+        for name, averages in table.items():
+            averages.append(each @ getattr(split.scores[part], name) / total)
+    return Scores(**{name: np.stack(averages, axis=-2) for name, averages in table.items()})
 
 
-def resampled(molecules: int, resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Bootstrap weights of the molecules that are evaluated.
-
-    The same resampled molecules count in every split, as splits share them. Training molecules
-    are not resampled: the fitted heads stay, so what varies is the evaluation alone.
-
-    Parameters
-    ----------
-    molecules : int
-        Rows of the data set.
-    resamples : int
-        At least 2.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    ndarray, shape (resamples, molecules)
-    """
-    validation.at_least(resamples, 2, "resamples", "a standard deviation")
-    return rng.multinomial(
-        molecules, np.full(molecules, 1 / molecules), size=int(resamples)
-    ).astype(float)
-
-
-def slope(found: Means) -> NDArray[np.float64] | float:
+def slope(found: Scores) -> Array | float:
     """Slope through the origin of gain on misfit, over splits and models."""
     return np.sum(found.gain * found.misfit, axis=(-2, -1)) / np.sum(found.misfit**2, axis=(-2, -1))
 
 
-def share(found: Means) -> NDArray[np.float64] | float:
+def gain_per_misfit_observed(found: Scores) -> Array | float:
     """Sum of gains over sum of misfits."""
     return found.gain.sum(axis=(-2, -1)) / found.misfit.sum(axis=(-2, -1))
 
 
-def correlation(found: Means) -> float:
+def correlation(found: Scores) -> float:
     """Correlation of gain and misfit over the models, after averaging over the splits."""
     return float(np.corrcoef(found.misfit.mean(axis=0), found.gain.mean(axis=0))[0, 1])
 
 
-def ladder(found: Means, index: int, models: int) -> Means:
+def ladder(found: Scores, index: int, models: int) -> Scores:
     """The columns of one ladder, `models` of them."""
     kept = slice(index * models, (index + 1) * models)
-    return Means(**{name: getattr(found, name)[..., kept] for name in QUANTITIES})
+    return Scores(**{name: values[..., kept] for name, values in vars(found).items()})
 
 
-def share_error(scores: Sequence[Scores], models: int) -> tuple[float, float]:
+def share_error(splits: Sequence[Split], models: int) -> tuple[float, float]:
     r"""Sum of gains over sum of misfits, and its standard error.
 
     A ratio of means over molecules, each of which counts in every split that evaluates it: to the
@@ -121,8 +73,8 @@ def share_error(scores: Sequence[Scores], models: int) -> tuple[float, float]:
 
     Parameters
     ----------
-    scores : sequence of Scores
-        One a split; columns are ladder after ladder, each from another pretraining seed.
+    splits : sequence of Split
+        Columns of their scores are ladder after ladder, each from another pretraining seed.
     models : int
         Size of a ladder.
 
@@ -132,29 +84,31 @@ def share_error(scores: Sequence[Scores], models: int) -> tuple[float, float]:
         The error adds the variance over evaluated molecules and, where there are several ladders,
         that of the mean over pretraining seeds.
     """
-    found = means(scores)
-    value = float(share(found))
-    pull = np.zeros(1 + max(one.rows.max() for one in scores))
-    for one in scores:
-        off = np.sum(one.teacher - one.student - value * one.misfit, axis=1)
-        np.add.at(pull, one.rows, (off - off.mean()) / len(off))
-    evaluated = np.unique(np.concatenate([one.rows for one in scores])).size
+    found = means(splits)
+    value = float(gain_per_misfit_observed(found))
+    rows = [split.rows["test"] for split in splits]
+    pull = np.zeros(1 + max(one.max() for one in rows))
+    for split, one in zip(splits, rows, strict=True):
+        scores = split.scores["test"]
+        off = np.sum(scores.gain - value * scores.misfit, axis=1)
+        np.add.at(pull, one, (off - off.mean()) / len(off))
+    evaluated = np.unique(np.concatenate(rows)).size
     variance = evaluated / (evaluated - 1) * np.sum(pull**2) / found.misfit.sum() ** 2
     seeds = found.misfit.shape[-1] // models
     if seeds > 1:
-        by_seed = [share(ladder(found, seed, models)) for seed in range(seeds)]
+        by_seed = [gain_per_misfit_observed(ladder(found, seed, models)) for seed in range(seeds)]
         variance += float(np.var(by_seed, ddof=1)) / seeds
     return value, float(np.sqrt(variance))
 
 
-def regrets(known: Means, test: Means, models: int) -> dict[str, NDArray[np.float64]]:
-    """Regret of each rule of choice: test error of the chosen student less that of the best.
+def regrets(known: Scores, test: Scores, models: int) -> dict[str, Array]:
+    """Regret of each rule of choice, `w2s_utils.ladder.regrets`, by split and ladder.
 
     Parameters
     ----------
-    known : Means
-        On validation molecules: what the rules see.
-    test : Means
+    known : Scores
+        Means on validation molecules: what the rules see.
+    test : Scores
         On test molecules.
     models : int
         Size of a ladder; the columns are ladder after ladder.
@@ -162,26 +116,17 @@ def regrets(known: Means, test: Means, models: int) -> dict[str, NDArray[np.floa
     Returns
     -------
     dict of str to ndarray, shape (..., splits, ladders)
-        By rule; ``"at random"`` is the average over the ladder.
     """
-
-    def ladders(values: NDArray) -> NDArray:
-        return values.reshape(*values.shape[:-1], -1, models)
-
-    student = ladders(test.student)
-    best = student.min(axis=-1)
-    scores = dict(zip(RULES, (known.teacher, known.difference, known.student), strict=True))
-    found = {}
-    for rule, values in scores.items():
-        chosen = np.argmin(ladders(values), axis=-1)[..., None]
-        chosen = np.broadcast_to(chosen, (*student.shape[:-1], 1))
-        found[rule] = np.take_along_axis(student, chosen, axis=-1)[..., 0] - best
-    return {**found, "at random": student.mean(axis=-1) - best}
+    student, *seen = (
+        values.reshape(*values.shape[:-1], -1, models)
+        for values in (test.student, known.teacher, known.student, known.misfit)
+    )
+    return rules.regrets(student, known_teacher=seen[0], known_student=seen[1], misfit=seen[2])
 
 
 def mean_regrets(
-    splits: Sequence[Split], models: int, weights: NDArray[np.float64] | None = None
-) -> dict[str, NDArray[np.float64] | float]:
+    splits: Sequence[Split], models: int, weights: Array | None = None
+) -> dict[str, Array | float]:
     """Regret of each rule, averaged over splits and ladders, see `regrets`.
 
     Parameters
@@ -196,9 +141,7 @@ def mean_regrets(
     -------
     dict of str to float or ndarray, shape (resamples,)
     """
-    known, test = (
-        means([getattr(split, part) for split in splits], weights) for part in ("known", "test")
-    )
+    known, test = (means(splits, part, weights) for part in ("known", "test"))
     return {
         rule: values.mean(axis=(-2, -1)) for rule, values in regrets(known, test, models).items()
     }

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import linalg, special, stats
+from scipy import special, stats
 
 from w2s_utils import validation
+from w2s_utils.least_squares import Moments
+from w2s_utils.resampling import bootstrap_counts
 from w2s_utils.theory import subspaces
 from w2s_utils.validation import Array
 
@@ -224,7 +226,6 @@ def interval(
     ValueError
         If there are too few inputs or resamples, or the level is not in (0, 1).
     """
-    validation.at_least(resamples, 2, "resamples", "a standard deviation")
     if not 0 < level < 1:
         raise ValueError(f"level: expected a number in (0, 1), got {level!r}")
     weak, strong = subspaces.column_spaces(weak_features, strong_features)
@@ -232,8 +233,8 @@ def interval(
     validation.at_least(m, 2 * (d_w + d_s), "rows of weak_features", "2 (d_w + d_s) to resample")
     both = np.hstack([weak, strong])
     raws = np.array([
-        _overlap_of((both.T * rng.multinomial(m, np.full(m, 1 / m))) @ both, d_w)
-        for _ in range(int(resamples))
+        _overlap_of((both.T * counts) @ both, d_w)
+        for counts in bootstrap_counts(m, resamples, rng)
     ])  # fmt: skip
     estimates = subspaces.adjusted_overlap(raws, m, d_w, d_s)
     estimate = float(subspaces.adjusted_overlap(_overlap(weak, strong), m, d_w, d_s))
@@ -305,6 +306,5 @@ def _overlap(weak: Array, strong: Array) -> float:
 
 def _overlap_of(gram: Array, d_w: int) -> float:
     """Raw overlap from the products of ``[weak | strong]``."""
-    roots = [linalg.cholesky(part, lower=True) for part in (gram[:d_w, :d_w], gram[d_w:, d_w:])]
-    half = linalg.solve_triangular(roots[0], gram[:d_w, d_w:], lower=True)
-    return float(np.sum(linalg.solve_triangular(roots[1], half.T, lower=True) ** 2))
+    blocks = {"weak": slice(d_w), "strong": slice(d_w, len(gram))}
+    return float(np.sum(Moments(1, gram, blocks).canonical("weak", "strong") ** 2))
