@@ -5,6 +5,12 @@ ledger (`w2s_utils.claims`) decides what a verdict means for a claim or for a co
 and "inconclusive" are kept apart so that a noisy experiment can neither support a claim nor make
 a negative control look as if it had failed for the right reason.
 
+Two kinds are never confused. A **measurement** could have come out otherwise, and says what it
+rules out: the values that a wrong formula would give (``against``), or, where nobody has named a
+rival, the smallest departure that it would have found (``resolution``, at most twice what the data
+could detect). It passes only if it agrees with the expected value *and* refutes every rival. An
+**identity** is algebra that the code must satisfy up to rounding; it is no evidence for a theory.
+
 The false-alarm rate is set for the whole book: with `COMPARISONS` Monte Carlo comparisons, the
 probability that any true one is refuted is at most `FALSE_ALARM` (Bonferroni), which gives each
 comparison the two-sided level `LEVEL`.
@@ -12,7 +18,7 @@ comparison the two-sided level `LEVEL`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -27,9 +33,34 @@ FALSE_ALARM = 0.01
 COMPARISONS = 4000
 LEVEL = FALSE_ALARM / COMPARISONS
 POWER = 0.95
+LOOSEST = 2.0  # resolution over what the data could detect
 
-Kind = Literal["equality", "inequality", "trend", "distribution"]
+Kind = Literal["measurement", "identity"]
+Test = Literal["equality", "inequality", "trend", "distribution"]
 Verdict = Literal["passed", "refuted", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """What a rival predicts, and how far the observation is from it.
+
+    Attributes
+    ----------
+    name : str
+        The rival in words, such as ``"without the finite-sample -1"``.
+    value : float
+        What it predicts, at the comparison that is farthest from the observation.
+    distance : float
+        From the observation to the rival: in standard errors of the observation, for
+        distributions in critical distances.
+    refuted : bool
+        Whether the observation excludes the rival at level `LEVEL`.
+    """
+
+    name: str
+    value: float
+    distance: float
+    refuted: bool
 
 
 @dataclass(frozen=True)
@@ -38,12 +69,19 @@ class Check:
 
     Attributes
     ----------
-    kind : {"equality", "inequality", "trend", "distribution"}
+    kind : {"measurement", "identity"}
+    test : {"equality", "inequality", "trend", "distribution"}
     verdict : {"passed", "refuted", "inconclusive"}
     observed, expected : float
-        Same unit as the quantity checked.
+        In `unit`.
+    unit : str
+        Unit of the quantity checked, such as ``"share of the target's variance"``.
     standard_error, tolerance, z : float or None
         Standard error of ``observed``; absolute slack allowed; critical value in standard errors.
+    detectable : float or None
+        Departure from ``expected`` that would have been found with probability `POWER`.
+    alternatives : tuple of Alternative
+        What a pass rules out.
     trials : int or None
         Independent repetitions behind ``observed``.
     comparisons : int
@@ -53,12 +91,16 @@ class Check:
     """
 
     kind: Kind
+    test: Test
     verdict: Verdict
     observed: float
     expected: float
+    unit: str = ""
     standard_error: float | None = None
     tolerance: float | None = None
     z: float | None = None
+    detectable: float | None = None
+    alternatives: tuple[Alternative, ...] = ()
     trials: int | None = None
     comparisons: int = 1
     detail: str = ""
@@ -81,7 +123,8 @@ def identity(observed: ArrayLike, expected: ArrayLike, *, tolerance: float) -> C
     deviation = np.abs(seen - wanted)
     worst = int(np.argmax(deviation))
     return Check(
-        kind="equality",
+        kind="identity",
+        test="equality",
         verdict="passed" if deviation[worst] <= tolerance else "refuted",
         observed=float(seen[worst]),
         expected=float(wanted[worst]),
@@ -107,69 +150,132 @@ def mean_equals(
     *,
     standard_error: ArrayLike,
     trials: int,
-    resolution: ArrayLike,
+    unit: str,
+    against: Mapping[str, ArrayLike] | None = None,
+    resolution: ArrayLike | None = None,
 ) -> Check:
-    r"""Check that a Monte Carlo mean has the expected value, with power.
+    r"""Check that a Monte Carlo mean has the expected value, and not what its rivals predict.
 
     Refuted when :math:`|\hat m - m| > z\,\mathrm{SE}` for some element. Passed when no element is
-    refuted **and** a departure of size ``resolution`` would have been found with probability
-    `POWER`, that is :math:`(z + t_{0.95})\,\mathrm{SE} \le` ``resolution`` with the Student
-    quantile :math:`t_{0.95}`. Inconclusive otherwise. For normal means this is exact: with a
-    departure of ``resolution`` or more, at most ``1 - POWER`` of the checks pass.
+    refuted, every rival of ``against`` is (some element lies more than :math:`z\,\mathrm{SE}` from
+    it), **and**, where a ``resolution`` is stated, a departure of that size would have been found
+    with probability `POWER`, that is :math:`(z + t_{0.95})\,\mathrm{SE} \le` ``resolution`` with
+    the Student quantile :math:`t_{0.95}`. Inconclusive otherwise. For normal means the latter is
+    exact: with a departure of ``resolution`` or more, at most ``1 - POWER`` of the checks pass.
 
     Parameters
     ----------
-    observed, expected, standard_error, resolution : array_like
-        In the unit of the quantity checked. The first two broadcast against each other, the
-        others are one number or one for each comparison.
+    observed, expected, standard_error : array_like
+        In ``unit``. The first two broadcast against each other, the third is one number or one for
+        each comparison.
     trials : int
         Independent repetitions behind each mean.
+    unit : str
+        Unit of the quantity checked.
+    against : mapping of str to array_like, optional
+        What rival formulas predict, by name, in the shape of ``expected``.
+    resolution : array_like, optional
+        Smallest departure of interest; at most `LOOSEST` times what the data can detect.
+
+    Returns
+    -------
+    Check
+
+    Raises
+    ------
+    ValueError
+        If neither ``against`` nor ``resolution`` is given, a rival predicts what is expected, or
+        the resolution is looser than the data.
     """
+    _states_what_it_rules_out(against, resolution)
     seen, wanted = _finite_pair(observed, expected)
     error = _positive(standard_error, "standard_error", seen.size)
-    detectable = _positive(resolution, "resolution", seen.size)
     z = critical_value(trials)
+    found = (z + float(stats.t.ppf(POWER, trials - 1))) * error
     score = np.abs(seen - wanted) / error
-    needed = (z + stats.t.ppf(POWER, trials - 1)) * error / detectable
+    alternatives = tuple(
+        _rival(name, value, seen, wanted, error, z) for name, value in (against or {}).items()
+    )
+    # Where a resolution is stated, the comparison that falls shortest of it; else any passes.
+    needed = np.zeros(seen.size)
+    if resolution is not None:
+        asked = _positive(resolution, "resolution", seen.size)
+        needed = found / asked
+        if needed.max() < (1 - 1e-9) / LOOSEST:
+            raise ValueError(
+                f"resolution: the data can detect {found[np.argmax(needed)]:.3g}, so state at most "
+                f"{LOOSEST:g} times that, got {asked[np.argmax(needed)]:.3g}"
+            )
     refuted = bool(np.any(score > z))
-    worst = int(np.argmax(score)) if refuted or np.all(needed <= 1) else int(np.argmax(needed))
-    verdict: Verdict = "refuted" if refuted else "passed" if needed.max() <= 1 else "inconclusive"
+    resolved = bool(needed.max() <= 1) and all(rival.refuted for rival in alternatives)
+    worst = int(np.argmax(score)) if refuted or needed.max() <= 1 else int(np.argmax(needed))
     return Check(
-        kind="equality",
-        verdict=verdict,
+        kind="measurement",
+        test="equality",
+        verdict="refuted" if refuted else "passed" if resolved else "inconclusive",
         observed=float(seen[worst]),
         expected=float(wanted[worst]),
+        unit=validation.text(unit, "unit", "a measurement"),
         standard_error=float(error[worst]),
-        tolerance=float(detectable[worst]),
+        tolerance=None if resolution is None else float(found[worst] / needed[worst]),
         z=z,
+        detectable=float(found[worst]),
+        alternatives=alternatives,
         trials=int(trials),
         comparisons=seen.size,
         detail=(
             f"largest deviation {score.max():.2f} standard errors, {z:.2f} allowed; a departure "
-            f"of {detectable[worst]:.2g} would show with probability {POWER:.2f} or more: "
-            f"{'yes' if needed.max() <= 1 else 'no'}"
+            f"of {found[worst]:.2g} would show with probability {POWER:.2f} or more"
+            + ("" if resolution is None else f": {'yes' if needed.max() <= 1 else 'no'}")
         ),
     )
 
 
 def mean_at_most(
-    observed: ArrayLike, bound: ArrayLike, *, standard_error: ArrayLike, trials: int
+    observed: ArrayLike,
+    bound: ArrayLike,
+    *,
+    standard_error: ArrayLike,
+    trials: int,
+    unit: str,
+    against: Mapping[str, ArrayLike] | None = None,
 ) -> Check:
     """Check that a mean is demonstrably below a bound: ``observed + z SE <= bound``.
 
-    Refuted when ``observed - z SE > bound`` for some element, inconclusive in between.
+    Refuted when ``observed - z SE > bound`` for some element, inconclusive in between. A pass rules
+    out the bound itself and all beyond; rivals in ``against`` must be refuted too.
+
+    Parameters
+    ----------
+    observed, bound, standard_error : array_like
+        In ``unit``.
+    trials : int
+        Independent repetitions behind each mean.
+    unit : str
+        Unit of the quantity checked.
+    against : mapping of str to array_like, optional
+        What rivals predict, by name.
     """
-    return _demonstrated(observed, bound, standard_error, trials, sign=1.0)
+    return _demonstrated(observed, bound, standard_error, trials, unit, against, sign=1.0)
 
 
 def mean_at_least(
-    observed: ArrayLike, bound: ArrayLike, *, standard_error: ArrayLike, trials: int
+    observed: ArrayLike,
+    bound: ArrayLike,
+    *,
+    standard_error: ArrayLike,
+    trials: int,
+    unit: str,
+    against: Mapping[str, ArrayLike] | None = None,
 ) -> Check:
-    """Check that a mean is demonstrably above a bound: ``observed - z SE >= bound``."""
-    return _demonstrated(observed, bound, standard_error, trials, sign=-1.0)
+    """Check that a mean is demonstrably above a bound: ``observed - z SE >= bound``.
+
+    As `mean_at_most`, the other way round.
+    """
+    return _demonstrated(observed, bound, standard_error, trials, unit, against, sign=-1.0)
 
 
-def share_at_least(hits: ArrayLike, bound: float) -> Check:
+def share_at_least(hits: ArrayLike, bound: float, *, unit: str = "share of trials") -> Check:
     r"""Check that an event has a probability of at least ``bound``, by an exact binomial test.
 
     With :math:`k` hits in :math:`n` trials, passed when :math:`P(X \ge k) <` `LEVEL` / 2 for
@@ -184,6 +290,8 @@ def share_at_least(hits: ArrayLike, bound: float) -> Check:
         Whether the event happened, in each of the independent trials.
     bound : float
         Probability, between 0 and 1.
+    unit : str
+        Of what the share is.
     """
     happened = np.ravel(np.asarray(hits))
     if happened.dtype != bool or not happened.size:
@@ -199,10 +307,20 @@ def share_at_least(hits: ArrayLike, bound: float) -> Check:
         "passed" if above < LEVEL / 2 else "refuted" if below < LEVEL / 2 else "inconclusive"
     )
     return Check(
-        kind="inequality",
+        kind="measurement",
+        test="inequality",
         verdict=verdict,
         observed=count / trials,
         expected=float(bound),
+        unit=validation.text(unit, "unit", "a measurement"),
+        alternatives=(
+            Alternative(
+                f"a share of {bound:g} or less",
+                float(bound),
+                float(stats.norm.isf(max(above, 1e-300))),
+                verdict == "passed",
+            ),
+        ),
         standard_error=float(np.sqrt(bound * (1 - bound) / trials)),
         trials=trials,
         detail=(
@@ -219,17 +337,56 @@ def same_distribution(first: ArrayLike, second: ArrayLike, *, resolution: float)
     ``resolution`` between the laws would have been found with probability `POWER`: with
     :math:`k = mn/(m+n)`, when :math:`\sqrt{\ln(2/\mathrm{LEVEL})/(2k)} + \sqrt{\ln(40)/(2k)}
     \le` ``resolution``. Inconclusive otherwise.
+
+    Raises
+    ------
+    ValueError
+        If the resolution is more than `LOOSEST` times what the samples can detect.
     """
     a, b = _finite(first, "first"), _finite(second, "second")
     test = stats.ks_2samp(a, b, method="asymp")
     effective = a.size * b.size / (a.size + b.size)
-    return _kolmogorov(test, effective, resolution, trials=min(a.size, b.size))
+    return _kolmogorov(test, effective, min(a.size, b.size), (), resolution)
 
 
-def follows(sample: ArrayLike, cdf: Callable[[Array], Array], *, resolution: float) -> Check:
-    """One-sample Kolmogorov-Smirnov check of ``sample`` against a continuous ``cdf``."""
+def follows(
+    sample: ArrayLike,
+    cdf: Callable[[Array], Array],
+    *,
+    against: Mapping[str, Callable[[Array], Array]] | None = None,
+    resolution: float | None = None,
+) -> Check:
+    """One-sample Kolmogorov-Smirnov check of ``sample`` against a continuous ``cdf``.
+
+    Parameters
+    ----------
+    sample : array_like
+        Independent draws.
+    cdf : callable
+        Distribution function that the sample should have.
+    against : mapping of str to callable, optional
+        Distribution functions of rivals, by name; each must be refuted for a pass.
+    resolution : float, optional
+        As in `same_distribution`.
+
+    Raises
+    ------
+    ValueError
+        If neither ``against`` nor ``resolution`` is given, or the resolution is looser than the
+        sample.
+    """
+    _states_what_it_rules_out(against, resolution)
     values = _finite(sample, "sample")
-    return _kolmogorov(stats.kstest(values, cdf), values.size, resolution, trials=values.size)
+    critical = _critical_distance(values.size)
+    rivals = []
+    for name, other in (against or {}).items():
+        test = stats.kstest(values, other)
+        distance = float(test.statistic)
+        beyond = bool(test.pvalue < LEVEL)
+        rivals.append(Alternative(name, distance, distance / critical, beyond))
+    return _kolmogorov(
+        stats.kstest(values, cdf), values.size, values.size, tuple(rivals), resolution
+    )
 
 
 def monotone(x: ArrayLike, y: ArrayLike, *, increasing: bool = True) -> Check:
@@ -254,10 +411,13 @@ def monotone(x: ArrayLike, y: ArrayLike, *, increasing: bool = True) -> Check:
         else "inconclusive"
     )
     return Check(
-        kind="trend",
+        kind="measurement",
+        test="trend",
         verdict=verdict,
         observed=float(sign * along.statistic),
         expected=float(sign),
+        unit="Kendall's tau",
+        alternatives=(_no_trend(along.pvalue, verdict),),
         trials=xs.size,
         detail=f"Kendall's tau, one-sided p = {along.pvalue:.1e}, level {LEVEL:.1e}",
     )
@@ -270,7 +430,8 @@ def _every_instance(observed: ArrayLike, bound: ArrayLike, sign: float, toleranc
     worst = int(np.argmax(excess))
     relation = "above" if sign > 0 else "below"
     return Check(
-        kind="inequality",
+        kind="identity",
+        test="inequality",
         verdict="passed" if excess[worst] <= tolerance else "refuted",
         observed=float(seen[worst]),
         expected=float(limit[worst]),
@@ -281,51 +442,117 @@ def _every_instance(observed: ArrayLike, bound: ArrayLike, sign: float, toleranc
 
 
 def _demonstrated(
-    observed: ArrayLike, bound: ArrayLike, standard_error: ArrayLike, trials: int, sign: float
+    observed: ArrayLike,
+    bound: ArrayLike,
+    standard_error: ArrayLike,
+    trials: int,
+    unit: str,
+    against: Mapping[str, ArrayLike] | None,
+    sign: float,
 ) -> Check:
     seen, limit = _finite_pair(observed, bound, "bound")
     error = _positive(standard_error, "standard_error", seen.size)
     z = critical_value(trials)
     room = sign * (limit - seen) / error
     worst = int(np.argmin(room))
-    verdict: Verdict = (
-        "passed" if room[worst] >= z else "refuted" if room[worst] < -z else "inconclusive"
+    inside, outside = bool(room[worst] >= z), bool(room[worst] < -z)
+    beyond = "the bound and all above it" if sign > 0 else "the bound and all below it"
+    alternatives = (
+        Alternative(beyond, float(limit[worst]), float(room[worst]), inside),
+        *(_rival(name, value, seen, limit, error, z) for name, value in (against or {}).items()),
     )
+    passed = inside and all(rival.refuted for rival in alternatives)
     return Check(
-        kind="inequality",
-        verdict=verdict,
+        kind="measurement",
+        test="inequality",
+        verdict="passed" if passed else "refuted" if outside else "inconclusive",
         observed=float(seen[worst]),
         expected=float(limit[worst]),
+        unit=validation.text(unit, "unit", "a measurement"),
         standard_error=float(error[worst]),
         z=z,
+        detectable=float((z + stats.t.ppf(POWER, trials - 1)) * error[worst]),
+        alternatives=alternatives,
         trials=int(trials),
         comparisons=seen.size,
         detail=f"{room[worst]:.1f} standard errors inside the bound, {z:.2f} needed",
     )
 
 
-def _kolmogorov(test: Any, effective_size: float, resolution: float, trials: int) -> Check:
-    validation.positive(resolution, "resolution")
+def _states_what_it_rules_out(against: Mapping[str, Any] | None, resolution: object) -> None:
+    if not against and resolution is None:
+        raise ValueError(
+            "against, resolution: a measurement says what it rules out; name what rivals predict, "
+            "against={'name': value}, or state the smallest departure of interest, resolution=..."
+        )
+
+
+def _rival(
+    name: str, value: ArrayLike, seen: Array, wanted: Array, error: Array, z: float
+) -> Alternative:
+    """Distance to a rival's prediction, at the comparison that tells most."""
+    validation.text(name, "against", "a rival")
+    predicted = _finite(value, f"against[{name!r}]")
+    if predicted.size not in (1, seen.size):
+        raise ValueError(
+            f"against[{name!r}]: expected a number or the shape of observed, {seen.size} values, "
+            f"got {predicted.size}"
+        )
+    predicted = np.broadcast_to(predicted, seen.size)
+    if np.array_equal(predicted, wanted):
+        raise ValueError(f"against[{name!r}]: predicts just what is expected, so it is no rival")
+    distance = np.abs(seen - predicted) / error
+    at = int(np.argmax(distance))
+    return Alternative(name, float(predicted[at]), float(distance[at]), bool(distance[at] > z))
+
+
+def _no_trend(p_value: float, verdict: Verdict) -> Alternative:
+    distance = float(stats.norm.isf(max(p_value, 1e-300)))
+    return Alternative("no trend", 0.0, distance, verdict == "passed")
+
+
+def _critical_distance(effective_size: float) -> float:
+    return float(np.sqrt(np.log(2 / LEVEL) / (2 * effective_size)))
+
+
+def _kolmogorov(
+    test: Any,
+    effective_size: float,
+    trials: int,
+    alternatives: tuple[Alternative, ...],
+    resolution: float | None,
+) -> Check:
     distance, p_value = float(test.statistic), float(test.pvalue)
     if np.isnan(p_value):
         raise ValueError("cdf: expected values in [0, 1], got NaN; is the law degenerate?")
-    critical = float(np.sqrt(np.log(2 / LEVEL) / (2 * effective_size)))
+    critical = _critical_distance(effective_size)
     # Dvoretzky, Kiefer and Wolfowitz: the empirical distance falls short by no more than this.
-    needed = critical + float(np.sqrt(np.log(2 / (1 - POWER)) / (2 * effective_size)))
-    verdict: Verdict = (
-        "refuted" if p_value < LEVEL else "passed" if needed <= resolution else "inconclusive"
-    )
+    detectable = critical + float(np.sqrt(np.log(2 / (1 - POWER)) / (2 * effective_size)))
+    resolved = all(rival.refuted for rival in alternatives)
+    if resolution is not None:
+        validation.positive(resolution, "resolution")
+        if resolution > LOOSEST * detectable * (1 + 1e-9):
+            raise ValueError(
+                f"resolution: the data can detect a distance of {detectable:.3g}, so state at most "
+                f"{LOOSEST:g} times that, got {resolution:.3g}"
+            )
+        resolved &= detectable <= resolution
     return Check(
-        kind="distribution",
-        verdict=verdict,
+        kind="measurement",
+        test="distribution",
+        verdict="refuted" if p_value < LEVEL else "passed" if resolved else "inconclusive",
         observed=distance,
         expected=0.0,
+        unit="Kolmogorov-Smirnov distance",
         tolerance=critical,
+        detectable=detectable,
+        alternatives=alternatives,
         trials=trials,
         detail=(
             f"Kolmogorov-Smirnov distance {distance:.3g}, p = {p_value:.2g}, critical distance "
-            f"{critical:.3g}; a distance of {needed:.3g} would show with probability {POWER:.2f}, "
-            f"{resolution:.3g} asked"
+            f"{critical:.3g}; a distance of {detectable:.3g} would "
+            f"show with probability {POWER:.2f}"
+            + ("" if resolution is None else f", {resolution:.3g} asked")
         ),
     )
 

@@ -1,8 +1,10 @@
 """The ledger: every checkable sentence of the book, as a record inside the executed notebook.
 
-A notebook registers a claim with an id, the sentence, and a `w2s_utils.checks.Check`. The record
-is displayed as a badge and travels as an output of its own MIME type; the build collects the
-records from the executed notebooks. Three ways to register:
+A notebook registers a claim with an id, the sentence, and a `w2s_utils.checks.Check`. The claims
+of a cell close it as one table of evidence: what was observed, what was expected, what that rules
+out. The records travel in that output, under a MIME type of their own, and the build collects them
+from the executed notebooks. Measurements are evidence; identities, which only say that the code
+computes what the algebra says, are told apart and counted apart. Three ways to register:
 
 - `claim`: the check must pass;
 - `control`: the check must be *refuted*, since an assumption of the theorem is broken on purpose;
@@ -17,7 +19,8 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict
@@ -35,7 +38,10 @@ CSS = {
     "does not reproduce": "not-reproduced",
     "failed": "failed",
 }
-_SURVEY: ContextVar[list[dict[str, Any]] | None] = ContextVar("survey", default=None)
+COLUMNS = ("statement", "observed", "expected", "rules out", "verdict")
+Record = dict[str, Any]
+_ROWS: list[Record] = []
+_SURVEY: ContextVar[list[Record] | None] = ContextVar("survey", default=None)
 
 
 class ClaimFailed(AssertionError):
@@ -59,7 +65,7 @@ def claim(id: str, statement: str, check: Check, *, supports: str) -> None:
     Raises
     ------
     ClaimFailed
-        If the check was refuted or inconclusive (after the record has been displayed).
+        If the check was refuted or inconclusive; its row is shown all the same.
     ValueError
         If the id is malformed or the statement empty.
     """
@@ -80,13 +86,13 @@ def does_not_reproduce(
 
 
 @contextmanager
-def surveyed() -> Iterator[list[dict[str, Any]]]:
+def surveyed() -> Iterator[list[Record]]:
     """Record what is registered inside, whatever its verdict: nothing is displayed or raised.
 
     For counting verdicts over many seeds. A build never runs inside it. The list yielded grows by
     one record for each registration, with ``wanted``, the verdict registered.
     """
-    records: list[dict[str, Any]] = []
+    records: list[Record] = []
     token = _SURVEY.set(records)
     try:
         yield records
@@ -94,7 +100,7 @@ def surveyed() -> Iterator[list[dict[str, Any]]]:
         _SURVEY.reset(token)
 
 
-def collect(executed: Iterable[Path]) -> list[dict[str, Any]]:
+def collect(executed: Iterable[Path]) -> list[Record]:
     """Read the claim records from notebooks that `w2s_book.execute` wrote.
 
     In the order of notebooks and cells, each with ``notebook``, ``profile``, ``cell`` (index) and
@@ -119,15 +125,15 @@ def collect(executed: Iterable[Path]) -> list[dict[str, Any]]:
     return records
 
 
-def write(records: list[dict[str, Any]], path: Path) -> None:
+def write(records: list[Record], path: Path) -> None:
     """Write records as JSON, atomically."""
     with files.replacing(Path(path)) as temporary:
         temporary.write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+def read(path: Path) -> list[Record]:
     """Read the records written by `write`."""
-    records: list[dict[str, Any]] = json.loads(Path(path).read_text("utf-8"))
+    records: list[Record] = json.loads(Path(path).read_text("utf-8"))
     return records
 
 
@@ -149,12 +155,10 @@ def _register(
     record = _record(id, statement, check, supports, evidence)
     record["outcome"] = outcome if check.verdict == wanted else "failed"
     record["passed"] = record["outcome"] in ("holds", "control holds")
-    if outcome == "control holds":
-        record["kind"] = "control"
     if (survey := _SURVEY.get()) is not None:
         survey.append(record | {"wanted": wanted})
         return
-    _display(record)
+    _show(record)
     if record["outcome"] == "failed":
         raise ClaimFailed(
             f"{id}: expected the check to be {wanted}, it was {check.verdict} "
@@ -162,65 +166,136 @@ def _register(
         )
 
 
-def _record(id: str, statement: str, check: Check, supports: str, evidence: str) -> dict[str, Any]:
+def _record(id: str, statement: str, check: Check, supports: str, evidence: str) -> Record:
     prefix = id.split("-")[0].upper()
     paper = prefix if re.fullmatch(r"P\d", prefix) else "ours"
-    fields = asdict(check)
     return {
         "id": id,
         "paper": paper,
         "statement": statement,
         "supports": supports,
         "evidence": evidence,
-        **fields,
+        **asdict(check),
     }
 
 
-def _display(record: dict[str, Any]) -> None:
-    # Imported here: IPython takes half a second, and reading claims does not need it.
+# One table of evidence for each cell
+
+
+def _show(record: Record) -> None:
+    """Keep a row for the table that closes the cell; outside a kernel, print it."""
+    shell = _shell()
+    if shell is None:
+        print(line(record))
+        return
+    if not _ROWS:
+        shell.events.register("post_run_cell", _close_table)
+    _ROWS.append(record)
+
+
+def _shell() -> Any:
+    # IPython takes half a second to import; where nobody has imported it there is no kernel.
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell if hasattr(shell, "events") else None
+
+
+def _close_table(*_: object) -> None:
     from IPython.display import display
 
-    bundle = {MIME: record, "text/html": _badge(record), "text/plain": _line(record)}
+    records = list(_ROWS)
+    _ROWS.clear()
+    _shell().events.unregister("post_run_cell", _close_table)
+    text = "\n".join(map(line, records))
+    bundle = {MIME: records, "text/html": table(records), "text/plain": text}
     display(bundle, raw=True)
 
 
-def _line(record: dict[str, Any]) -> str:
+def line(record: Record) -> str:
+    """Return a record as one line of text."""
     return f"[{record['outcome']}] {record['id']}: {record['statement']} ({_numbers(record)})"
 
 
-def _numbers(record: dict[str, Any]) -> str:
-    parts = [f"observed {record['observed']:.4g}", f"expected {record['expected']:.4g}"]
-    if record["kind"] == "inequality":
-        parts[1] = f"bound {record['expected']:.4g}"
-    if record["standard_error"] is not None:
-        parts.append(f"standard error {record['standard_error']:.2g}")
-    if record["trials"] is not None:
-        parts.append(f"{record['trials']} trials")
-    if record["comparisons"] > 1:
-        parts.append(f"worst of {record['comparisons']}")
-    return ", ".join(parts)
+def table(records: Sequence[Record]) -> str:
+    """Return the table of evidence of some records, as HTML.
+
+    Measurements are rows (statement, observed with its error, expected, what a pass rules out,
+    verdict), each of which unfolds to its test; identities are one line each below them.
+    """
+    rows = "".join(_row(r) for r in records if r["kind"] == "measurement")
+    lines = "".join(_identity(r) for r in records if r["kind"] == "identity")
+    head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
+    body = (
+        '<table class="w2s-evidence"><caption class="w2s-evidence__caption">Evidence</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    )
+    return f'<div class="w2s-ledger">{body if rows else ""}{lines}</div>'
 
 
-def _badge(record: dict[str, Any]) -> str:
+def _row(record: Record) -> str:
     text = {key: html.escape(str(value)) for key, value in record.items()}
+    css = CSS[record["outcome"]]
     evidence = f"<p>{text['evidence']}</p>" if record["evidence"] else ""
+    cells = (
+        f"{text['statement']}<details><summary>{text['id']}</summary><p>{text['detail']}</p>"
+        f"<p>Supports: {text['supports']}</p>{evidence}</details>",
+        html.escape(_with_error(record)),
+        html.escape(_expected(record)),
+        "<br>".join(html.escape(item) for item in ruled_out(record)),
+        f'<span class="w2s-verdict w2s-verdict--{css}">{MARKS[record["outcome"]]} '
+        f"{text['outcome']}</span>",
+    )
+    named = zip(COLUMNS, cells, strict=True)
+    inside = "".join(f'<td data-column="{name}">{cell}</td>' for name, cell in named)
+    return f'<tr id="claim-{text["id"]}" class="w2s-evidence__row--{css}">{inside}</tr>'
+
+
+def _identity(record: Record) -> str:
+    text = {key: html.escape(str(value)) for key, value in record.items()}
+    name = "tested identity" if record["test"] == "equality" else "tested in every instance"
+    name = {"control holds": "control", "failed": "failed"}.get(record["outcome"], name)
     return (
-        f'<div class="w2s-claim w2s-claim--{CSS[record["outcome"]]}" id="claim-{text["id"]}">'
-        f'<span class="w2s-claim__mark">{MARKS[record["outcome"]]} {text["outcome"]}</span> '
-        f'<span class="w2s-claim__id">{text["id"]}</span> '
-        f'<span class="w2s-claim__statement">{text["statement"]}</span> '
-        f'<span class="w2s-claim__numbers">{html.escape(_numbers(record))}</span>'
-        f"<details><summary>The test</summary><p>{text['detail']}</p>"
-        f"<p>Supports: {text['supports']}</p>{evidence}</details></div>"
+        f'<p class="w2s-identity" id="claim-{text["id"]}"><span class="w2s-identity__kind">{name}'
+        f"</span> {text['statement']} <span class='w2s-identity__numbers'>({text['detail']})</span>"
+        "</p>"
     )
 
 
-def _records_of(path: Path) -> list[dict[str, Any]]:
+def ruled_out(record: Record) -> list[str]:
+    """Return what a pass rules out, one text for each alternative, or what was detectable."""
+    unit = "critical distances" if record["test"] == "distribution" else "standard errors"
+    found = [
+        f"{rival['name']}: {rival['value']:.3g}, {rival['distance']:.1f} {unit} away"
+        for rival in record["alternatives"]
+    ]
+    if not found and record["detectable"] is not None:
+        found = [f"departures of {record['detectable']:.2g} or more"]
+    return found
+
+
+def _with_error(record: Record) -> str:
+    error = record["standard_error"]
+    shown = f"{record['observed']:.4g}" + ("" if error is None else f" ± {error:.2g}")
+    return f"{shown} {record['unit']}".strip()
+
+
+def _expected(record: Record) -> str:
+    bound = {"inequality": "bound "}.get(record["test"], "")
+    many = f", worst of {record['comparisons']}" if record["comparisons"] > 1 else ""
+    return f"{bound}{record['expected']:.4g}{many}"
+
+
+def _numbers(record: Record) -> str:
+    trials = "" if record["trials"] is None else f"; {record['trials']} trials"
+    return f"observed {_with_error(record)}; expected {_expected(record)}{trials}"
+
+
+def _records_of(path: Path) -> list[Record]:
     notebook = json.loads(path.read_text("utf-8"))
     about = notebook["metadata"].get("w2s", {})
     return [
         {
-            **output["data"][MIME],
+            **record,
             "notebook": about.get("notebook", path.stem),
             "profile": about.get("profile", "custom"),
             "cell": index,
@@ -228,5 +303,5 @@ def _records_of(path: Path) -> list[dict[str, Any]]:
         }
         for index, cell in enumerate(notebook["cells"])
         for output in cell.get("outputs", [])
-        if MIME in output.get("data", {})
+        for record in output.get("data", {}).get(MIME, [])
     ]

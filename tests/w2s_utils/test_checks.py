@@ -18,15 +18,19 @@ def rng():
 def coarse(monkeypatch):
     """A level at which errors can be counted in a few thousand repetitions."""
     monkeypatch.setattr(checks, "LEVEL", 0.02)
+    monkeypatch.setattr(checks, "LOOSEST", np.inf)
 
 
-def verdicts(samples, expected, resolution):
+FAR = {"far": 1e9}
+
+
+def verdicts(samples, expected, **asked):
     """Verdict of mean_equals for every row of samples."""
     trials = samples.shape[1]
     errors = samples.std(axis=1, ddof=1) / np.sqrt(trials)
     return [
         checks.mean_equals(
-            mean, expected, standard_error=error, trials=trials, resolution=resolution
+            mean, expected, standard_error=error, trials=trials, unit="m", **asked
         ).verdict
         for mean, error in zip(samples.mean(axis=1), errors, strict=True)
     ]
@@ -57,7 +61,7 @@ def test_one_trial_has_no_standard_error(trials):
 @pytest.mark.usefixtures("coarse")
 @pytest.mark.parametrize("trials", [5, 50])
 def test_false_alarms_of_a_true_mean_are_at_the_level(trials, rng):
-    found = verdicts(rng.standard_normal((4000, trials)), 0.0, resolution=100.0)
+    found = verdicts(rng.standard_normal((4000, trials)), 0.0, against=FAR)
     # 2 % of 4000 is 80, with standard deviation 8.9.
     assert share(found, "refuted") == pytest.approx(0.02, abs=4 * 8.9 / 4000)
     assert share(found, "passed") == 1 - share(found, "refuted")
@@ -75,14 +79,14 @@ def test_a_departure_of_the_resolution_seldom_passes(trials, rng):
 
 
 def test_a_true_mean_with_enough_trials_passes(rng):
-    found = verdicts(rng.standard_normal((200, 1000)), 0.0, resolution=0.3)
+    found = verdicts(rng.standard_normal((200, 1000)), 0.0, against={"0.3": 0.3})
     assert share(found, "passed") == 1
 
 
 def test_three_verdicts_of_a_mean():
     def verdict(observed, error, resolution):
         return checks.mean_equals(
-            observed, 1.0, standard_error=error, trials=10**6, resolution=resolution
+            observed, 1.0, standard_error=error, trials=10**6, unit="m", resolution=resolution
         ).verdict
 
     assert verdict(1.001, 0.001, 0.01) == "passed"
@@ -97,7 +101,11 @@ def test_a_mean_passes_from_the_resolution_that_its_error_allows(trials):
     needed = checks.critical_value(trials) + stats.t.ppf(checks.POWER, trials - 1)
     for factor, verdict in ((1.0001, "passed"), (0.9999, "inconclusive")):
         check = checks.mean_equals(
-            1.0, 1.0, standard_error=0.2, trials=trials, resolution=0.2 * needed * factor
+            *(1.0, 1.0),
+            standard_error=0.2,
+            trials=trials,
+            unit="m",
+            resolution=0.2 * needed * factor,
         )
         assert check.verdict == verdict
 
@@ -108,6 +116,7 @@ def test_of_several_means_the_nearest_to_failing_is_reported():
         [1.0, 2.0, 3.0],
         standard_error=[0.1, 0.1, 0.2],
         trials=1000,
+        unit="m",
         resolution=2.0,
     )
     assert (check.verdict, check.comparisons, check.trials) == ("passed", 3, 1000)
@@ -115,9 +124,55 @@ def test_of_several_means_the_nearest_to_failing_is_reported():
     assert check.tolerance == 2.0
     assert "2.50 standard errors" in check.detail
     noisy = checks.mean_equals(
-        [1.0, 2.0], [1.0, 2.1], standard_error=[5.0, 0.1], trials=1000, resolution=2.0
+        [1.0, 2.0], [1.0, 2.1], standard_error=[5.0, 0.1], trials=1000, unit="m", resolution=2.0
     )
     assert (noisy.verdict, noisy.observed) == ("inconclusive", 1.0)
+
+
+def test_a_pass_refutes_every_rival():
+    def check(**rivals):
+        options = {"standard_error": 0.01, "trials": 1000, "unit": "m"}
+        return checks.mean_equals([1.0, 2.0], [1.0, 2.01], **options, against=rivals)
+
+    found = check(bound=[1.0, 2.2], constant=5.0)
+    assert (found.verdict, found.kind, found.unit) == ("passed", "measurement", "m")
+    assert [(r.name, r.value, r.refuted) for r in found.alternatives] == [
+        ("bound", 2.2, True),
+        ("constant", 5.0, True),
+    ]
+    assert found.alternatives[0].distance == pytest.approx(20)
+    # A rival that the data cannot tell from what is expected leaves the matter open.
+    near = check(near=[1.0, 2.03], constant=5.0)
+    assert near.verdict == "inconclusive"
+    assert [rival.refuted for rival in near.alternatives] == [False, True]
+
+
+@pytest.mark.usefixtures("coarse")
+def test_a_wrong_formula_seldom_passes_in_the_place_of_the_right_one(rng):
+    samples = rng.standard_normal((4000, 50))
+    distance = (checks.critical_value(50) + stats.t.ppf(checks.POWER, 49)) / np.sqrt(50)
+    right = verdicts(samples, 0.0, against={"wrong": 1.05 * distance})
+    wrong = verdicts(samples, 1.05 * distance, against={"right": 0.0})
+    assert share(right, "passed") > checks.POWER - 0.02 - 4 * 13.8 / 4000
+    assert share(wrong, "passed") <= 0.02 + 4 * 8.9 / 4000
+
+
+def test_bounds_rule_out_what_lies_beyond_and_rivals():
+    options = {"standard_error": 0.05, "trials": 500, "unit": "m"}
+    found = checks.mean_at_least(2.0, 1.0, **options)
+    assert [(r.value, r.distance, r.refuted) for r in found.alternatives] == [
+        (1.0, pytest.approx(20), True)
+    ]
+    assert checks.mean_at_least(2.0, 1.0, **options, against={"x": 2.1}).verdict == "inconclusive"
+    assert checks.mean_at_least(2.0, 1.0, **options, against={"x": 3.0}).verdict == "passed"
+
+
+def test_laws_against_rivals(rng):
+    sample = rng.standard_normal(2000)
+    rivals = {"shifted": stats.norm(0.5).cdf}
+    assert checks.follows(sample, stats.norm.cdf, against=rivals).verdict == "passed"
+    near = {"nearly the same": stats.norm(0.01).cdf}
+    assert checks.follows(sample, stats.norm.cdf, against=near).verdict == "inconclusive"
 
 
 def test_identities_hold_up_to_the_tolerance():
@@ -149,7 +204,7 @@ def test_bounds_in_every_instance():
     ],
 )
 def test_means_against_bounds(observed, most, least):
-    options = {"standard_error": 0.05, "trials": 500}
+    options = {"standard_error": 0.05, "trials": 500, "unit": "m"}
     assert checks.mean_at_most(observed, 1.0, **options).verdict == most
     assert checks.mean_at_least(observed, 1.0, **options).verdict == least
     several = checks.mean_at_most([0.0, observed], 1.0, **options)
@@ -179,7 +234,7 @@ def test_a_share_at_its_bound_seldom_gets_a_verdict(rng):
 def test_a_mean_at_its_bound_is_demonstrated_only_by_false_alarm(rng):
     samples = rng.standard_normal((4000, 30))
     found = [
-        checks.mean_at_most(mean, 0.0, standard_error=error, trials=30).verdict
+        checks.mean_at_most(mean, 0.0, standard_error=error, trials=30, unit="m").verdict
         for mean, error in zip(
             samples.mean(axis=1), samples.std(axis=1, ddof=1) / np.sqrt(30), strict=True
         )
@@ -250,7 +305,7 @@ def test_trends_need_ten_points():
     assert (found.observed, found.expected, found.trials) == (pytest.approx(1), 1, 10)
 
 
-FINE = {"standard_error": 0.1, "trials": 10}
+FINE = {"standard_error": 0.1, "trials": 10, "unit": "m"}
 
 
 @pytest.mark.parametrize(
@@ -272,23 +327,38 @@ FINE = {"standard_error": 0.1, "trials": 10}
         (lambda: checks.at_least(1, np.nan), "bound: expected finite numbers"),
         (lambda: checks.mean_at_most(1, [1, np.nan], **FINE), "bound: expected finite numbers"),
         (
-            lambda: checks.mean_at_most(1, 1, standard_error=0.0, trials=9),
+            lambda: checks.mean_at_most(1, 1, standard_error=0.0, trials=9, unit="m"),
             "standard_error: expected 1 positive",
         ),
         (
-            lambda: checks.mean_at_least([1, 2], 1, standard_error=[1, 1, 1], trials=9),
+            lambda: checks.mean_at_least([1, 2], 1, standard_error=[1, 1, 1], trials=9, unit="m"),
             "standard_error: expected 2 positive",
         ),
         (
-            lambda: checks.mean_at_least(1, 1, standard_error=np.nan, trials=9),
+            lambda: checks.mean_at_least(1, 1, standard_error=np.nan, trials=9, unit="m"),
             "standard_error: expected finite",
         ),
+        (lambda: checks.mean_equals(1, 1, **FINE), "against, resolution: .*says what it rules out"),
+        (lambda: checks.mean_equals(1, 1, **FINE, against={}), "against, resolution"),
+        (lambda: checks.mean_equals(1, 1, **FINE, against={"x": 1}), "predicts just what is exp"),
+        (lambda: checks.mean_equals(1, 1, **FINE, against={"x": [1, 2]}), "1 values, got 2"),
+        (lambda: checks.mean_equals(1, 1, **FINE, against={" ": 2}), "against: a rival needs"),
+        (
+            lambda: checks.mean_equals(1, 1, **FINE, resolution=9.0),
+            r"resolution: the data can detect 1\.\d+, so state at most 2 times that, got 9",
+        ),
+        (
+            lambda: checks.mean_equals(1, 2, **FINE | {"unit": ""}, against={"x": 9}),
+            "unit: a measurement needs it in words",
+        ),
+        (lambda: checks.follows([0.5], lambda x: x), "against, resolution"),
+        (lambda: checks.follows([0.5] * 99, lambda x: x, resolution=0.9), "a distance of 0.399"),
         (lambda: checks.share_at_least([0.2, 0.7], 0.5), "hits: expected one bool a trial, got 2"),
         (lambda: checks.share_at_least(np.zeros(0, bool), 0.5), "hits: .*got 0 values"),
         (lambda: checks.share_at_least([True], 1.0), "bound: expected a probability"),
         (lambda: checks.mean_equals(1, 1, **FINE, resolution=0), "resolution: expected 1 positive"),
         (
-            lambda: checks.mean_equals(1, 1, standard_error=1, trials=1, resolution=1),
+            lambda: checks.mean_equals(1, 1, standard_error=1, trials=1, unit="m", resolution=1),
             "trials: .*at least 2",
         ),
         (

@@ -1,0 +1,145 @@
+// What a chapter's page does beyond text. Without this script the page is whole.
+
+const KEY = "w2s-code-hidden";
+const article = document.querySelector(".bd-article");
+
+function remembered() {
+  try {
+    return localStorage.getItem(KEY) === "yes";
+  } catch {
+    return false;
+  }
+}
+
+// One switch for all code, remembered from page to page.
+function codeSwitch() {
+  if (!article?.querySelector(".cell .cell_input, .cell details.hide")) return;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "w2s-code-switch";
+  const apply = (hidden) => {
+    document.documentElement.classList.toggle("w2s-no-code", hidden);
+    button.textContent = hidden ? "Show all code" : "Hide all code";
+    button.setAttribute("aria-pressed", String(hidden));
+  };
+  button.addEventListener("click", () => {
+    const hidden = !document.documentElement.classList.contains("w2s-no-code");
+    try {
+      localStorage.setItem(KEY, hidden ? "yes" : "no");
+    } catch {
+      // Nothing is remembered where storage is refused.
+    }
+    apply(hidden);
+  });
+  apply(remembered());
+  article.append(button);
+}
+
+// The cell of parameters as a line of chips: name = value each.
+function parameterChips() {
+  for (const cell of document.querySelectorAll(".cell.tag_parameters")) {
+    const source = cell.querySelector("pre")?.textContent ?? "";
+    const lines = [];
+    for (const text of source.split("\n")) {
+      if (/^\w+ *=/.test(text)) lines.push(text);
+      else if (text.trim() && lines.length) lines[lines.length - 1] += ` ${text.trim()}`;
+    }
+    if (!lines.length) continue;
+    const list = document.createElement("div");
+    list.className = "w2s-parameters";
+    for (const text of lines) {
+      const chip = document.createElement("span");
+      const [value, comment] = text.split(/ +# +/);
+      chip.textContent = value.replace(/ *= */, " = ");
+      if (comment) chip.title = comment;
+      list.append(chip);
+    }
+    cell.before(list);
+    cell.classList.add("w2s-as-chips");
+  }
+}
+
+// What a link within the book points to, on hover and on focus.
+const pages = new Map();
+
+async function pageOf(url) {
+  const address = url.href.split("#")[0];
+  if (address === location.href.split("#")[0]) return document;
+  if (!pages.has(address)) {
+    pages.set(
+      address,
+      fetch(address)
+        .then((answer) => answer.text())
+        .then((text) => new DOMParser().parseFromString(text, "text/html"))
+        .catch(() => null), // opened from a file: no previews across pages
+    );
+  }
+  return pages.get(address);
+}
+
+function worthShowing(target) {
+  if (!target) return null;
+  const block = target.closest(".proof, figure, .exercise, tr, .w2s-identity, .math-wrapper, div.math");
+  if (block) return block;
+  // An equation's anchor stands in the box of its formula, or just before it.
+  const next = target.nextElementSibling;
+  return next?.matches("div.math, .math-wrapper, figure, .proof") ? next : null;
+}
+
+let shown = null;
+let timer = 0;
+
+function hide() {
+  clearTimeout(timer);
+  shown?.remove();
+  shown = null;
+}
+
+async function preview(link) {
+  const url = new URL(link.href, location.href);
+  const page = await pageOf(url);
+  const block = worthShowing(page?.getElementById(decodeURIComponent(url.hash.slice(1))));
+  if (!block || !link.matches(":hover, :focus")) return;
+  hide();
+  shown = document.createElement("div");
+  shown.className = "w2s-preview";
+  shown.setAttribute("role", "tooltip");
+  shown.id = "w2s-preview";
+  const copy = block.cloneNode(true);
+  for (const named of [copy, ...copy.querySelectorAll("[id]")]) named.removeAttribute("id");
+  for (const image of copy.querySelectorAll("img")) image.src = new URL(image.getAttribute("src"), url);
+  shown.append(copy);
+  document.body.append(shown);
+  const box = link.getBoundingClientRect();
+  const left = Math.min(box.left, innerWidth - shown.offsetWidth - 16);
+  const below = box.bottom + shown.offsetHeight + 8 < innerHeight;
+  shown.style.left = `${Math.max(16, left) + scrollX}px`;
+  shown.style.top = `${(below ? box.bottom + 6 : box.top - shown.offsetHeight - 6) + scrollY}px`;
+  if (page !== document) globalThis.MathJax?.typesetPromise?.([shown]);
+}
+
+function previews() {
+  const wanted = "a.reference.internal[href*='#']:not(.headerlink)";
+  article?.addEventListener("pointerover", (event) => {
+    const link = event.target.closest(wanted);
+    if (!link) return;
+    clearTimeout(timer);
+    timer = setTimeout(() => preview(link), 250);
+  });
+  article?.addEventListener("pointerout", (event) => event.target.closest(wanted) && hide());
+  article?.addEventListener("focusin", (event) => {
+    const link = event.target.closest(wanted);
+    if (link) preview(link);
+  });
+  article?.addEventListener("focusout", hide);
+  addEventListener("keydown", (event) => event.key === "Escape" && hide());
+}
+
+// A printed chapter is whole: what is folded opens.
+addEventListener("beforeprint", () => {
+  for (const fold of document.querySelectorAll(".bd-article details:not(.hide)")) fold.open = true;
+});
+
+codeSwitch();
+parameterChips();
+previews();
