@@ -67,7 +67,8 @@ def mean_is(result, quantity, expected, relative):
         expected,
         standard_error=estimate.standard_error,
         trials=estimate.trials,
-        resolution=relative * expected,
+        unit="squared units of the target",
+        against={"other by the tolerance": (1 + relative) * expected},
     ).verdict
 
 
