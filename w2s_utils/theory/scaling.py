@@ -2,8 +2,8 @@ r"""Where weak-to-strong helps, and how many labels and pseudo-labels to buy.
 
 Everything here follows from the exact expected risks (`w2s_utils.theory.risks`), by solving
 quadratic equations in ``n`` or ``N``; the derivations are in the chapter ``discrepancy/scaling``.
-Abbreviations: :math:`r = d_s/(N-d_s-1)`, :math:`D'_N = d_{s\wedge w} + (d_w-d_{s\wedge w})r`.
-PGR is a ratio of means. An ``n`` or ``N`` that is too small raises `ValueError`.
+With :math:`r = d_s/(N-d_s-1)`; PGR is a ratio of means. An ``n`` or ``N`` that is too small raises
+`ValueError`.
 """
 
 from __future__ import annotations
@@ -92,26 +92,6 @@ def pseudo_labels_for_pgr(setting: Setting, n: int, target: float) -> float:
     if not math.isinf(least):
         _check_gap(setting, n, least)
     return least
-
-
-def labels_for_risk(setting: Setting, N: int, risk: float) -> float:
-    r"""Least ``n`` at which the student's expected risk is at most ``risk``.
-
-    .. math:: n \ge d_w + 1 + \frac{(\sigma^2+\rho_w)\,D'_N}{\mathrm{risk} - \rho_s - b - r\kappa}
-
-    A whole number, at least ``d_w + 2``, or infinity if the student's bias is above ``risk``
-    (positive, in squared target units); for ``N >= d_s + 2``.
-    """
-    goal = validation.positive(risk, "risk")
-    r = float(risks.student_factor(setting, N))
-    room = goal - setting.rho_s - setting.b - r * setting.kappa
-    if room <= 0:
-        return math.inf
-    needed = (setting.sigma2 + setting.rho_w) * float(setting.surviving(r)) / room
-    lowest = setting.d_w + 2
-    return _first_true(
-        lambda n: bool(risks.student(setting, n, N) <= goal), lowest - 1 + needed, lowest
-    )
 
 
 @dataclass(frozen=True)

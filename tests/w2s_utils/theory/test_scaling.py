@@ -233,9 +233,10 @@ def test_a_budget_that_buys_nothing_is_refused(budget, label, pseudo, message):
 def test_labels_for_a_risk_are_the_first_that_reach_it():
     setting = authors_model(50, 1e-2).setting
     n = np.arange(202, 20000)
-    student = risks.student(setting, n, 1000)
-    assert scaling.labels_for_risk(setting, 1000, 6e-4) == first(n, student <= 6e-4)
-    assert math.isinf(scaling.labels_for_risk(setting, 1000, 1e-4))
+    r, goal = float(risks.student_factor(setting, 1000)), 6e-4
+    noise = (setting.sigma2 + setting.rho_w) * float(setting.surviving(r))
+    needed = 201 + noise / (goal - setting.rho_s - setting.b - r * setting.kappa)
+    assert math.ceil(needed) == first(n, risks.student(setting, n, 1000) <= goal)
 
 
 def test_pgr_without_meaning_and_bad_targets_are_refused():
@@ -244,5 +245,3 @@ def test_pgr_without_meaning_and_bad_targets_are_refused():
         scaling.pseudo_labels_for_pgr(Setting(5, 40, 0.0, 1.0), 1000, 0.5)
     with pytest.raises(ValueError, match=r"target: expected a positive"):
         scaling.pseudo_labels_for_pgr(Setting(5, 4, 0.0, 1.0), 50, 0.0)
-    with pytest.raises(ValueError, match=r"N: expected at least 6"):
-        scaling.labels_for_risk(Setting(5, 4, 0.0, 1.0), 5, 0.5)
