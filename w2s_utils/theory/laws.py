@@ -132,6 +132,7 @@ class Canonical:
             b=float(np.sum((self.beta - beta_from_weak) ** 2)),
             kappa=kappa,
             residual=max(rho_s - 2 * (in_weak - shared) + kappa, 0.0),
+            norm2=self.norm2,
         )
 
 

@@ -41,7 +41,8 @@ def mean_is(sample, expected, relative):
         expected,
         standard_error=sample.std(ddof=1) / np.sqrt(len(sample)),
         trials=len(sample),
-        resolution=relative * expected,
+        unit="squared units of the target",
+        against={"other by the tolerance": (1 + relative) * expected},
     )
 
 
