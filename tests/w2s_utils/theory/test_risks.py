@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 
 from w2s_utils import checks, gaussian
 from w2s_utils.gaussian import authors_model
-from w2s_utils.theory import laws, ridge, risks, subspaces
+from w2s_utils.theory import laws, risks, subspaces
 from w2s_utils.theory.risks import Setting
 
 WELL_SPECIFIED = Setting(d_w=6, d_s=4, d_sw=2.5, sigma2=0.3)
@@ -221,22 +221,37 @@ def test_exact_risks_on_both_sides_of_both_peaks(d_w, d_s, n, N):
             assert abs(n + (N if name == "ceiling" else 0) - d_s) < 2
 
 
+def minimum_norm_moments(target_second, d, m, noise):
+    """Mean's factor, and second moment, of a minimum-norm fit of a random target: by hand."""
+    length = np.trace(target_second)
+    if m > d:
+        return 1.0, target_second + noise / (m - d - 1) * np.eye(d)
+    B = m * (d - m) / (d * (d - 1) * (d + 2))
+    ball = (B * length + noise * m / (d * (d - m - 1))) * np.eye(d)
+    return m / d, (m / d - B * d) * target_second + ball
+
+
 @given(seed=st.integers(0, 1000), n=st.integers(1, 30), N=st.integers(1, 30))
-def test_exact_risks_are_the_moments_of_the_ridge_module_wherever_these_exist(seed, n, N):
+def test_exact_risks_are_those_of_the_moments_of_minimum_norm_fits(seed, n, N):
     rng = np.random.default_rng(seed)
     weak, strong = subspaces.pair_with_cosines(18, 8, 6, rng.uniform(size=6), rng)
-    arguments = weak, strong, rng.standard_normal(18), 0.3
-    exact = risks.exact(gaussian.GaussianModel(*arguments).setting, n, N)
+    theta = rng.standard_normal(18)
+    exact = risks.exact(gaussian.GaussianModel(weak, strong, theta, 0.3).setting, n, N)
     if abs(n - 8) < 2:
         assert exact.teacher == exact.student == np.inf
         return
-    principal, fit = ridge.Principal.from_bases(*arguments), ridge.minimum_norm(8, n)
-    assert_allclose(exact.teacher, ridge.teacher(principal, fit), rtol=1e-9)
+    alpha, beta, cross = weak.T @ theta, strong.T @ theta, strong.T @ weak
+    rho_w, rho_s = theta @ theta - alpha @ alpha, theta @ theta - beta @ beta
+    kept, second = minimum_norm_moments(np.outer(alpha, alpha), 8, n, 0.3 + rho_w)
+    teacher = rho_w + np.trace(second) + (1 - 2 * kept) * alpha @ alpha
+    assert_allclose(exact.teacher, teacher, rtol=1e-9)
     if abs(N - 6) < 2:
         assert exact.student == np.inf
-    else:
-        student = ridge.student(principal, fit, ridge.minimum_norm(6, N))
-        assert_allclose(exact.student, student, rtol=1e-9)
+        return
+    taught = cross @ second @ cross.T
+    learnt, second = minimum_norm_moments(taught, 6, N, np.trace(second) - np.trace(taught))
+    product = learnt * kept * (cross @ alpha) @ beta
+    assert_allclose(exact.student, rho_s + np.trace(second) - 2 * product + beta @ beta, rtol=1e-9)
 
 
 def test_the_risk_is_infinite_at_three_sizes_only_and_broadcasts():
