@@ -111,7 +111,7 @@ def risks(by_teacher: Mapping[str, Mapping[str, Any]]) -> Drawn:
     rows = [name for name in references.WORDS if name in next(iter(by_teacher.values()))]
     figure, axis = plt.subplots(figsize=(6.6, 0.42 * len(rows) + 1.2))
     data: Columns = {"row": rows}
-    for (teacher, found), shape in zip(by_teacher.items(), plots.SHAPES, strict=False):
+    for (teacher, found), shape in zip(by_teacher.items(), "sov^D", strict=False):
         for head, face in (("", "none"), (", ridge", None)):
             known = [i for i, name in enumerate(rows) if name + head in found]
             values = [mean(found[rows[i] + head]).value for i in known]

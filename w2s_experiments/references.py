@@ -33,7 +33,7 @@ WORDS = {
     "shuffled": "student of shuffled answers",
     "constant teacher": "student of a constant teacher",
     "own head": "student's own head, no labels",
-    "own head, rescaled": "its own head, two coefficients from the $n$ labels",
+    "own head, rescaled": "own head, two coefficients fitted",
 }
 
 
