@@ -23,7 +23,10 @@ from w2s_utils.splits import row_splitter
 from w2s_utils.validation import Array
 
 UNIT = "share of the target's variance"
-HEADS = {"": MinimumNorm(), ", ridge": RidgeGCV(intercept=True)}
+# With about as many directions as labels, scores near interpolation are noise: no penalty below a
+# thousandth of the largest squared singular value.
+PENALTIES = tuple(np.logspace(-3, 1, 17).tolist())
+HEADS = {"": MinimumNorm(), ", ridge": RidgeGCV(PENALTIES, intercept=True)}
 WORDS = {
     "constant": "constant: the mean of the $n$ labels",
     "teacher": "teacher",
