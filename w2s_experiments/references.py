@@ -1,7 +1,7 @@
 """What a student has to be compared with: the same rows for every real task.
 
-A gain over the teacher is worth something only beside what could be had without the teacher. So each
-task measures, on the same splits and in units of the target's variance, the four models of the
+A gain over the teacher is worth something only beside what could be had without the teacher. So
+each task measures, on the same splits and in units of the target's variance, the four models of the
 protocol with two heads (least squares, and ridge with a cross-validated penalty, which is what one
 would deploy); two controls that take the teacher's knowledge away and leave the training as it is;
 and the answers that the student's own network gives before anybody teaches it.
