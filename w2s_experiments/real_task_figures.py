@@ -126,7 +126,7 @@ def risks(by_teacher: Mapping[str, Mapping[str, Any]]) -> Drawn:
     axis.set(xscale="log", xlabel="risk / variance of the target")
     axis.set_yticks(range(len(rows)), [references.WORDS[name] for name in rows], fontsize=9)
     axis.invert_yaxis()
-    plots.ticks(axis, "x", (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 4, 8))
+    plots.ticks(axis, "x", (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.5, 2, 4, 8))
     plots.legend_below(figure, 6, fontsize=9)
     return figure, data
 
