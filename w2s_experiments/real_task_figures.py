@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from w2s_experiments import references
 from w2s_utils import figures, plots
 from w2s_utils.problem import Cell, Key, Pair
-from w2s_utils.resampling import Estimate, mean
+from w2s_utils.resampling import mean
 
 Columns = dict[str, list[Any]]
 Drawn = tuple[Figure, Columns]
@@ -126,7 +126,7 @@ def risks(by_teacher: Mapping[str, Mapping[str, Any]]) -> Drawn:
     axis.set(xscale="log", xlabel="risk / variance of the target")
     axis.set_yticks(range(len(rows)), [references.WORDS[name] for name in rows], fontsize=9)
     axis.invert_yaxis()
-    plots.ticks(axis, "x", (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 4, 8))
+    plots.ticks(axis, "x", (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.5, 2, 4, 8))
     plots.legend_below(figure, 6, fontsize=9)
     return figure, data
 
@@ -143,7 +143,8 @@ def ratios(
 ) -> None:
     """Draw student's risk, PGR and OPR on three axes: measured as markers, formulas as lines."""
     for axis, name in zip(axes, QUANTITIES, strict=True):
-        measured = [_measured(cell, name) for cell in cells]
+        results = [cell.result for cell in cells]
+        measured = [r.mean(name) if name == "student" else getattr(r, name)() for r in results]
         data[f"{name}, {key}"] = plots.estimates(axis, x, measured, color=color, **look)
         line = [float(getattr(cell.predicted, name)) for cell in cells]
         axis.plot(x, line, color=color, lw=1.2)
@@ -166,10 +167,6 @@ def looks() -> list[dict[str, Any]]:
     """Colour and marker of the first, second, ... of what is compared: no role's colour."""
     shades = plt.get_cmap("viridis")(np.linspace(0, 0.88, len(plots.SHAPES)))
     return [{"color": c, "fmt": marker} for c, marker in zip(shades, plots.SHAPES, strict=True)]
-
-
-def _measured(cell: Cell, name: str) -> Estimate:
-    return cell.result.mean(name) if name == "student" else getattr(cell.result, name)()
 
 
 def _name(chosen: Sequence[Pair], teacher: int | str, student: str) -> str:

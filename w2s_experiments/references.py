@@ -1,7 +1,7 @@
 """What a student has to be compared with: the same rows for every real task.
 
-A gain over the teacher is worth something only beside what could be had without the teacher. So each
-task measures, on the same splits and in units of the target's variance, the four models of the
+A gain over the teacher is worth something only beside what could be had without the teacher. So
+each task measures, on the same splits and in units of the target's variance, the four models of the
 protocol with two heads (least squares, and ridge with a cross-validated penalty, which is what one
 would deploy); two controls that take the teacher's knowledge away and leave the training as it is;
 and the answers that the student's own network gives before anybody teaches it.
@@ -19,7 +19,7 @@ from w2s_utils.ladder import Predictions, train_students
 from w2s_utils.least_squares import MinimumNorm, RidgeGCV
 from w2s_utils.protocol import ROLES, Inputs
 from w2s_utils.resampling import Estimate, mean, ratio_of_means
-from w2s_utils.splits import row_splitter
+from w2s_utils.splits import Rows, row_splitter
 from w2s_utils.validation import Array
 
 UNIT = "share of the target's variance"
@@ -87,9 +87,13 @@ def compare(
 
     def one(rng: np.random.Generator) -> dict[str, float]:
         rows = split_rows(rng)
-        draws = [noise * rng.standard_normal(truth[part].shape) for part in rows[:2]]
-        labelled, unlabelled, test = map(everything.rows, rows, [*draws, 0.0])
-        risks, said = {}, {}
+        labelled, unlabelled = (
+            everything.rows(part, noise * rng.standard_normal(truth[part].shape))
+            for part in rows[:2]
+        )
+        test = everything.rows(rows[2])
+        risks: dict[str, Array] = {}
+        said = {}
         for name, head in HEADS.items():
             on_own, said[name] = protocol.teach(
                 labelled, unlabelled, test, teacher_head=head, student_head=head
@@ -117,7 +121,7 @@ def answers(probability: ArrayLike, target: ArrayLike) -> Array:
     return low + (high - low) * np.asarray(probability, float)
 
 
-def _rescaled(says: Array, labels: Array, rows: Sequence[Array], target: Array) -> Array:
+def _rescaled(says: Array, labels: Array, rows: Rows, target: Array) -> Array:
     """Errors of the own answers, intercept and slope fitted on the labels, by task."""
     columns = (values.reshape(len(values), -1).T for values in (says, labels, target))
     return np.array([
