@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import math
 import re
 from collections.abc import Mapping
@@ -69,6 +70,7 @@ for _name, _words in {
     _Loader.add_implicit_resolver(_PREFIX + _name, re.compile(f"^(?:{_words})$"), None)
 
 
+@functools.lru_cache  # the same headers are asked for again and again
 def read_yaml(text: str, what: str) -> Any:
     """Read YAML by the rules of version 1.2; a key that is given twice is an error.
 

@@ -10,9 +10,9 @@ file, wherever it ran.
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import hashlib
+import io
 import itertools
 import json
 import os
@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import w2s_utils
+from joblib import Parallel, delayed
+
 from w2s_book import closure
 from w2s_book.parameters import ParameterError, read_value, recorded
 from w2s_utils import files
@@ -35,10 +36,6 @@ _CLAIM_COLUMNS = (
     *("id", "outcome", "kind", "statement", "observed", "expected", "standard_error"),
     *("tolerance", "z", "trials", "comparisons"),
 )
-
-
-class SweepError(RuntimeError):
-    """A sweep that cannot be started, told in words."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +71,8 @@ class Point:
 
 def library() -> str:
     """Return the digest of the library as it is installed here."""
-    here = closure.Library(Path(w2s_utils.__file__).resolve().parents[1])
-    return here.digest(here.modules())
+    here = closure.Library()
+    return here.digest(here.modules)
 
 
 def grid(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
@@ -158,25 +155,26 @@ def run(
 
     Raises
     ------
-    SweepError
+    w2s_book.parameters.ParameterError
         If ``out`` is not the record of a sweep, or the scheduler cannot be reached.
     """
     lines = read(out)
     done = {line["key"]: line for line in lines if line["outcome"] == "executed"}
     todo = [point for point in points if point.key not in done]
-    left = len(todo)
     with closing(_finished(todo, jobs, scheduler)) as results:
-        for line in results:
-            _append(out, line)
+        for left, line in zip(reversed(range(len(todo))), results, strict=True):
+            with out.open("a", encoding="utf-8") as file:
+                file.write(_dump([line]))
+                file.flush()
+                os.fsync(file.fileno())
             done[line["key"]] = line
-            left -= 1
             if report:
                 report(left, line)
     wanted = [done[point.key] for point in points]
     keys = {line["key"] for line in wanted}
     # What else was there is kept: a smaller grid must not lose the results of a larger one.
     others = [line for line in lines if line["key"] not in keys and line["outcome"] == "executed"]
-    _replace(out, "".join(f"{_dump(line)}\n" for line in [*wanted, *others]))
+    _replace(out, _dump([*wanted, *others]))
     return wanted
 
 
@@ -185,7 +183,7 @@ def read(out: Path) -> list[dict[str, Any]]:
 
     Raises
     ------
-    SweepError
+    w2s_book.parameters.ParameterError
         If the file is something else.
     """
     try:
@@ -201,7 +199,7 @@ def read(out: Path) -> list[dict[str, Any]]:
             return lines
     except (ValueError, AttributeError):
         pass
-    raise SweepError(f"{out} is not the record of a sweep: give another --out")
+    raise ParameterError(f"{out} is not the record of a sweep: give another --out")
 
 
 def write_csv(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -212,20 +210,16 @@ def write_csv(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
     """
     names = list(dict.fromkeys(name for line in lines for name in line["parameters"]))
     columns = [*names, "point_outcome", *(f"claim_{column}" for column in _CLAIM_COLUMNS)]
-    rows = [
-        line["parameters"]
-        | {"point_outcome": line["outcome"]}
-        | {f"claim_{key}": value for key, value in claim.items()}
-        for line in lines
-        for claim in line["claims"] or [{}]
-    ]
-    with (
-        files.replacing(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for line in lines:
+        for claim in line["claims"] or [{}]:
+            row = line["parameters"] | {"point_outcome": line["outcome"]}
+            row |= {f"claim_{key}": value for key, value in claim.items()}
+            lists = {k: json.dumps(v) for k, v in row.items() if isinstance(v, list | tuple | dict)}
+            writer.writerow(row | lists)
+    _replace(path, text.getvalue())
 
 
 # Where the points are executed
@@ -235,18 +229,20 @@ def _finished(
     points: Sequence[Point], jobs: int, scheduler: str | None
 ) -> Generator[dict[str, Any], None, None]:
     """Give the lines as they come; each is made by a process of its own, on whichever machine."""
-    from joblib import Parallel, delayed, parallel_config
-
-    with contextlib.ExitStack() as stack:
-        if scheduler and points:
-            client = stack.enter_context(_client(scheduler, points))
-            stack.enter_context(parallel_config("dask", client=client))
-        else:
-            # Here each thread only waits for its process.
-            stack.enter_context(parallel_config("threading", n_jobs=jobs))
-        parallel = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")
+    if not (scheduler and points):
+        # Each thread only waits for its process.
+        parallel = Parallel(jobs, backend="threading", return_as="generator_unordered")
         with closing(parallel(delayed(execute)(point) for point in points)) as lines:
             yield from lines
+        return
+    with _client(scheduler, points) as client:
+        from distributed import as_completed
+
+        tasks = dict(zip(client.map(execute, points, pure=False), points, strict=True))
+        # Not joblib's backend: it waits for ever for a point that is lost with its workers.
+        for task, line in as_completed(tasks, with_results=True, raise_errors=False):
+            lost = task.status != "finished"
+            yield _line(tasks[task], error=f"its worker was lost: {line[1]}") if lost else line
 
 
 def _client(scheduler: str, points: Sequence[Point]) -> Any:
@@ -255,21 +251,20 @@ def _client(scheduler: str, points: Sequence[Point]) -> Any:
         from distributed import Client
         from distributed import TimeoutError as TooLate
     except ImportError:
-        raise SweepError("--scheduler needs Dask: pip install 'w2s_utils[dask]'") from None
+        raise ParameterError("--scheduler needs Dask: pip install 'w2s_utils[dask]'") from None
     try:
         client = Client(scheduler, timeout=10, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise SweepError(f"no Dask scheduler at {scheduler}: {error}") from None
+        raise ParameterError(f"no Dask scheduler at {scheduler}: {error}") from None
     try:
         client.wait_for_workers(1, timeout=START_LIMIT)
         found = client.run(library)
-        other = sorted(worker for worker, digest in found.items() if digest != points[0].library)
     except TooLate:
         client.close()
-        raise SweepError(f"the scheduler has no worker after {START_LIMIT} s") from None
-    if other:
+        raise ParameterError(f"the scheduler has no worker after {START_LIMIT} s") from None
+    if other := sorted(each for each, digest in found.items() if digest != points[0].library):
         client.close()
-        raise SweepError(
+        raise ParameterError(
             f"{len(other)} of {len(found)} workers have another version of w2s_utils "
             f"({', '.join(other)}): install the same on all"
         )
@@ -289,42 +284,28 @@ def execute(point: Point) -> dict[str, Any]:
         out = root / "executed.ipynb"
         try:
             done = execute.run(source, out, point.parameters, timeout=point.timeout, root=root)
-            if not done.executed:
-                missing = " ".join(execute.missing_data(source))
-                return _line(point, error=f"needs data: w2s data fetch {missing}")
-            return _line(point, claims=_settle(claims.collect([out])))
+            if not done["executed"]:
+                return _line(point, error=f"needs data: {done['command']}")
+            return _line(point, claims=claims.collect([out]))
         except (execute.NotebookFailed, ValueError, OSError) as error:
             failed = root / "executed.failed.ipynb"
-            records = _settle(claims.collect([failed])) if failed.exists() else []
+            records = claims.collect([failed]) if failed.exists() else []
             # The folder has another name every time.
             return _line(point, claims=records, error=str(error).replace(f"{folder}/", ""))
-
-
-def _settle(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{k: v for k, v in record.items() if k not in _TIMING} for record in records]
 
 
 def _line(
     point: Point, *, claims: Sequence[Mapping[str, Any]] = (), error: str = ""
 ) -> dict[str, Any]:
+    settled = [{k: v for k, v in claim.items() if k not in _TIMING} for claim in claims]
     return {
         "notebook": point.notebook,
         "parameters": recorded(point.parameters),
         "outcome": "failed" if error else "executed",
-        "claims": list(claims),
+        "claims": settled,
         "error": error,
         "key": point.key,
     }
-
-
-# The record
-
-
-def _append(out: Path, line: Mapping[str, Any]) -> None:
-    with out.open("a", encoding="utf-8") as file:
-        file.write(f"{_dump(line)}\n")
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _replace(out: Path, text: str) -> None:
@@ -332,9 +313,5 @@ def _replace(out: Path, text: str) -> None:
         temporary.write_text(text, "utf-8")
 
 
-def _dump(line: Mapping[str, Any]) -> str:
-    return json.dumps(line, ensure_ascii=False)
-
-
-def _cell(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, list | tuple | dict) else value
+def _dump(lines: Sequence[Mapping[str, Any]]) -> str:
+    return "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)

@@ -142,7 +142,7 @@ def test_claims(w2s, ledger):
     lines = w2s("claims", "--file", ledger).splitlines()
     assert lines[0].split() == ["claim", "outcome", "observed", "expected", "notebook"]
     assert [line.split()[0] for line in lines[1:4]] == ["p1-a", "p1-b", "p2-c"]
-    assert lines[-1] == "3 claims: 1 control holds, 1 does not reproduce, 1 holds"
+    assert lines[-1] == "3 claims (1 control holds, 1 does not reproduce, 1 holds)"
     assert "p2-c" not in w2s("claims", "--file", ledger, "--paper", "p1")
     only = json.loads(w2s("claims", "--file", ledger, "--outcome", "does not reproduce", "--json"))
     assert [record["id"] for record in only] == ["p2-c"]
