@@ -8,6 +8,7 @@ that ends it with this one.
 import fcntl
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -23,7 +24,7 @@ from doit.exceptions import TaskFailed, UnmetDependency
 from doit.reporter import ZeroReporter
 
 from w2s_book import build
-from w2s_book.execute import ANSI, NotebookFailed, run, watched, write_without_results
+from w2s_book.execute import ANSI, DataMissing, NotebookFailed, read, run, watched, write
 from w2s_book.parameters import PROFILES, ParameterError
 from w2s_utils import files
 from w2s_utils.refusal import plural
@@ -186,9 +187,12 @@ def unreachable(error):
 def execute(name):
     """Execute one notebook with the profile's parameters.
 
-    A notebook that fails gets a page that says so, without results: the book goes on without it.
+    One that fails, or whose data are not here, gets a page that says so, without results: the book
+    goes on without it.
     """
+    inputs = {}
     try:
+        inputs = build.notebook_inputs(LAYOUT, name)
         run(
             LAYOUT.source(name),
             LAYOUT.executed(name),
@@ -197,8 +201,16 @@ def execute(name):
             timeout=LIMIT,
             root=LAYOUT.root,
             log=LAYOUT.log(name),
-            inputs=build.notebook_inputs(LAYOUT, name),
+            inputs=inputs,
         )
+    except DataMissing as error:
+        notice = (
+            ":::{warning}\n**This notebook was not executed**: it needs data that are not on this "
+            f"machine ({', '.join(error.names)}). To see its results, run\n\n"
+            f"```bash\n{error.command}\nmake book\n```\n:::"
+        )
+        about = {"inputs": inputs, "missing_data": error.names, "command": error.command}
+        write_without_results(name, notice, about)
     except (NotebookFailed, ValueError) as error:
         write_failed(name, "\n".join([str(error), *getattr(error, "__notes__", [])]))
     except Exception:
@@ -212,10 +224,40 @@ def write_failed(name, reason):
         ":::::{error}\n**This notebook failed**, so this page has its text and its code, and no "
         "results:\n\n~~~~~~~~text\n" + "\n".join(lines) + "\n~~~~~~~~\n:::::"
     )
-    about = {"profile": LAYOUT.profile, "parameters": LAYOUT.parameters[name], "failed": reason}
-    write_without_results(
-        LAYOUT.source(name), LAYOUT.executed(name), {"notebook": name, **about}, notice
+    write_without_results(name, notice, {"failed": reason})
+
+
+def write_without_results(name, notice, about):
+    """Write the page of a notebook that did not run, or not to its end: its text and its code.
+
+    The notice why stands below the title; ``about`` is added to what the metadata say.
+    """
+    from nbformat.v4 import new_markdown_cell, new_notebook
+
+    try:
+        nb = read(LAYOUT.source(name))
+    except ParameterError:  # that may be why it did not run
+        nb = new_notebook(cells=[new_markdown_cell(f"# {name}", id="cell-0")])
+    first = nb.cells[0]
+    first.source, titles = re.subn(
+        r"(?m)^# .*$", lambda title: f"{title[0]}\n\n{notice}\n", first.source, count=1
     )
+    if not titles:
+        first.source = f"{notice}\n\n{first.source}"
+    for cell in nb.cells:
+        if cell.cell_type == "markdown":
+            # The labels of figures exist only where figures were drawn.
+            cell.source = re.sub(r"\{numref\}`[^`]*fig-[^`]*`", "*(figure not drawn)*", cell.source)
+    nb.metadata["w2s"] = {
+        "notebook": name,
+        "profile": LAYOUT.profile,
+        "parameters": LAYOUT.parameters[name],
+        "executed": False,
+        "seconds": 0.0,
+        "peak_memory_mb": 0.0,
+    } | about
+    LAYOUT.executed(name).parent.mkdir(parents=True, exist_ok=True)
+    write(nb, LAYOUT.executed(name))
 
 
 def render():

@@ -12,37 +12,23 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
-from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from w2s_experiments.data.command import data
+from w2s_experiments.encoders.command import embed
+from w2s_report.command import report
 from w2s_utils import __version__
 from w2s_utils.refusal import NamedValue, Refusal, once, plural, refusing, table
 
 FAILED = 1  # exit code of a notebook that fails; a mistake of the user is 2
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-ELSEWHERE = {
-    "data": "w2s_experiments.data.command",
-    "embed": "w2s_experiments.encoders.command",
-    "report": "w2s_report.command",
-}
 
 
 class Commands(click.Group):
-    """The commands here and those of other packages, which are imported when asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all."""
-        return sorted([*super().list_commands(ctx), *ELSEWHERE])
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command by its name."""
-        if cmd_name in ELSEWHERE:
-            command: click.Command = getattr(import_module(ELSEWHERE[cmd_name]), cmd_name)
-            return command
-        return super().get_command(ctx, cmd_name)
+    """The commands, whose files and names are in UTF-8, and whose errors of files are told."""
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
         """Run the command line; with names and files in UTF-8, whatever the locale says."""
@@ -69,6 +55,10 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         # No result is lost to a terminal that cannot write its name.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+for command in (data, embed, report):
+    main.add_command(command)
 
 
 def _file(option: str, help: str) -> Callable[[_Command], _Command]:
@@ -134,12 +124,11 @@ def run(
                 root=root,
                 log=log,
             )
+        except execute.DataMissing as error:
+            raise Refusal(error, FAILED) from None
         except execute.NotebookFailed as error:
             notes = getattr(error, "__notes__", [])
             raise click.ClickException("\n".join([str(error), *notes])) from None
-    if not done["executed"]:
-        message = f"{name} needs data that are not here; get them with: {done['command']}"
-        raise Refusal(f"{message}. The unexecuted notebook is at {target}", FAILED)
     seconds, memory = done["seconds"], done["peak_memory_mb"]
     click.echo(f"{target}: {seconds:.1f} s, {_ledger_of(target)}, {memory:.0f} MB")
 
@@ -181,12 +170,9 @@ def sweep(
             key: grids.values_of(key, text, start.get(key, own.get(key)))
             for key, text in texts.items()
         }
-        text, library = source.read_text("utf-8"), grids.library()
-        points = [
-            grids.Point(name, text, start | values, timeout, library) for values in grids.grid(axes)
-        ]
+        points = [start | values for values in grids.grid(axes)]
         for point in points:
-            execute.check(source, point.parameters, root)
+            execute.check(source, point, root)
     target = Path(f"{Path(name).name}.sweep.jsonl") if out is None else out
 
     def report(left: int, line: dict[str, Any]) -> None:
@@ -198,7 +184,8 @@ def sweep(
         had = sum(line["outcome"] == "executed" for line in grids.read(target))
         there = f", {target} has {plural(had, 'point')} already" if had else ""
         click.echo(f"{plural(len(points), 'point')} of {name}{there}", err=True)
-        lines = grids.run(points, target, jobs=jobs, scheduler=scheduler, report=report)
+        text, where = source.read_text("utf-8"), {"jobs": jobs, "scheduler": scheduler}
+        lines = grids.run(name, text, points, target, timeout=timeout, report=report, **where)
     if csv is not None:
         grids.write_csv(lines, csv)
     failed = sum(line["outcome"] == "failed" for line in lines)

@@ -36,19 +36,23 @@ _KERNEL = [sys.executable, "-P", str(Path(__file__).with_name("kernel.py"))]
 
 
 class NotebookFailed(RuntimeError):
-    """A notebook that raised, hung, or produced what the book does not accept.
+    """A notebook that raised, hung, or produced what the book does not accept."""
+
+
+class DataMissing(ParameterError):
+    """A notebook whose data are not here, and how to get them.
 
     Attributes
     ----------
-    notebook : str
-        Its name.
-    cell : int or None
-        Index of the cell, from 0, where there is one to blame.
+    names : list of str
+        The data sets.
+    command : str
+        What fetches them.
     """
 
-    def __init__(self, message: str, notebook: str, cell: int | None = None):
-        super().__init__(message)
-        self.notebook, self.cell = notebook, cell
+    def __init__(self, notebook: str, names: list[str]):
+        self.names, self.command = names, f"w2s data fetch {' '.join(names)}"
+        super().__init__(f"{notebook} needs data that are not here; get them with: {self.command}")
 
 
 def run(
@@ -89,15 +93,14 @@ def run(
     dict
         The record in the metadata of what was written: ``notebook``, its name; ``profile``,
         ``parameters`` and ``versions``; ``inputs`` where they were given; ``seconds`` of wall-clock
-        time; ``peak_memory_mb``, of the kernel and its children in 10^6 bytes; ``executed``, False
-        when data were missing, so that the page only says how to get them, which are then
-        ``missing_data`` and ``command``.
+        time; ``peak_memory_mb``, of the kernel and its children in 10^6 bytes; and ``executed``.
 
     Raises
     ------
     ParameterError
         Before anything is started: if a parameter is unknown, missing, of another type than its
-        default or not a literal, the kernel is not there, or ``out`` or ``log`` cannot be written.
+        default or not a literal, the kernel is not there, or ``out`` or ``log`` cannot be written;
+        as `DataMissing` if data sets are not here.
     NotebookFailed
         If a cell raises, the limit is passed, the kernel dies, or an output is refused; and if
         ``out`` cannot be written in the end: then it says where the finished notebook is.
@@ -112,14 +115,7 @@ def run(
     }
     _check_writable(out)
     if missing := missing_data(source):
-        command = f"w2s data fetch {' '.join(missing)}"
-        notice = (
-            ":::{warning}\n**This notebook was not executed**: it needs data that are not on this "
-            f"machine ({', '.join(missing)}). To see its results, run\n\n"
-            f"```bash\n{command}\nmake book\n```\n:::"
-        )
-        about |= {"missing_data": missing, "command": command}
-        return write_without_results(source, out, about, notice)
+        raise DataMissing(name, missing)
     if log is not None:
         _check_writable(log)
         log.write_text("", "utf-8")
@@ -143,13 +139,13 @@ def run(
         measured = {"seconds": seconds, "peak_memory_mb": memory, "executed": True}
         nb.metadata["w2s"] = about = about | measured
         try:
-            _write(nb, out)
+            write(nb, out)
         except OSError as error:
             with contextlib.suppress(OSError):
-                _write(nb, executed)
+                write(nb, executed)
             kept = _keep(executed, out)
             message = f"{out}: {error.strerror}; the finished notebook is kept at {kept}"
-            raise NotebookFailed(message, name) from None
+            raise NotebookFailed(message) from None
     failed.unlink(missing_ok=True)
     return about
 
@@ -177,10 +173,30 @@ def find(notebook: str | Path, root: Path = Path(".")) -> tuple[str, Path]:
     return source.stem, source
 
 
+def read(source: Path) -> Any:
+    """Return a MyST notebook; its cells are numbered, where jupytext draws their ids at random.
+
+    Raises
+    ------
+    ParameterError
+        If it is none.
+    """
+    import jupytext
+
+    front_matter(source)  # says what is wrong with it
+    try:
+        nb = jupytext.read(source)
+    except Exception as error:  # of many kinds, by what is wrong
+        raise ParameterError(f"{source} is not a MyST notebook: {error}") from None
+    for index, cell in enumerate(nb.cells):
+        cell["id"] = f"cell-{index}"
+    return nb
+
+
 def parameters_of(notebook: str | Path, root: Path = Path(".")) -> dict[str, Any]:
     """Return the names and default values of a notebook's parameters."""
     name, source = find(notebook, root)
-    return defaults(_read(source), name)
+    return defaults(read(source), name)
 
 
 def check(
@@ -196,7 +212,7 @@ def check(
     from jupyter_client.kernelspec import KernelSpecManager
 
     name, source = find(notebook, root)
-    nb = _read(source)
+    nb = read(source)
     used = substitute(nb, name, parameters)
     kernel = nb.metadata.get("kernelspec", {}).get("name")
     there = KernelSpecManager().find_kernel_specs()
@@ -227,61 +243,7 @@ def missing_data(source: Path) -> list[str]:
         raise ParameterError(f"{source}: front matter, w2s.data: {error}") from None
 
 
-def write_without_results(
-    source: Path, out: Path, about: dict[str, Any], notice: str
-) -> dict[str, Any]:
-    """Write the page of a notebook that did not run, or not to its end: its text and its code.
-
-    Parameters
-    ----------
-    source : Path
-        The notebook.
-    out : Path
-        The page.
-    about : dict
-        What its metadata say, but that there are no results.
-    notice : str
-        Why there are none, below the title.
-
-    Returns
-    -------
-    dict
-        The metadata as they were written.
-    """
-    from nbformat.v4 import new_markdown_cell, new_notebook
-
-    try:
-        nb = _read(source)
-    except ParameterError:  # that may be why it did not run
-        nb = _numbered(new_notebook(cells=[new_markdown_cell(f"# {source.stem}")]))
-    first = nb.cells[0]
-    first.source, titles = re.subn(
-        r"(?m)^# .*$", lambda title: f"{title[0]}\n\n{notice}\n", first.source, count=1
-    )
-    if not titles:
-        first.source = f"{notice}\n\n{first.source}"
-    for cell in nb.cells:
-        if cell.cell_type == "markdown":
-            # The labels of figures exist only where figures were drawn.
-            cell.source = re.sub(r"\{numref\}`[^`]*fig-[^`]*`", "*(figure not drawn)*", cell.source)
-    about |= {"executed": False, "seconds": 0.0, "peak_memory_mb": 0.0}
-    nb.metadata["w2s"] = about
-    out.parent.mkdir(parents=True, exist_ok=True)
-    _write(nb, out)
-    return about
-
-
 # Before the run
-
-
-def _read(source: Path) -> Any:
-    import jupytext
-
-    front_matter(source)  # says what is wrong with it
-    try:
-        return _numbered(jupytext.read(source))
-    except Exception as error:  # of many kinds, by what is wrong
-        raise ParameterError(f"{source} is not a MyST notebook: {error}") from None
 
 
 def _check_writable(path: Path) -> None:
@@ -292,13 +254,6 @@ def _check_writable(path: Path) -> None:
             pass
     except OSError as error:
         raise ParameterError(f"{path} cannot be written: {error.strerror}") from None
-
-
-def _numbered(nb: Any) -> Any:
-    """Number the cells: jupytext draws their ids at random."""
-    for index, cell in enumerate(nb.cells):
-        cell["id"] = f"cell-{index}"
-    return nb
 
 
 # The run
@@ -353,7 +308,7 @@ def _execute(
     from w2s_utils import figures
 
     try:
-        _write(nb, job / "source.ipynb")
+        write(nb, job / "source.ipynb")
     except OSError as error:
         raise ParameterError(f"{job} cannot be written: {error.strerror}") from None
     output = log or job / "output"
@@ -374,24 +329,6 @@ def _execute(
     for cell in nb.cells:
         if cell.get("outputs"):
             join_streams(cell)
-    _blame(name, nb, begun, code, memory, output, timeout)
-    try:
-        figures.promote(nb)
-    except ValueError as error:
-        raise NotebookFailed(f"{name}: {error}", name) from None
-    return nb, memory
-
-
-def _blame(
-    name: str,
-    nb: Any,
-    begun: list[int],
-    code: int | None,
-    memory: float,
-    output: Path,
-    timeout: float,
-) -> None:
-    """Raise what an execution ended with, in words; nothing if all is well."""
     if code is None:
         what = (
             f"stopped after {timeout:g} s, the time limit of a notebook\n"
@@ -399,31 +336,41 @@ def _blame(
         )
         raise _failure(name, nb, begun[-1] if begun else None, what)
     for index, cell in enumerate(nb.cells):
-        errors = [each for each in cell.get("outputs", []) if each.output_type == "error"]
-        for error in errors:
-            what = f"{error.ename}: {error.evalue}"
-            if not code or "raises-exception" in cell.metadata.get("tags", []):
-                what += "\n  an error output is not published: catch the exception and print it"
-            raise _failure(name, nb, index, what, "\n".join(error.traceback))
-        if cell.metadata.get("papermill", {}).get("exception"):
-            # IPython prints a group's members, and sends them nowhere.
-            printed = "".join(o.text for o in cell.outputs if o.get("name") == "stderr")
-            raise _failure(name, nb, index, "\n    ".join(_MEMBER.findall(ANSI.sub("", printed))))
-    if not code:
-        return
-    said = output.read_text("utf-8", "replace").strip() if output.exists() else ""
-    how = said.rpartition("\n")[2] if code > 0 else "its process was killed"
-    if not begun and code > 0:
-        raise NotebookFailed(f"{name}: the kernel did not start: {_cut(how)}", name)
-    used = f"it had used {memory:.0f} MB, perhaps memory ran out"
-    what = f"the kernel died or stopped answering ({how}); {used}"
-    raise _failure(name, nb, begun[-1] if begun else None, what)
+        if (raised := _raised(cell, published=not code)) is not None:
+            raise _failure(name, nb, index, *raised)
+    if code:
+        said = output.read_text("utf-8", "replace").strip() if output.exists() else ""
+        how = said.rpartition("\n")[2] if code > 0 else "its process was killed"
+        if not begun and code > 0:
+            raise NotebookFailed(f"{name}: the kernel did not start: {_cut(how)}")
+        used = f"it had used {memory:.0f} MB, perhaps memory ran out"
+        what = f"the kernel died or stopped answering ({how}); {used}"
+        raise _failure(name, nb, begun[-1] if begun else None, what)
+    try:
+        figures.promote(nb)
+    except ValueError as error:
+        raise NotebookFailed(f"{name}: {error}") from None
+    return nb, memory
+
+
+def _raised(cell: Any, published: bool) -> tuple[str, str] | None:
+    """Return the error of a cell, if it had one, and its traceback."""
+    tolerated = published or "raises-exception" in cell.metadata.get("tags", [])
+    note = "\n  an error output is not published: catch the exception and print it" * tolerated
+    for output in cell.get("outputs", []):
+        if output.output_type == "error":
+            return f"{output.ename}: {output.evalue}{note}", "\n".join(output.traceback)
+    if cell.metadata.get("papermill", {}).get("exception"):
+        # IPython prints a group of errors with its members, and sends them nowhere.
+        printed = "".join(o.text for o in cell.outputs if o.get("name") == "stderr")
+        return "\n    ".join(_MEMBER.findall(ANSI.sub("", printed))), ""
+    return None
 
 
 def _failure(name: str, nb: Any, index: int | None, what: str, trace: str = "") -> NotebookFailed:
     """Put into words what went wrong, and where: with the lines around the one that raised."""
     if index is None:
-        return NotebookFailed(f"{name} failed\n  {_cut(what)}", name)
+        return NotebookFailed(f"{name} failed\n  {_cut(what)}")
     lines = nb.cells[index].source.splitlines()
     raised = re.findall(r"Cell In\[\d+\], line (\d+)", ANSI.sub("", trace))
     around = int(raised[-1]) - 1 if raised else 0
@@ -432,7 +379,7 @@ def _failure(name: str, nb: Any, index: int | None, what: str, trace: str = "") 
         for i in range(max(0, around - _CONTEXT), min(len(lines), around + _CONTEXT + 1))
     )
     where = f"{name} failed in cell {index + 1} of {len(nb.cells)}"
-    return NotebookFailed(f"{where}\n{excerpt}  {_cut(what)}", name, index)
+    return NotebookFailed(f"{where}\n{excerpt}  {_cut(what)}")
 
 
 def _cut(text: str) -> str:
@@ -468,7 +415,8 @@ def _overwritten(line: str) -> str:
     return body[body.rfind("\r") + 1 :] + end
 
 
-def _write(nb: Any, out: Path) -> None:
+def write(nb: Any, out: Path) -> None:
+    """Write a notebook whole, or not at all."""
     import nbformat
 
     with files.replacing(out) as temporary:

@@ -260,10 +260,9 @@ def _checked(what: str, value: Any, default: Any) -> Any:
     if type(default) is float and type(value) is int:
         value = float(value)
     if default is not None and type(value) is not type(default):
-        hint = "; in YAML write 1.0e-3" if isinstance(value, str) and _is_number(value) else ""
         raise ParameterError(
             f"{what}: expected {type(default).__name__} like {default!r}, "
-            f"got {value!r} ({type(value).__name__}{hint})"
+            f"got {value!r} ({type(value).__name__})"
         )
     numbers = isinstance(default, list | tuple) and all(map(_numeric, _leaves(default)))
     if numbers and default and (other := [v for v in _leaves(value) if not _numeric(v)]):
@@ -282,13 +281,6 @@ def _leaves(value: Any) -> list[Any]:
 
 def _numeric(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return float(text) is not None
-    except ValueError:
-        return False
 
 
 def _source(value: Any, what: str) -> str:

@@ -19,7 +19,7 @@ import os
 import tempfile
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,41 +38,16 @@ _CLAIM_COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Point:
-    """One execution: all that a worker needs.
-
-    Attributes
-    ----------
-    notebook : str
-        Name, such as ``"discrepancy/scaling"``.
-    source : str
-        Text of the notebook.
-    parameters : dict
-        A value for every parameter.
-    timeout : float
-        Limit in seconds.
-    library : str
-        Digest of the library it must be run with.
-    """
-
-    notebook: str
-    source: str
-    parameters: dict[str, Any]
-    timeout: float
-    library: str
-
-    @property
-    def key(self) -> str:
-        """What the result depends on, as a digest."""
-        content = [self.notebook, self.source, self.parameters, self.library]
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-
-
 def library() -> str:
     """Return the digest of the library as it is installed here."""
     here = closure.Library()
     return here.digest(here.modules)
+
+
+def key_of(notebook: str, source: str, parameters: Mapping[str, Any], library: str) -> str:
+    """Return a digest of all that the result of a point depends on."""
+    content = [notebook, source, parameters, library]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def grid(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
@@ -126,9 +101,12 @@ def values_of(name: str, text: str, default: Any) -> list[Any]:
 
 
 def run(
-    points: Sequence[Point],
+    notebook: str,
+    source: str,
+    points: Sequence[Mapping[str, Any]],
     out: Path,
     *,
+    timeout: float = 600,
     jobs: int = 1,
     scheduler: str | None = None,
     report: Callable[[int, dict[str, Any]], None] | None = None,
@@ -137,9 +115,16 @@ def run(
 
     Parameters
     ----------
-    points : sequence of Point
+    notebook : str
+        Name, such as ``"discrepancy/scaling"``.
+    source : str
+        Text of the notebook.
+    points : sequence of mapping
+        For each point a value for every parameter.
     out : Path
         JSON lines; a line that is there for a point, and is not a failure, is not computed again.
+    timeout : float
+        Limit of a point, in seconds.
     jobs : int
         Executions at a time on this machine.
     scheduler : str, optional
@@ -158,10 +143,16 @@ def run(
     w2s_book.parameters.ParameterError
         If ``out`` is not the record of a sweep, or the scheduler cannot be reached.
     """
-    lines = read(out)
+    lines, version = read(out), library()
+    wanted = [
+        {"notebook": notebook, "parameters": dict(values)}
+        | {"key": key_of(notebook, source, values, version)}
+        for values in points
+    ]
     done = {line["key"]: line for line in lines if line["outcome"] == "executed"}
-    todo = [point for point in points if point.key not in done]
-    with closing(_finished(todo, jobs, scheduler)) as results:
+    todo = [point for point in wanted if point["key"] not in done]
+    executed = partial(execute, source=source, timeout=timeout)
+    with closing(_finished(executed, todo, jobs, scheduler, version)) as results:
         for left, line in zip(reversed(range(len(todo))), results, strict=True):
             with out.open("a", encoding="utf-8") as file:
                 file.write(_dump([line]))
@@ -170,12 +161,11 @@ def run(
             done[line["key"]] = line
             if report:
                 report(left, line)
-    wanted = [done[point.key] for point in points]
-    keys = {line["key"] for line in wanted}
+    ordered = {point["key"]: done[point["key"]] for point in wanted}
     # What else was there is kept: a smaller grid must not lose the results of a larger one.
-    others = [line for line in lines if line["key"] not in keys and line["outcome"] == "executed"]
-    _replace(out, _dump([*wanted, *others]))
-    return wanted
+    others = {key: line for key, line in done.items() if key not in ordered}
+    _replace(out, _dump([*ordered.values(), *others.values()]))
+    return list(ordered.values())
 
 
 def read(out: Path) -> list[dict[str, Any]]:
@@ -226,27 +216,31 @@ def write_csv(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def _finished(
-    points: Sequence[Point], jobs: int, scheduler: str | None
+    executed: Callable[[dict[str, Any]], dict[str, Any]],
+    points: Sequence[dict[str, Any]],
+    jobs: int,
+    scheduler: str | None,
+    version: str,
 ) -> Generator[dict[str, Any], None, None]:
     """Give the lines as they come; each is made by a process of its own, on whichever machine."""
     if not (scheduler and points):
         # Each thread only waits for its process.
         parallel = Parallel(jobs, backend="threading", return_as="generator_unordered")
-        with closing(parallel(delayed(execute)(point) for point in points)) as lines:
+        with closing(parallel(delayed(executed)(point) for point in points)) as lines:
             yield from lines
         return
-    with _client(scheduler, points) as client:
+    with _client(scheduler, version) as client:
         from distributed import as_completed
 
-        tasks = dict(zip(client.map(execute, points, pure=False), points, strict=True))
+        tasks = dict(zip(client.map(executed, points, pure=False), points, strict=True))
         # Not joblib's backend: it waits for ever for a point that is lost with its workers.
         for task, line in as_completed(tasks, with_results=True, raise_errors=False):
             lost = task.status != "finished"
             yield _line(tasks[task], error=f"its worker was lost: {line[1]}") if lost else line
 
 
-def _client(scheduler: str, points: Sequence[Point]) -> Any:
-    """Return a client of a Dask cluster, once it has workers with the library of the points."""
+def _client(scheduler: str, version: str) -> Any:
+    """Return a client of a Dask cluster, once it has workers with a version of the library."""
     try:
         from distributed import Client
         from distributed import TimeoutError as TooLate
@@ -262,7 +256,7 @@ def _client(scheduler: str, points: Sequence[Point]) -> Any:
     except TooLate:
         client.close()
         raise ParameterError(f"the scheduler has no worker after {START_LIMIT} s") from None
-    if other := sorted(each for each, digest in found.items() if digest != points[0].library):
+    if other := sorted(each for each, digest in found.items() if digest != version):
         client.close()
         raise ParameterError(
             f"{len(other)} of {len(found)} workers have another version of w2s_utils "
@@ -271,40 +265,37 @@ def _client(scheduler: str, points: Sequence[Point]) -> Any:
     return client
 
 
-def execute(point: Point) -> dict[str, Any]:
+def execute(point: dict[str, Any], source: str, timeout: float) -> dict[str, Any]:
     """Execute one point and return its line, whatever happens."""
     from w2s_book import execute
     from w2s_utils import claims
 
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        source = root / "notebooks" / f"{point.notebook}.md"
-        source.parent.mkdir(parents=True)
-        source.write_text(point.source, "utf-8")
+        file = root / "notebooks" / f"{point['notebook']}.md"
+        file.parent.mkdir(parents=True)
+        file.write_text(source, "utf-8")
         out = root / "executed.ipynb"
         try:
-            done = execute.run(source, out, point.parameters, timeout=point.timeout, root=root)
-            if not done["executed"]:
-                return _line(point, error=f"needs data: {done['command']}")
-            return _line(point, claims=claims.collect([out]))
+            execute.run(file, out, point["parameters"], timeout=timeout, root=root)
+            return _line(point, claims.collect([out]))
         except (execute.NotebookFailed, ValueError, OSError) as error:
             failed = root / "executed.failed.ipynb"
             records = claims.collect([failed]) if failed.exists() else []
             # The folder has another name every time.
-            return _line(point, claims=records, error=str(error).replace(f"{folder}/", ""))
+            return _line(point, records, str(error).replace(f"{folder}/", ""))
 
 
 def _line(
-    point: Point, *, claims: Sequence[Mapping[str, Any]] = (), error: str = ""
+    point: dict[str, Any], claims: Sequence[Mapping[str, Any]] = (), error: str = ""
 ) -> dict[str, Any]:
-    settled = [{k: v for k, v in claim.items() if k not in _TIMING} for claim in claims]
     return {
-        "notebook": point.notebook,
-        "parameters": recorded(point.parameters),
+        "notebook": point["notebook"],
+        "parameters": recorded(point["parameters"]),
         "outcome": "failed" if error else "executed",
-        "claims": settled,
+        "claims": [{k: v for k, v in claim.items() if k not in _TIMING} for claim in claims],
         "error": error,
-        "key": point.key,
+        "key": point["key"],
     }
 
 

@@ -101,6 +101,24 @@ def test_notebook_that_cannot_be_read_is_one_failed_notebook(project):
     assert "This notebook failed" in (project.layout.html / "notebooks/p/b.html").read_text()
 
 
+def test_notebook_without_its_data_has_a_page_that_says_so(project):
+    source = project.notebook("p/a", "1 / 0", header="{data: [freesolv]}")
+    source.write_text(source.read_text() + "\nSee {numref}`fig-one`.\n")
+    folder = {"W2S_DATA_DIR": str(project.root / "book"), "XDG_CACHE_HOME": str(project.root)}
+    loaded(project, "dodo.execute('p/a')", **folder)
+    nb = json.loads(project.layout.executed("p/a").read_text())
+    about = nb["metadata"]["w2s"]
+    assert about["executed"] is False
+    assert about["missing_data"] == ["freesolv"]
+    assert about["command"] == "w2s data fetch freesolv"
+    first, *_, last = ("".join(cell["source"]) for cell in nb["cells"])
+    assert first.startswith("# A small notebook\n\n:::{warning}")
+    assert "w2s data fetch freesolv" in first
+    assert "figure not drawn" in last
+    assert not any(cell.get("outputs") for cell in nb["cells"])
+    assert about["inputs"]["data freesolv"] == "absent"
+
+
 def test_warning_of_the_book_is_an_error_and_keeps_the_old_html(project):
     project.notebook("p/a")
     project.doit("html")
