@@ -184,8 +184,16 @@ def sweep(
         had = sum(line["outcome"] == "executed" for line in grids.read(target))
         there = f", {target} has {plural(had, 'point')} already" if had else ""
         click.echo(f"{plural(len(points), 'point')} of {name}{there}", err=True)
-        text, where = source.read_text("utf-8"), {"jobs": jobs, "scheduler": scheduler}
-        lines = grids.run(name, text, points, target, timeout=timeout, report=report, **where)
+        lines = grids.run(
+            name,
+            source.read_text("utf-8"),
+            points,
+            target,
+            timeout=timeout,
+            jobs=jobs,
+            scheduler=scheduler,
+            report=report,
+        )
     if csv is not None:
         grids.write_csv(lines, csv)
     failed = sum(line["outcome"] == "failed" for line in lines)

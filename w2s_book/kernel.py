@@ -149,4 +149,4 @@ if __name__ == "__main__":
         # What loses its parent below becomes a child of this process, wherever it hides.
         ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
     role, folder, *rest = sys.argv[1:]
-    {"watch": watch, "execute": execute}[role](Path(folder), *rest)
+    (watch if role == "watch" else execute)(Path(folder), *rest)

@@ -162,6 +162,18 @@ def test_data_list(w2s):
     assert any(line.startswith("digits ") and " bundled " in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    "arguments", [["list"], ["verify"], ["verify", "esol"], ["fetch", "esol"], ["fetch", "digits"]]
+)
+def test_folder_of_data_that_is_none_is_told_in_a_line(w2s, monkeypatch, arguments):
+    monkeypatch.setenv("W2S_DATA_DIR", "/nowhere")
+    code = 0 if "digits" in arguments else 1  # what scikit-learn ships is looked for nowhere
+    output = w2s("data", *arguments, code=code)
+    if code:
+        assert "W2S_DATA_DIR is '/nowhere', which is not a folder" in output
+    assert len(output.splitlines()) == 1
+
+
 def test_unknown_data_set(w2s):
     for command in ("fetch", "verify"):
         output = w2s("data", command, "mnits", code=2)
