@@ -92,8 +92,8 @@ def run(
     -------
     dict
         The record in the metadata of what was written: ``notebook``, its name; ``profile``,
-        ``parameters`` and ``versions``; ``inputs`` where they were given; ``seconds`` of wall-clock
-        time; ``peak_memory_mb``, of the kernel and its children in 10^6 bytes; and ``executed``.
+        ``parameters``, ``inputs`` and ``versions``; ``seconds`` of wall-clock time;
+        ``peak_memory_mb``, of the kernel and its children in 10^6 bytes; and ``executed``.
 
     Raises
     ------
@@ -108,10 +108,13 @@ def run(
     if not timeout > 0:
         raise ValueError(f"timeout: expected a positive number of seconds, got {timeout}")
     name, source, nb, used = check(notebook, parameters, root)
-    recipe = {} if inputs is None else {"inputs": dict(inputs)}
-    about = {"notebook": name, "profile": profile, "parameters": recorded(used)} | recipe
-    about["versions"] = {package: metadata.version(package) for package in _PACKAGES} | {
-        "python": platform.python_version()
+    versions = {package: metadata.version(package) for package in _PACKAGES}
+    about = {
+        "notebook": name,
+        "profile": profile,
+        "parameters": recorded(used),
+        "inputs": dict(inputs or {}),
+        "versions": {"python": platform.python_version()} | versions,
     }
     _check_writable(out)
     if missing := missing_data(source):
@@ -131,8 +134,9 @@ def run(
                 json.loads(executed.read_text("utf-8"))  # killed while writing, it is half a file
                 error.add_note(f"as far as it got: {os.path.relpath(_keep(executed, failed))}")
             if log is not None:
-                with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as opened:
-                    opened.write(f"{error}\n")
+                with contextlib.suppress(OSError):
+                    said = ANSI.sub("", log.read_text("utf-8", "replace"))
+                    log.write_text(f"{said}{error}\n", "utf-8")
                 error.add_note(f"log: {os.path.relpath(log)}")
             raise
         _scrub(nb, root)
@@ -363,7 +367,7 @@ def _raised(cell: Any, published: bool) -> tuple[str, str] | None:
     if cell.metadata.get("papermill", {}).get("exception"):
         # IPython prints a group of errors with its members, and sends them nowhere.
         printed = "".join(o.text for o in cell.outputs if o.get("name") == "stderr")
-        return "\n    ".join(_MEMBER.findall(ANSI.sub("", printed))), ""
+        return "\n    ".join(_MEMBER.findall(ANSI.sub("", printed))) or "it raised", ""
     return None
 
 

@@ -235,8 +235,10 @@ def _finished(
         tasks = dict(zip(client.map(executed, points, pure=False), points, strict=True))
         # Not joblib's backend: it waits for ever for a point that is lost with its workers.
         for task, line in as_completed(tasks, with_results=True, raise_errors=False):
-            lost = task.status != "finished"
-            yield _line(tasks[task], error=f"its worker was lost: {line[1]}") if lost else line
+            if task.status != "finished":
+                why = line[1] if task.status == "error" else line
+                line = _line(tasks[task], error=f"lost with its worker: {why}")
+            yield line
 
 
 def _client(scheduler: str, version: str) -> Any:

@@ -210,7 +210,7 @@ def test_a_point_that_is_lost_with_its_worker_is_a_failed_point(book, cluster):
         first.kill()
         _, told = process.communicate()
     assert process.returncode == 1
-    assert "its worker was lost" in told
+    assert "lost with its worker" in told
     outcomes = [line["outcome"] for line in sweep.read(out)]
     assert "failed" in outcomes
     assert len(outcomes) == POINTS
