@@ -234,7 +234,8 @@ def _finished(
 
         tasks = dict(zip(client.map(executed, points, pure=False), points, strict=True))
         # Not joblib's backend: it waits for ever for a point that is lost with its workers.
-        for task, line in as_completed(tasks, with_results=True, raise_errors=False):
+        ended = as_completed(tasks, loop=client.loop, with_results=True, raise_errors=False)
+        for task, line in ended:
             if task.status != "finished":
                 why = line[1] if task.status == "error" else line
                 line = _line(tasks[task], error=f"lost with its worker: {why}")
