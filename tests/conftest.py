@@ -78,8 +78,7 @@ class Project:
         profiles = yaml.safe_load(path.read_text()) if path.exists() else {"smoke": {}}
         profiles["smoke"][name] = {"seed": seed}
         path.write_text(yaml.safe_dump(profiles))
-        pages = [*(f"notebooks/{n}" for n in profiles["smoke"]), "claims", "status", "theorems"]
-        chapters = [{"file": page} for page in [*pages, "how-it-works"]]
+        chapters = [{"file": f"notebooks/{name}"} for name in profiles["smoke"]]
         toc = {"format": "jb-book", "root": "index", "chapters": chapters}
         (self.root / "_toc.yml").write_text(yaml.safe_dump(toc))
 
@@ -113,7 +112,6 @@ def project(tmp_path: Path) -> Project:
     (tmp_path / "requirements.lock").write_text("")
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "index.md").write_text("# The book\n")
-    (tmp_path / "book" / "how-it-works.md").write_text("# How it works\n")
     config = {
         "title": "The book",
         "only_build_toc_files": True,

@@ -390,9 +390,7 @@ def render(layout: Layout) -> None:
 
 
 def stage(layout: Layout) -> None:
-    """Lay out the book's source: the prose, the executed notebooks, the generated pages."""
-    from w2s_book import pages
-
+    """Lay out the book's source: the prose and the executed notebooks."""
     layout.staged.mkdir(parents=True, exist_ok=True)
     for old in layout.staged.iterdir():
         if old.name != "notebooks":
@@ -407,7 +405,6 @@ def stage(layout: Layout) -> None:
         dirs_exist_ok=True,
         ignore=shutil.ignore_patterns("__pycache__", "notebooks"),
     )
-    pages.main(layout.staged, layout.claims)
 
 
 def publish(layout: Layout) -> None:

@@ -216,14 +216,16 @@ def line(record: Record) -> str:
     return f"[{record['outcome']}] {record['id']}: {record['statement']} ({_numbers(record)})"
 
 
-def table(records: Sequence[Record]) -> str:
+def table(records: Sequence[Record], anchor: str = "claim", linked: bool = False) -> str:
     """Return the table of evidence of some records, as HTML.
 
     Measurements are rows (statement, observed with its error, expected, what a pass rules out,
-    verdict), each of which unfolds to its test; identities are one line each below them.
+    verdict), each of which unfolds to its test; identities are one line each below them. On a page
+    at the top of the book ``linked`` leads from each to the cell that checks it, and ``anchor``
+    starts the names of the places on that page.
     """
-    rows = "".join(_row(r) for r in records if r["kind"] == "measurement")
-    lines = "".join(_identity(r) for r in records if r["kind"] == "identity")
+    rows = "".join(_row(r, anchor, linked) for r in records if r["kind"] == "measurement")
+    lines = "".join(_identity(r, anchor, linked) for r in records if r["kind"] == "identity")
     head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
     body = (
         '<table class="w2s-evidence"><caption class="w2s-evidence__caption">Evidence</caption>'
@@ -232,13 +234,13 @@ def table(records: Sequence[Record]) -> str:
     return f'<div class="w2s-ledger">{body if rows else ""}{lines}</div>'
 
 
-def _row(record: Record) -> str:
+def _row(record: Record, anchor: str, linked: bool) -> str:
     text = {key: html.escape(str(value)) for key, value in record.items()}
     css = CSS[record["outcome"]]
     evidence = f"<p>{text['evidence']}</p>" if record["evidence"] else ""
     cells = (
         f"{text['statement']}<details><summary>{text['id']}</summary><p>{text['detail']}</p>"
-        f"<p>Supports: {text['supports']}</p>{evidence}</details>",
+        f"<p>Supports: {text['supports']}</p>{evidence}</details>{_link(record, linked)}",
         html.escape(_with_error(record)),
         html.escape(_expected(record)),
         "<br>".join(html.escape(item) for item in ruled_out(record)),
@@ -247,18 +249,26 @@ def _row(record: Record) -> str:
     )
     named = zip(COLUMNS, cells, strict=True)
     inside = "".join(f'<td data-column="{name}">{cell}</td>' for name, cell in named)
-    return f'<tr id="claim-{text["id"]}" class="w2s-evidence__row--{css}">{inside}</tr>'
+    return f'<tr id="{anchor}-{text["id"]}" class="w2s-evidence__row--{css}">{inside}</tr>'
 
 
-def _identity(record: Record) -> str:
+def _identity(record: Record, anchor: str, linked: bool) -> str:
     text = {key: html.escape(str(value)) for key, value in record.items()}
     name = "tested identity" if record["test"] == "equality" else "tested in every instance"
     name = {"control holds": "control", "failed": "failed"}.get(record["outcome"], name)
     return (
-        f'<p class="w2s-identity" id="claim-{text["id"]}"><span class="w2s-identity__kind">{name}'
-        f"</span> {text['statement']} <span class='w2s-identity__numbers'>({text['detail']})</span>"
-        "</p>"
+        f'<p class="w2s-identity" id="{anchor}-{text["id"]}">'
+        f'<span class="w2s-identity__kind">{name}</span> '
+        f"{text['statement']} <span class='w2s-identity__numbers'>({text['detail']})</span>"
+        f"{_link(record, linked)}</p>"
     )
+
+
+def _link(record: Record, linked: bool) -> str:
+    if not linked:
+        return ""
+    address = f"notebooks/{record['notebook']}.html#claim-{record['id']}"
+    return f' <a class="w2s-ledger__link" href="{address}">where it is checked</a>'
 
 
 def ruled_out(record: Record) -> list[str]:

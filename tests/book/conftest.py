@@ -1,6 +1,10 @@
+import sys
 from pathlib import Path
 
 import pytest
+
+# The book's Sphinx extensions are modules of the book, not of a package.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "book" / "_ext"))
 
 
 @pytest.fixture(scope="session")

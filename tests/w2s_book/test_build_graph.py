@@ -257,7 +257,7 @@ def test_what_a_notebook_imports_and_its_data(importing, file):
     assert changes(importing) == {"p/a": "changed: library", "p/b": ""}
 
 
-@pytest.mark.parametrize("file", ["w2s_experiments/kept/other.py", "w2s_book/pages.py"])
+@pytest.mark.parametrize("file", ["w2s_experiments/kept/other.py", "w2s_book/sweep.py"])
 def test_what_no_notebook_imports(importing, file):
     with (importing.root / file).open("a") as opened:
         opened.write("\n# changed\n")
