@@ -317,7 +317,7 @@ def share_at_least(hits: ArrayLike, bound: float, *, unit: str = "share of trial
             Alternative(
                 f"a share of {bound:g} or less",
                 float(bound),
-                float(stats.norm.isf(max(above, 1e-300))),
+                float(stats.norm.isf(np.clip(above, 1e-300, 1 - 1e-16))),  # JSON has no infinity
                 verdict == "passed",
             ),
         ),

@@ -226,10 +226,11 @@ def table(records: Sequence[Record], anchor: str = "claim", linked: bool = False
     """
     rows = "".join(_row(r, anchor, linked) for r in records if r["kind"] == "measurement")
     lines = "".join(_identity(r, anchor, linked) for r in records if r["kind"] == "identity")
-    head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
+    # The page lays rows out as a grid; the roles keep them a table for those who hear it.
+    head = "".join(f'<th role="columnheader" scope="col">{name}</th>' for name in COLUMNS)
     body = (
-        '<table class="w2s-evidence"><caption class="w2s-evidence__caption">Evidence</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        '<table role="table" class="w2s-evidence"><caption>Evidence</caption>'
+        f'<thead><tr role="row">{head}</tr></thead><tbody>{rows}</tbody></table>'
     )
     return f'<div class="w2s-ledger">{body if rows else ""}{lines}</div>'
 
@@ -248,8 +249,8 @@ def _row(record: Record, anchor: str, linked: bool) -> str:
         f"{text['outcome']}</span>",
     )
     named = zip(COLUMNS, cells, strict=True)
-    inside = "".join(f'<td data-column="{name}">{cell}</td>' for name, cell in named)
-    return f'<tr id="{anchor}-{text["id"]}" class="w2s-evidence__row--{css}">{inside}</tr>'
+    inside = "".join(f'<td role="cell" data-column="{name}">{cell}</td>' for name, cell in named)
+    return f'<tr role="row" id="{anchor}-{text["id"]}">{inside}</tr>'
 
 
 def _identity(record: Record, anchor: str, linked: bool) -> str:
@@ -272,7 +273,15 @@ def _link(record: Record, linked: bool) -> str:
 
 
 def ruled_out(record: Record) -> list[str]:
-    """Return what a pass rules out, one text for each alternative, or what was detectable."""
+    """Return what a verdict rules out: of a pass the rivals, one text each, or what was detectable.
+
+    A refutation rules out the sentence itself.
+    """
+    error = record["standard_error"]
+    if record["verdict"] == "refuted":
+        score = abs(record["observed"] - record["expected"]) / error if error else None
+        away = "" if score is None else f", {score:.1f} standard errors away"
+        return [f"the sentence: {record['expected']:.3g}{away}"]
     unit = "critical distances" if record["test"] == "distribution" else "standard errors"
     found = [
         f"{rival['name']}: {rival['value']:.3g}, {rival['distance']:.1f} {unit} away"

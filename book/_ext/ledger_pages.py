@@ -13,7 +13,7 @@ import html
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import evidence
@@ -41,6 +41,15 @@ PAPERS = {
     "P4": "A bias-variance perspective (Xu, Yao, Wang and Liu)",
     "P5": "Spurious correlations (Liu, Dong and Lei)",
     "ours": "This book's own results",
+}
+SOURCES = {
+    "burns2024": "Weak-to-strong generalization (Burns et al. 2024)",
+    "charikar2024": "Quantifying the gain (Charikar et al. 2024)",
+    "dong2025": "Discrepancies are virtue (Dong et al. 2025)",
+    "mulgund2025": "Misfit beyond the squared loss (Mulgund and Pabbaraju 2025)",
+    "xu2025": "A bias-variance perspective (Xu et al. 2025)",
+    "liu2025": "Spurious correlations (Liu et al. 2025)",
+    "ours": "This book",
 }
 VERDICT_CSS = {
     "holds": "holds",
@@ -100,8 +109,9 @@ def render(
             papers=[paper for paper in PAPERS if any(r["paper"] == paper for r in measured)],
             outcomes=[outcome for outcome in OUTCOMES if outcome in outcomes],
             titles=PAPERS,
-            entries=[entry for found in by_source.values() for entry in found],
-            by_source=dict(sorted(by_source.items(), key=lambda item: item[0] == "ours")),
+            names=SOURCES,
+            entries=[entry for key in _in_order(by_source) for entry in by_source[key]],
+            by_source={key: by_source[key] for key in _in_order(by_source)},
             mutations=evidence.mutations(entries, records),
             table=claims.table,
             owners={r["id"]: e for e in entries for r in e.records(records)},
@@ -110,6 +120,13 @@ def render(
         )
     )
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _in_order(sources: Iterable[str]) -> list[str]:
+    """The two papers, those beside them, others, this book."""
+    known = list(SOURCES)
+    others = sorted(set(sources) - set(known))
+    return [key for key in (*known[:-1], *others, known[-1]) if key in set(sources)]
 
 
 @functools.cache
@@ -178,5 +195,6 @@ def write_pages(app: Sphinx, config: Config) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
+    app.add_css_file("ledger.css", priority=900)
     app.connect("config-inited", write_pages, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose
 from scipy import optimize
+from sklearn.isotonic import isotonic_regression
 
 from w2s_utils.theory import projection
 
@@ -387,3 +388,94 @@ def test_decompose_in_the_realizable_case_allows_nothing():
 def test_decompose_refuses_bad_values(bad):
     with pytest.raises(ValueError, match="best"):
         projection.decompose([1.0, 0], [2.0, 1], [2.0, 0], bad)
+
+
+def test_weight_decay_differs_by_its_formula_and_is_a_projection_on_a_ball(rng):
+    for _ in range(50):
+        phi, teacher = rng.standard_normal((30, 5)), rng.standard_normal(30)
+        true, penalty = rng.standard_normal(5), 10 ** rng.uniform(-2, 1)
+        head = np.linalg.solve(phi.T @ phi / 30 + penalty * np.eye(5), phi.T @ teacher / 30)
+        ball = projection.onto_ball(teacher, phi, np.linalg.norm(head))
+        assert_allclose(ball.coefficients, head, atol=1e-9)
+        found = projection.misfit_and_gain(phi @ true, teacher, phi @ head)
+        expected = 2 * penalty * (head @ head - head @ true)
+        assert_allclose(found.gain - found.misfit, expected, atol=1e-9)
+
+
+def test_on_a_sphere_the_difference_has_the_sign_of_the_length_of_the_teachers_head(rng):
+    for _ in range(50):
+        phi = np.sqrt(30) * np.linalg.qr(rng.standard_normal((30, 5)))[0]
+        true = rng.standard_normal(5)
+        true /= np.linalg.norm(true)
+        teacher = rng.standard_normal(30) + phi @ true
+        head = phi.T @ teacher / 30
+        length = np.linalg.norm(head)
+        student = head / length
+        found = projection.misfit_and_gain(phi @ true, teacher, phi @ student)
+        expected = -2 * (1 - length) * (1 - student @ true)
+        assert_allclose(found.gain - found.misfit, expected, atol=1e-10)
+
+
+def test_linear_heads_exchange_errors_outside_the_class(rng):
+    for _ in range(50):
+        phi, truth, teacher = rng.standard_normal((30, 5)), *rng.standard_normal((2, 30))
+        best, student = (projection.onto_subspace(f, phi).values for f in (truth, teacher))
+        terms = projection.decompose(truth, teacher, student, best)
+        outside = np.mean((teacher - student - truth + best) ** 2)
+        assert_allclose(terms.gain, outside - terms.approximation, atol=1e-12)
+        # Polarisation: the law of cosines outside the class.
+        assert_allclose(-2 * terms.cross, terms.misfit + terms.approximation - outside, atol=1e-12)
+
+
+def _monotone(u):
+    """Non-decreasing functions: a cone of steps, and a constant of either sign."""
+    steps = np.tri(len(u))
+    return projection.onto_cone(u, np.column_stack([steps, -steps[:, 0]])).values
+
+
+def _averages_and_less(u):
+    """Corner of the simplex: non-negative values whose sum is at most one."""
+    return projection.onto_hull(u, np.column_stack([np.zeros(len(u)), np.eye(len(u))])).values
+
+
+OUTSIDE = {  # classes that no chapter uses, with a second way to project on them
+    "monotone": (_monotone, isotonic_regression),
+    "half line": (
+        lambda u: projection.onto_box(u, np.ones((len(u), 1)), 0.2, np.inf).values,
+        lambda u: np.full(len(u), max(u.mean(), 0.2)),
+    ),
+    "corner": (
+        _averages_and_less,
+        lambda u: np.maximum(u, 0) if np.maximum(u, 0).sum() <= 1 else _simplex_by_sorting(u),
+    ),
+}
+
+
+def _simplex_by_sorting(u):
+    down = np.sort(u)[::-1]
+    shifts = (np.cumsum(down) - 1) / np.arange(1, len(u) + 1)
+    return np.maximum(u - shifts[np.nonzero(down > shifts)[0][-1]], 0)
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+@given(u=hnp.arrays(float, st.integers(2, 8), elements=st.floats(-3, 3, width=16)))
+def test_classes_outside_the_books_list(name, u):
+    project, second = OUTSIDE[name]
+    found = project(u)
+    assert_allclose(found, second(u), atol=1e-9)
+    assert_allclose(project(found), found, atol=1e-9)
+    truth = project(np.flip(u))
+    four = projection.misfit_and_gain(truth, u, found)
+    assert four.gain >= four.misfit - 1e-9
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e-4, 1e6])
+def test_the_unit_does_not_matter_outside_the_books_list(unit, rng):
+    for _ in range(10):
+        u = rng.standard_normal(12)
+        assert_allclose(_monotone(unit * u) / unit, _monotone(u), atol=1e-9)
+        phi = rng.standard_normal((12, 4))
+        wedge = ([-0.1, 0.0, -np.inf, 0.05], [0.2, np.inf, 0.0, 0.3])  # some sides are open
+        expected = projection.onto_box(u, phi, *wedge).values
+        scaled = projection.onto_box(unit * u, unit * phi, *wedge).values / unit
+        assert_allclose(scaled, expected, atol=1e-9)
