@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,6 +22,7 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 PAGE = "index"
 REPORT = "notebooks/your_models/report.ipynb"
+STYLE = Path(__file__).parent / "front" / "front.css"
 ABSENT = "not measured in this build"
 
 
@@ -100,10 +102,18 @@ def verdict(path: Path) -> list[str]:
     return []
 
 
+def copy_style(app: Sphinx) -> None:
+    """Put the style where the page finds it: what lies in _static is loaded on every page."""
+    if app.builder.format == "html":
+        target = Path(app.outdir) / "_static" / "front"
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(STYLE, target / STYLE.name)
+
+
 def add_style(app: Sphinx, pagename: str, *_: Any) -> None:
     """Style the first page, and no other."""
     if pagename == PAGE:
-        app.add_css_file("front.css", priority=920)
+        app.add_css_file("front/front.css", priority=920)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -111,5 +121,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_role("measured", Measured())
     app.add_directive("unreproduced", Unreproduced)
     app.add_directive("report-verdict", ReportVerdict)
+    app.connect("builder-inited", copy_style)
     app.connect("html-page-context", add_style)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -84,10 +84,11 @@ def copy_files(app: Sphinx) -> None:
 def add_files(app: Sphinx, pagename: str, template: str, context: Any, doctree: Any) -> None:
     """Load on a page what its figures need, and nothing on others."""
     names = {node["figure"] for node in doctree.findall(moving_picture)} if doctree else set()
+    styles = ["moving", *sorted(name for name in names if (OWN / f"{name}.css").exists())]
+    for name in styles if names else []:
+        app.add_css_file(f"moving/{name}.css", priority=910)
     for name in sorted(names):
         app.add_js_file(f"moving/{name}.js", type="module")
-    if names:
-        app.add_css_file("moving/moving.css", priority=910)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

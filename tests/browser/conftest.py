@@ -101,7 +101,8 @@ def visit(browser, address):
 PAGE = """<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><title>{name}</title>
 <link rel="icon" href="data:,"><link rel="stylesheet" href="book.css">
-<link rel="stylesheet" href="moving.css"><main class="bd-article">
+<link rel="stylesheet" href="moving.css"><link rel="stylesheet" href="explorer.css">
+<main class="bd-article">
 <div class="w2s-moving" data-moving="{name}"><div class="w2s-figure-body">
 {still}</div></div></main><script type="module" src="{name}.js"></script></html>
 """

@@ -124,3 +124,128 @@ export function whiteCloud(size = 22, seed = 7) {
   const rows = shared.map((_, i) => columns.map((column) => column[i]));
   return [...rows, ...rows.map(([a, b, c, d]) => [a, b, -c, -d])];
 }
+
+/* ---- The exact risks, as w2s_utils.theory.risks and .ridge have them -------------------------- */
+
+/* A setting is {d_w, d_s, d_sw, n, N, sigma2, rho_w, rho_s, b, kappa, a}: a, b and kappa are the
+   squared parts of the target that both models see, the student only, the teacher only. Where an
+   expectation does not exist the value is Infinity. */
+
+const times = (factor, value) => (factor === 0 ? 0 : factor * value);
+
+/* Least squares of minimum norm on Gaussian rows: what it keeps of a target, what it adds of noise,
+   and the spread it gives a target that it does not keep whole. */
+function fit(count, d) {
+  const kept = Math.min(count / d, 1);
+  if (count >= d + 2) return { kept, noise: d / (count - d - 1), spread: 0 };
+  const spread = count < d ? (count * (d - count)) / (d * (d - 1) * (d + 2)) : 0;
+  return { kept, noise: count <= d - 2 ? count / (d - count - 1) : Infinity, spread };
+}
+
+/* Product of the target's parts that the student sees: b's and a's. */
+const crossed = (s) => (s.rho_w + s.kappa - s.rho_s - s.b) / 2;
+/* Squared length of the target's part in the strong features. */
+const strongPart = (s) => Math.max(s.a + s.b + 2 * crossed(s), 0);
+
+function onLabels(s, count) {
+  const own = fit(count, s.d_s);
+  return s.rho_s + (1 - own.kept) * strongPart(s) + times(s.sigma2 + s.rho_s, own.noise);
+}
+
+/* The teacher's risk; what the student sees of its error and of the target, and what not. */
+function taught(s) {
+  const { kept, noise, spread } = fit(s.n, s.d_w), weakPart = s.a + s.kappa;
+  const labels = times(s.sigma2 + s.rho_w, noise);
+  const direction = spread * weakPart + labels / s.d_w;
+  const own = kept - spread * s.d_w - kept ** 2;
+  const inherited = times(s.d_sw, direction), discrepancy = Math.max(s.d_w - s.d_sw, 0);
+  return {
+    teacher: s.rho_w + (1 - kept) * weakPart + labels,
+    inherited,
+    seen: s.b + (1 - kept) ** 2 * s.a + 2 * (1 - kept) * crossed(s) + own * s.a + inherited,
+    unseen: (kept ** 2 + own) * s.kappa + times(discrepancy, direction),
+    apart: times(discrepancy, direction),
+  };
+}
+
+export function risks(setting) {
+  const s = settled(setting), t = taught(s), own = fit(s.N, s.d_s), { teacher } = t;
+  const student = s.rho_s + own.kept * t.seen + (1 - own.kept) * strongPart(s) + times(t.unseen, own.noise);
+  const baseline = onLabels(s, s.n), ceiling = onLabels(s, s.n + s.N);
+  const gain = teacher - student;
+  return {
+    teacher, student, baseline, ceiling, gain,
+    inherited: own.kept * t.inherited, reduced: times(t.apart, own.noise),
+    pgr: gain / (teacher - ceiling), opr: baseline / student,
+  };
+}
+
+/* Whether two risks differ by more than rounding: -1, 0, 1. */
+export function compare(one, other) {
+  if (one === other) return 0;
+  if (Math.abs(one - other) <= 1e-12 * Math.max(one, other)) return 0;
+  return one > other ? 1 : -1;
+}
+
+/* Least real N above the student's peak past which its risk is below a level; Infinity if it never
+   is, be it that the two can only tie. */
+export function pseudoLabelsFor(setting, level) {
+  const s = settled(setting), t = taught(s), limit = s.rho_s + t.seen;
+  if (!Number.isFinite(level) || compare(level, limit) <= 0) return Infinity;
+  return s.d_s + 1 + (s.d_s * t.unseen) / (level - limit);
+}
+
+/* Limit of PGR for ever more pseudo-labels; NaN where teacher and ceiling leave no gap. */
+export function pgrLimit(setting) {
+  const s = settled(setting), t = taught(s), gap = t.teacher - s.rho_s;
+  return compare(t.teacher, s.rho_s) > 0 ? (t.teacher - s.rho_s - t.seen) / gap : NaN;
+}
+
+const alone = (value, why) => [value, value, why];
+
+/* Ends of what b, kappa and a can be, given what is before them, and why where it is one value. */
+export function splitRange(s, name) {
+  if (name === "b") {
+    if (s.rho_w === 0) return alone(0, "0, for ρ_w is 0");
+    if (s.d_sw >= s.d_s) return alone(0, "0, for the teacher sees all that the student sees");
+    return [0, s.rho_w, ""];
+  }
+  if (name === "kappa") {
+    if (s.d_sw >= s.d_w) return alone(0, "0, for the student sees all that the teacher sees");
+    if (s.d_sw === 0) return alone(Math.max(s.rho_s + s.b - s.rho_w, 0), "ρ_s + b − ρ_w, for nothing is shared");
+    /* What is outside of the weak features is then outside of the strong ones too. */
+    if (s.b === 0) return alone(Math.max(s.rho_s - s.rho_w, 0), "ρ_s − ρ_w, for b is 0");
+    const rest = Math.sqrt(Math.max(s.rho_w - s.b, 0)), own = Math.sqrt(s.rho_s);
+    const why = rest === 0 ? "ρ_s, for b is ρ_w" : own === 0 ? "ρ_w − b, for ρ_s is 0" : "";
+    return [(own - rest) ** 2, (own + rest) ** 2, why];
+  }
+  /* The largest squared cosine is at most d_sw. */
+  const most = s.d_sw < 1 ? (s.kappa * s.d_sw) / (1 - s.d_sw) : Infinity;
+  if (most === 0) return alone(0, "0, for too little is shared");
+  return [s.b > 0 ? crossed(s) ** 2 / s.b : 0, most, ""];
+}
+
+/* The same setting with a target that can be: a is moved into its range. */
+export function settled(s) {
+  const [low, high] = splitRange(s, "a");
+  return { ...s, a: Math.max(Math.min(s.a, high), low) };
+}
+
+/* Why no target has this split, in words; empty if one has. */
+export function impossible(s) {
+  const slack = 1e-9 * (s.rho_w + s.rho_s + s.kappa + s.b);
+  const four = (value) => String(Number(value.toPrecision(4)));
+  if (s.b > s.rho_w + slack) return "b is at most ρ_w";
+  if (s.d_sw >= s.d_w && s.kappa > slack) return "with V_w inside V_s (d_sw = d_w), κ is 0";
+  if (s.d_sw >= s.d_s && s.b > slack) return "with V_s inside V_w (d_sw = d_s), b is 0";
+  /* Of the triangle alone: what the ranges add for b = 0 and nested spaces is told here too. */
+  const rest = Math.sqrt(Math.max(s.rho_w - s.b, 0)), own = Math.sqrt(s.rho_s);
+  const [low, high] = [(own - rest) ** 2, (own + rest) ** 2];
+  if (s.kappa < low - slack || s.kappa > high + slack)
+    return `with these ρ_w, ρ_s and b, κ lies between ${four(low)} and ${four(high)}`;
+  if (s.d_sw === 0 && Math.abs(crossed(s)) > slack) return "with d_sw = 0, κ is ρ_s + b − ρ_w";
+  if (s.b <= slack && Math.abs(s.rho_s - s.rho_w - s.kappa) > slack) {
+    return s.rho_s < s.rho_w ? "with b = 0, ρ_s is at least ρ_w" : "with b = 0, κ is ρ_s − ρ_w";
+  }
+  return "";
+}
