@@ -2,6 +2,7 @@ import shutil
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,15 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
+def serve(folder):
+    """Yield the address under which a folder can be seen, while it can be."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
 @pytest.fixture(scope="session")
 def browser():
     """Return the system's Chromium, driven by playwright."""
@@ -42,12 +52,7 @@ def address(smoke):
     """Serve the built site of the smoke profile and return its address."""
     if not (smoke.html / "index.html").exists():
         pytest.fail(f"{smoke.html} is not built: run `make test`, or `PROFILE=smoke doit html`")
-    handler = partial(Quiet, directory=str(smoke.html))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    yield from serve(smoke.html)
 
 
 @pytest.fixture
@@ -87,6 +92,61 @@ def visit(browser, address):
             complaints.append(f"console: {message.text}")
 
     yield open_page
+    for context in contexts:
+        context.close()
+    assert not complaints
+
+
+PAGE = """<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width"><title>{name}</title>
+<link rel="icon" href="data:,"><link rel="stylesheet" href="book.css">
+<link rel="stylesheet" href="moving.css"><link rel="stylesheet" href="explorer.css">
+<main class="bd-article">
+<div class="w2s-moving" data-moving="{name}"><div class="w2s-figure-body">
+{still}</div></div></main><script type="module" src="{name}.js"></script></html>
+"""
+BOOK = Path(__file__).resolve().parents[2] / "book"
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory):
+    """Serve the moving figures, each on a page of its own, and return the address."""
+    folder = tmp_path_factory.mktemp("moving")
+    moving = BOOK / "_ext" / "moving"
+    for source in (*moving.iterdir(), BOOK / "_static" / "book.css"):
+        shutil.copy(source, folder)
+    for still in moving.glob("*.html"):
+        page = PAGE.format(name=still.stem, still=still.read_text("utf-8"))
+        (folder / still.name).write_text(page, "utf-8")
+    yield from serve(folder)
+
+
+@pytest.fixture
+def figure(browser, bench):
+    """Return a function that opens a moving figure's own page; no error may be logged there."""
+    contexts, complaints = [], []
+
+    def open_figure(name, *, width=1280, mode="light", script=True, touch=False, query=""):
+        context = browser.new_context(
+            viewport={"width": width, "height": 844},
+            color_scheme=mode,
+            java_script_enabled=script,
+            has_touch=touch,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+        page.on(
+            "console",
+            lambda message: message.type == "error" and complaints.append(message.text),
+        )
+        page.goto(f"{bench}/{name}.html{query}", wait_until="load")
+        if script:
+            page.wait_for_selector(".w2s-live")
+        return page
+
+    yield open_figure
     for context in contexts:
         context.close()
     assert not complaints

@@ -1,4 +1,4 @@
-"""The explorer page: its numbers against the library, its controls, its address."""
+"""The explorer: its numbers against the library, its controls, its words, its address."""
 
 from urllib.parse import parse_qs, urlsplit
 
@@ -7,11 +7,12 @@ import pytest
 
 from w2s_experiments import explorer
 from w2s_utils import gaussian
-from w2s_utils.theory import risks, scaling
+from w2s_utils.theory import ridge, risks, scaling, subspaces
 
 ROLES = ("teacher", "student", "baseline", "ceiling")
 QUANTITIES = (*ROLES, "pgr", "opr")
-NAMES = explorer.PARAMETERS
+NAMES = (*explorer.PARAMETERS, "a")
+FORMULAS = "const F = await import('./formulas.js');"
 
 
 def random_setting(rng):
@@ -67,23 +68,30 @@ def numbers(page):
 def state(page):
     """The setting the page shows, once it has drawn what was asked last."""
     page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    pairs = parse_qs(page.locator("#w2s-explorer").get_attribute("data-state"))
+    pairs = parse_qs(page.locator("[data-moving]").get_attribute("data-state"))
     return {name: float(values[0]) for name, values in pairs.items()}
 
 
 def query(values):
-    return "explorer.html?" + "&".join(f"{name}={value!r}" for name, value in values.items())
+    return "?" + "&".join(f"{name}={value!r}" for name, value in values.items())
+
+
+def verdict(page):
+    return page.locator("[data-part=verdict]").inner_text()
 
 
 def as_arguments(values):
     return values | {name: int(values[name]) for name in ("d_w", "d_s", "n", "N")}
 
 
-def test_formulas_are_those_of_the_library(visit):
-    page = visit("explorer.html")
+def test_formulas_are_those_of_the_library(figure):
+    page = figure("explorer")
     rng = np.random.default_rng(20250301)
     settings = [random_setting(rng) for _ in range(500)]
-    shown = page.evaluate("settings => settings.map(s => w2sFormulas.risks(s))", settings)
+    shown = page.evaluate(
+        f"async settings => {{ {FORMULAS} return settings.map(s => F.risks({{a: 1, ...s}})); }}",
+        settings,
+    )
     for values, result in zip(settings, shown, strict=True):
         assert_same(result, expected(values))
         setting, n, N = split(values)
@@ -92,12 +100,21 @@ def test_formulas_are_those_of_the_library(visit):
         assert result["reduced"] == pytest.approx(float(reduced), rel=1e-9)
 
 
-def test_the_border_of_the_phase_diagram_is_that_of_the_library(visit):
-    page = visit("explorer.html")
+def test_the_border_of_the_phase_diagram_is_that_of_the_library(figure):
+    page = figure("explorer")
     rng = np.random.default_rng(20250302)
     settings = [random_setting(rng) for _ in range(200)]
-    border = "s => Math.min(w2sFormulas.pseudoLabelsFor(s, w2sFormulas.risks(s).teacher), 1e300)"
-    shown = page.evaluate(f"settings => settings.map({border})", settings)
+    # At equal dimensions and overlap the two can only tie, at whatever N.
+    ties = [s | {"d_sw": s["d_w"], "d_s": s["d_w"], "b": s["rho_w"] / 2} for s in settings[:20]]
+    ties = [s | {"b": 0, "kappa": 0, "rho_s": s["rho_w"], "N": s["d_s"] + 50} for s in ties]
+    border = "s => Math.min(F.pseudoLabelsFor(s, F.risks(s).teacher), 1e300)"
+    shown = page.evaluate(
+        f"""async settings => {{ {FORMULAS}
+          return settings.map(s => ({{a: 1, ...s}})).map({border}); }}""",
+        settings + ties,
+    )
+    assert min(shown[len(settings) :]) == 1e300
+    shown = shown[: len(settings)]
     helped = 0
     for values, result in zip(settings, shown, strict=True):
         setting, n, _ = split(values)
@@ -112,24 +129,86 @@ def test_the_border_of_the_phase_diagram_is_that_of_the_library(visit):
     assert 20 < helped < 190
 
 
-def test_every_setting_can_be_linked(visit):
+def problem(rng, d_w, d_s, cosines):
+    """Two subspaces and a target, as the library and as the page have them."""
+    weak, strong = subspaces.pair_with_cosines(d_w + d_s + 3, d_w, d_s, cosines, rng)
+    theta = rng.standard_normal(len(weak))
+    inside, seen = weak @ (weak.T @ theta), strong @ strong.T
+    parts = {"a": seen @ inside, "kappa": inside - seen @ inside, "b": seen @ (theta - inside)}
+    values = {name: float(part @ part) for name, part in parts.items()}
+    values["d_sw"] = float(np.sum((strong.T @ weak) ** 2))
+    for name, basis in (("rho_w", weak), ("rho_s", strong)):
+        values[name] = float(np.sum((theta - basis @ (basis.T @ theta)) ** 2))
+    return ridge.Principal.from_bases(weak, strong, theta, 0.3), values | {"sigma2": 0.3}
+
+
+def test_both_branches_of_least_squares_are_those_of_the_library(figure):
+    page = figure("explorer")
+    rng = np.random.default_rng(20260302)
+    cases = [(9, 6, [1, 0.7, 0.2]), (6, 9, [0.9, 0.9, 0.4, 0.1]), (5, 5, [1] * 5), (4, 7, [0] * 4)]
+    compared = 0
+    for d_w, d_s, cosines in cases:
+        cosines = np.pad(np.asarray(cosines, float), (0, min(d_w, d_s) - len(cosines)))
+        exact, values = problem(rng, d_w, d_s, cosines)
+        sizes = [(n, N) for n in (1, 3, d_w - 2, d_w + 2, 40) for N in (1, d_s - 2, d_s + 2, 60)]
+        settings = [values | {"d_w": d_w, "d_s": d_s, "n": n, "N": N} for n, N in sizes]
+        shown = page.evaluate(
+            f"async settings => {{ {FORMULAS} return settings.map(F.risks); }}", settings
+        )
+        for (n, N), found in zip(sizes, shown, strict=True):
+            if abs(n - d_w) < 2:
+                continue
+            teacher, student = ridge.minimum_norm(d_w, n), ridge.minimum_norm(d_s, N)
+            assert found["teacher"] == pytest.approx(ridge.teacher(exact, teacher)), (n, N)
+            assert found["student"] == pytest.approx(ridge.student(exact, teacher, student)), (n, N)
+            compared += 1
+    assert compared > 60
+
+
+def test_baseline_and_ceiling_below_their_peak_are_those_of_a_teacher(figure):
+    """The baseline is a teacher with strong features: exchange the two."""
+    page = figure("explorer")
+    exact, values = problem(np.random.default_rng(20260303), 7, 5, np.array([1, 0.5, 0.3, 0, 0]))
+    turned, swapped = problem(np.random.default_rng(20260303), 7, 5, np.array([1, 0.5, 0.3, 0, 0]))
+    swapped = swapped | {"rho_w": values["rho_s"], "rho_s": values["rho_w"]}
+    strong = ridge.Principal(
+        cross=turned.cross.T,
+        alpha=exact.beta,
+        beta=exact.alpha,
+        weak_spectrum=exact.strong_spectrum,
+        strong_spectrum=exact.weak_spectrum,
+        rho_w=exact.rho_s,
+        rho_s=exact.rho_w,
+        sigma2=exact.sigma2,
+    )
+    for n, N in ((1, 1), (3, 20), (1, 2), (20, 20)):
+        found = page.evaluate(
+            f"async s => {{ {FORMULAS} return F.risks(s); }}",
+            values | {"d_w": 7, "d_s": 5, "n": n, "N": N},
+        )
+        for role, count in (("baseline", n), ("ceiling", n + N)):
+            wanted = ridge.teacher(strong, ridge.minimum_norm(5, count))
+            assert found[role] == pytest.approx(wanted), (role, count)
+
+
+def test_every_setting_can_be_linked(figure):
     rng = np.random.default_rng(20250303)
     for values in [random_setting(rng) for _ in range(5)]:
-        page = visit(query(values))
+        page = figure("explorer", query=query(values))
         assert state(page) == pytest.approx(values)
         assert_same(numbers(page), expected(values))
-        assert page.locator("#w2s-warning").is_hidden()
+        assert page.locator("[data-part=warning]").is_hidden()
 
 
 @pytest.mark.parametrize(("d_sw", "sigma2"), [(10, 1e-2), (90, 4e-4)])
-def test_a_notebook_s_link_and_the_preset_show_the_notebook_s_numbers(visit, d_sw, sigma2):
+def test_a_notebook_s_link_and_the_preset_show_the_notebook_s_numbers(figure, d_sw, sigma2):
     setting = gaussian.authors_model(d_sw, sigma2).setting
     exact = risks.exact(setting, 2000, 4000)
-    page = visit(explorer.url(setting, 2000, 4000, page="explorer.html"))
+    page = figure("explorer", query=explorer.url(setting, 2000, 4000, page=""))
     linked = numbers(page)
     for name in QUANTITIES:
         assert linked[name] == pytest.approx(float(getattr(exact, name)), rel=1e-9)
-    assert page.locator("#w2s-warning").is_hidden()
+    assert page.locator("[data-part=warning]").is_hidden()
     preset = "Dong et al., overlap 10" if d_sw == 10 else "Dong et al., bias dominates"
     page.get_by_role("button", name="Nothing to gain").click()
     assert state(page)["d_w"] == 50
@@ -138,8 +217,8 @@ def test_a_notebook_s_link_and_the_preset_show_the_notebook_s_numbers(visit, d_s
     assert numbers(page) == pytest.approx(linked, rel=1e-9)
 
 
-def test_boxes_take_exact_values_and_the_address_keeps_them(visit):
-    page = visit("explorer.html")
+def test_boxes_take_exact_values_and_the_address_keeps_them(figure):
+    page = figure("explorer")
     values = {
         "d_w": 60,
         "d_s": 40,
@@ -159,11 +238,14 @@ def test_boxes_take_exact_values_and_the_address_keeps_them(visit):
     page.wait_for_function("location.search.includes('kappa=0.04')")
     assert set(parse_qs(urlsplit(page.url).query)) == set(NAMES)
     page.reload()
+    page.wait_for_selector(".w2s-live")
     assert_same(numbers(page), expected(values))
 
 
-def test_sliders_move_by_keyboard(visit):
-    page = visit("explorer.html?d_w=20&d_s=10&d_sw=5&n=500&N=600&sigma2=0.1&rho_w=0.1&rho_s=0.1")
+def test_sliders_move_by_keyboard(figure):
+    page = figure(
+        "explorer", query="?d_w=20&d_s=10&d_sw=5&n=500&N=600&sigma2=0.1&rho_w=0.1&rho_s=0.1"
+    )
     for name in NAMES[:8]:
         slider = page.locator(f"#w2s-slider-{name}")
         slider.focus()
@@ -182,20 +264,20 @@ def test_sliders_move_by_keyboard(visit):
         assert_same(numbers(page), expected(as_arguments(now)))
 
 
-def test_the_split_follows_the_approximation_errors(visit):
-    page = visit("explorer.html?rho_w=0.1&rho_s=0.1&b=0.05&kappa=0.05")
+def test_the_split_follows_the_approximation_errors(figure):
+    page = figure("explorer", query="?rho_w=0.1&rho_s=0.1&b=0.05&kappa=0.05")
     page.locator("#w2s-slider-rho_w").focus()
     for key in ("End", "Home"):
         page.keyboard.press(key)
         now = state(page)
         assert now["b"] == pytest.approx(0.5 * now["rho_w"])
-        assert page.locator("#w2s-warning").is_hidden()
+        assert page.locator("[data-part=warning]").is_hidden()
     assert now["rho_w"] == 0
     assert now["kappa"] == pytest.approx(now["rho_s"])
 
 
-def test_what_is_not_a_value_changes_nothing(visit):
-    page = visit("explorer.html")
+def test_what_is_not_a_value_changes_nothing(figure):
+    page = figure("explorer")
     before = state(page)
     box = page.locator("#w2s-box-sigma2")
     for text in ("", "-3", "many", "NaN"):
@@ -208,62 +290,152 @@ def test_what_is_not_a_value_changes_nothing(visit):
         assert box.get_attribute("aria-invalid") is None
 
 
-def test_too_few_inputs_are_told_with_the_least_number(visit):
-    page = visit("explorer.html?d_w=200&d_s=100&n=150&N=4000")
-    assert "n of at least 202" in page.locator("#w2s-verdict").inner_text()
+def test_at_a_peak_the_page_says_where_the_risk_is_finite(figure):
+    page = figure("explorer", query="?d_w=200&d_s=100&n=200&N=4000&sigma2=1")
+    assert "at most 198 or at least 202" in verdict(page)
     assert page.locator("[data-quantity=teacher]").inner_text() == "infinite"
-    page = visit("explorer.html?d_w=200&d_s=100&n=1500&N=90")
-    assert "N of at least 102" in page.locator("#w2s-verdict").inner_text()
+    page = figure("explorer", query="?d_w=200&d_s=100&n=1500&N=101&sigma2=1")
+    assert "at most 98 or at least 102" in verdict(page)
+    page = figure("explorer", query="?d_w=200&d_s=100&n=150&N=4000&sigma2=1")
+    assert np.isfinite(numbers(page)["teacher"])
 
 
-def test_an_impossible_target_is_told(visit):
-    page = visit("explorer.html?rho_w=0.1&rho_s=0.1&b=0.1&kappa=0.3")
-    assert "κ lies between 0.1 and 0.1" in page.locator("#w2s-warning").inner_text()
-    page = visit("explorer.html?rho_w=0.1&rho_s=0.1&b=0.2&kappa=0.3")
-    assert "b is at most" in page.locator("#w2s-warning").inner_text()
+def test_an_impossible_target_is_told_and_its_numbers_are_not(figure):
+    page = figure("explorer", query="?rho_w=0.1&rho_s=0.1&b=0.1&kappa=0.3")
+    assert "κ lies between 0.1 and 0.1" in page.locator("[data-part=warning]").inner_text()
+    assert {cell.inner_text() for cell in page.locator("[data-quantity]").all()} == {"–"}
+    assert verdict(page) == ""
+    assert "w2s-impossible" in page.locator("[data-moving]").get_attribute("class")
+    page = figure("explorer", query="?rho_w=0.1&rho_s=0.1&b=0.2&kappa=0.3")
+    assert "b is at most" in page.locator("[data-part=warning]").inner_text()
+    page = figure("explorer", query="?rho_w=0.1&rho_s=0.3&b=0&kappa=0.1")
+    assert "with b = 0, κ is" in page.locator("[data-part=warning]").inner_text()
+    page = figure("explorer", query="?d_w=5&d_s=9&d_sw=5&rho_w=0.1&rho_s=0.1&b=0.05&kappa=0.1")
+    assert "κ is 0" in page.locator("[data-part=warning]").inner_text()
+
+
+def test_equality_is_no_gain(figure):
+    page = figure("explorer")
+    page.get_by_role("button", name="Nothing to gain").click()
+    state(page)
+    assert "as good as its teacher" in verdict(page)
+    assert "it can only tie" in verdict(page)
+    assert "better than its teacher from" not in verdict(page)
+    assert page.locator("[data-part=strip-word]").text_content() == "equal"
+    for overlap in (50, 49.5, 0):
+        page.locator("#w2s-box-d_sw").fill(str(overlap))
+        now = as_arguments(state(page))
+        assert_same(numbers(page), expected({name: now[name] for name in explorer.PARAMETERS}))
+        assert ("from N = 202 on" in verdict(page)) == (overlap < 50)
+    page = figure("explorer", query="?sigma2=0&rho_w=0&rho_s=0&b=0&kappa=0&d_w=50&d_s=100&n=500")
+    assert "there is nothing to gain" in verdict(page)
+    assert page.locator("[data-quantity=pgr]").inner_text() == "–"
+
+
+def test_without_a_gap_there_is_no_pgr(figure):
+    values = {"d_w": 5, "d_s": 50, "d_sw": 0, "n": 100, "N": 200, "sigma2": 1}
+    zero = {"rho_w": 0, "rho_s": 0, "b": 0, "kappa": 0}
+    page = figure("explorer", query=query(values | zero))
+    assert page.locator("[data-quantity=pgr]").inner_text() == "–"
+    assert "no gap to recover" in verdict(page)
+
+
+def test_the_ends_of_every_slider_give_numbers_or_a_reason(figure):
+    page = figure(
+        "explorer",
+        query="?d_w=20&d_s=10&d_sw=5&n=500&N=600&sigma2=0.1&rho_w=0.1&rho_s=0.1&b=0.05&kappa=0.05&a=1",
+    )
+    for name in NAMES:
+        slider = page.locator(f"#w2s-slider-{name}")
+        for key in ("Home", "End"):
+            slider.press(key)
+            now = state(page)
+            told = page.locator("[data-part=warning]").is_visible() or verdict(page)
+            assert told, (name, key)
+            assert "NaN" not in page.locator("[data-moving]").inner_html(), (name, key)
+            assert all(np.isfinite(value) for value in now.values())
+        page.reload()
+        page.wait_for_selector(".w2s-live")
+
+
+def test_a_slider_that_cannot_move_says_why(figure):
+    page = figure("explorer")
+    for name, reason in (("b", "ρ_w is 0"), ("kappa", "b is 0")):
+        slider = page.locator(f"#w2s-slider-{name}")
+        assert slider.is_disabled()
+        why = page.locator(f"#{slider.get_attribute('aria-describedby')}")
+        assert reason in why.inner_text()
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
-def test_the_page_fits_and_every_chart_is_drawn(visit, mode):
-    page = visit("explorer.html", mode=mode)
-    charts = page.locator("#w2s-charts [role=img]")
-    assert charts.count() == 7
-    for width in (1680, 1280, 390):
-        page.set_viewport_size({"width": width, "height": 844})
-        spill = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        page.wait_for_function(f"{spill} <= 0")
-        for chart in charts.all():
-            assert chart.get_attribute("aria-label")
-            assert chart.locator(".scatterlayer .trace").count() >= 3
-            page.wait_for_function(
-                "id => document.querySelector(`#${id} svg`).clientWidth <= innerWidth",
-                arg=chart.get_attribute("id"),
-            )
-    ink = page.locator("#w2s-phase .xtitle").evaluate("text => getComputedStyle(text).fill")
-    light = sum(map(int, ink[4:-1].split(","))) > 3 * 128
-    assert light == (mode == "dark")
+def test_every_chart_is_drawn_and_its_label_follows(figure, mode):
+    page = figure("explorer", mode=mode)
+    charts = page.locator("svg[role=img]")
+    assert charts.count() == 4
+    before = [chart.get_attribute("aria-label") for chart in charts.all()]
+    assert all(before)
+    page.locator("#w2s-box-N").fill("300")
+    page.locator("#w2s-box-n").fill("900")
+    state(page)
+    for chart, label in zip(charts.all(), before, strict=True):
+        assert chart.get_attribute("aria-label") != label
+        assert chart.locator(".w2s-line").count() >= 2
+    page.locator("label:has-text('OPR, n')").click()
+    state(page)
+    assert "OPR against labels" in page.locator("[data-part=ratio]").get_attribute("aria-label")
 
 
-def test_controls_have_names_and_values_can_be_read(visit):
-    page = visit("explorer.html", width=390)
-    for control in page.locator("#w2s-explorer input").all():
+def test_charts_stand_beside_each_other_on_a_desk(figure):
+    page = figure("explorer")
+    boxes = [chart.bounding_box() for chart in page.locator("svg[role=img]").all()]
+    assert boxes[0]["y"] == pytest.approx(boxes[1]["y"], abs=2)
+    assert boxes[2]["y"] > boxes[0]["y"] + boxes[0]["height"]
+    assert boxes[0]["x"] < boxes[1]["x"]
+
+
+def test_the_result_stays_in_sight_on_a_phone(figure):
+    page = figure("explorer", width=390)
+    slider = page.locator("#w2s-slider-kappa")
+    slider.scroll_into_view_if_needed()
+    strip = page.locator("[data-part=strip]")
+    box = strip.bounding_box()
+    assert 0 <= box["y"] < 844 - box["height"]
+    before = strip.inner_text()
+    page.locator("#w2s-slider-d_sw").press("End")
+    state(page)
+    assert strip.inner_text() != before
+
+
+def test_a_pointer_reads_the_curves(figure):
+    page = figure("explorer")
+    chart = page.locator("[data-part=risk-N]")
+    box = chart.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert "student" in chart.locator(".w2s-here").text_content()
+
+
+def test_controls_have_names_and_values_can_be_read(figure):
+    page = figure("explorer", width=390)
+    for control in page.locator("[data-moving] input").all():
         named = "e => Boolean(e.labels?.length || e.getAttribute('aria-label'))"
         assert control.evaluate(named)
-    page.locator("#w2s-explorer summary").focus()
+    page.locator("[data-moving] summary").focus()
     page.keyboard.press("Enter")
     for which in ("N", "n"):
-        rows = page.locator(f"#w2s-values-{which} tbody tr")
+        rows = page.locator(f"[data-part=values-{which}] tr")
         assert rows.count() == 8
         assert rows.first.locator("td").count() == 6
         assert rows.first.is_visible()
 
 
-def test_the_plotting_library_is_loaded_on_this_page_only(visit):
-    assert visit("explorer.html").evaluate("typeof Plotly") == "object"
-    assert visit("index.html").evaluate("typeof Plotly") == "undefined"
+def test_without_script_the_first_setting_is_drawn(figure):
+    page = figure("explorer", script=False)
+    assert float(page.locator("[data-quantity=teacher]").get_attribute("data-value")) > 0
+    assert page.locator(".w2s-line").count() > 8
+    assert page.locator(".w2s-settings").is_hidden()
 
 
-def test_without_script_the_page_says_where_the_numbers_are(visit):
-    page = visit("explorer.html", script=False)
-    assert "w2s_utils.theory.risks" in page.locator("article").inner_text()
-    assert page.locator("#w2s-explorer").is_hidden()
+def test_figures_are_loaded_on_their_pages_only(visit):
+    loaded = "[...document.scripts].map(each => each.src).filter(src => src.includes('moving/'))"
+    assert any("explorer.js" in source for source in visit("explorer.html").evaluate(loaded))
+    assert visit("notation.html").evaluate(loaded) == []
