@@ -9,7 +9,7 @@ from groups of inputs. The chapter ``discrepancy/dimensions`` proves and tests t
 
 Intervals are for features whose rows have no scale of their own. Heavy-tailed rows raise the
 overlap at first order, which moves the estimate: for 200 inputs with multivariate Student tails of
-5 degrees of freedom a nominal 95 % covers in about 89 % of samples.
+5 degrees of freedom a nominal 95 % covers in about 87 % of samples.
 """
 
 from __future__ import annotations
