@@ -13,22 +13,18 @@ from w2s_book.closure import PACKAGES, Library
 SHOWN = 15
 
 
-class Cut(Library):
-    """A library in which one import is not there."""
-
-    def __init__(self, library: Library, importer: str, imported: str):
-        self.library, self.importer, self.imported = library, importer, imported
-
-    def direct(self, module: str) -> frozenset[str]:
-        """Return what the module imports, the one import apart."""
-        found = self.library.direct(module)
-        return found - {self.imported} if module == self.importer else found
-
-
 def counts(library: Library, roots: list[set[str]]) -> dict[str, int]:
     """Notebooks that need each module."""
     closures = [library.closure(root) for root in roots]
     return {name: sum(name in closure for closure in closures) for name in lines}
+
+
+def saved(importer: str, imported: str) -> float:
+    """What the average loses where one import is not there."""
+    library.graph.remove_import(importer=importer, imported=imported)
+    without = average(counts(library, roots), list(lines))
+    library.graph.add_import(importer=importer, imported=imported)
+    return everything - without
 
 
 def average(count: dict[str, int], names: list[str]) -> float:
@@ -36,9 +32,9 @@ def average(count: dict[str, int], names: list[str]) -> float:
     return sum(count[name] * lines[name] for name in names) / sum(lines[name] for name in names)
 
 
-library = Library(Path("."))
+library = Library()
 sources = sorted(Path("notebooks").glob("*/*.md"))
-lines = {name: library.file(name).read_text("utf-8").count("\n") for name in library.modules()}
+lines = {name: path.read_text("utf-8").count("\n") for name, path in library.modules.items()}
 roots = [library.of_notebook(source.read_text("utf-8")) for source in sources]
 count = counts(library, roots)
 everything = average(count, list(lines))
@@ -55,9 +51,8 @@ for name in sorted(share, key=share.__getitem__, reverse=True)[:SHOWN]:
     print(f"  {share[name]:5.2f}  {count[name]:3d}  {lines[name]:5d}  {name}")
 
 print("\nimports that cost most (what the average would lose without the one):")
-edges = [(a, b) for a in lines for b in library.direct(a) if not a.startswith(f"{b}.")]
-saved = {
-    edge: everything - average(counts(Cut(library, *edge), roots), list(lines)) for edge in edges
-}
-for (importer, imported), gain in sorted(saved.items(), key=lambda item: -item[1])[:SHOWN]:
+direct = library.graph.find_modules_directly_imported_by
+edges = [(a, b) for a in lines for b in direct(a) if not a.startswith(f"{b}.")]
+gains = {edge: saved(*edge) for edge in edges}
+for (importer, imported), gain in sorted(gains.items(), key=lambda item: -item[1])[:SHOWN]:
     print(f"  {gain:5.2f}  {importer} -> {imported}")

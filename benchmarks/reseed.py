@@ -31,7 +31,7 @@ from pathlib import Path
 from joblib import Parallel, delayed
 from scipy import stats
 
-from w2s_book import build, parameters
+from w2s_book import build, execute, parameters
 from w2s_utils import checks, claims, files
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,7 +53,7 @@ def main():
         name, seed = given.one
         return survey(layout, name, int(seed))
     names = [name for name in layout.parameters if fnmatch.fnmatch(name, given.only)]
-    names = [name for name in names if not build.missing_data(layout.source(name))]
+    names = [name for name in names if not execute.missing_data(layout.source(name))]
     seeds = range(given.first, given.first + given.seeds)
     todo = [(name, seed) for seed in seeds for name in names]
     run = delayed(result)
@@ -74,7 +74,7 @@ def result(layout: build.Layout, name: str, seed: int) -> dict:
     path.unlink(missing_ok=True)
     started = time.perf_counter()
     command = [sys.executable, __file__, "--profile", layout.profile, "--one", name, str(seed)]
-    limit = 4 * build.timeout(layout.profile)
+    limit = 4 * build.TIMEOUTS[layout.profile]
     ended, run = f"stopped after {limit:g} s", {}
     with contextlib.suppress(subprocess.TimeoutExpired):
         done = subprocess.run(command, cwd=ROOT, env=os.environ | ONE_THREAD, timeout=limit,

@@ -11,37 +11,24 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
+from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from w2s_experiments.data.command import data
+from w2s_experiments.encoders.command import embed
+from w2s_report.command import report
 from w2s_utils import __version__
 from w2s_utils.refusal import NamedValue, Refusal, once, plural, refusing, table
 
 FAILED = 1  # exit code of a notebook that fails; a mistake of the user is 2
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-ELSEWHERE = {
-    "data": "w2s_experiments.data.command",
-    "embed": "w2s_experiments.encoders.command",
-    "report": "w2s_report.command",
-}
 
 
 class Commands(click.Group):
-    """The commands here and those of other packages, which are imported when asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all."""
-        return sorted([*super().list_commands(ctx), *ELSEWHERE])
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command by its name."""
-        if cmd_name in ELSEWHERE:
-            command: click.Command = getattr(import_module(ELSEWHERE[cmd_name]), cmd_name)
-            return command
-        return super().get_command(ctx, cmd_name)
+    """The commands, whose files and names are in UTF-8, and whose errors of files are told."""
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
         """Run the command line; with names and files in UTF-8, whatever the locale says."""
@@ -70,41 +57,37 @@ def main() -> None:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
-_profile = click.option(
-    "--profile",
-    default="quick",
-    show_default=True,
-    help="Where parameters that are not set come from.",
-)
-_timeout = click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=3600.0,
-    show_default=True,
-    help="Time limit of a notebook, in seconds.",
-)
+for command in (data, embed, report):
+    main.add_command(command)
 
 
 def _file(option: str, help: str) -> Callable[[_Command], _Command]:
     return click.option(option, type=click.Path(path_type=Path), help=help)
 
 
+def _running(value: NamedValue, setting: str, out: str) -> Callable[[_Command], _Command]:
+    """Give a command the argument and the options that all who run notebooks have."""
+    settings: Any = {"type": value, "multiple": True, "help": setting}
+    above_zero = click.FloatRange(min=0, min_open=True)
+    profile = "Where parameters that are not set come from."
+    limit = "Time limit of a notebook, in seconds."
+    options = (
+        click.argument("notebook"),
+        click.option("-p", "--parameter", "settings", **settings),
+        _file("--out", out),
+        click.option("--profile", default="quick", show_default=True, help=profile),
+        click.option("--timeout", type=above_zero, default=3600.0, show_default=True, help=limit),
+    )
+    return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
+
+
 # Running a notebook
 
 
 @main.command(short_help="Execute a notebook with parameters of your own.")
-@click.argument("notebook")
-@click.option(
-    "-p",
-    "--parameter",
-    "settings",
-    type=NamedValue("trials=500"),
-    multiple=True,
-    help="Set a parameter.",
+@_running(
+    NamedValue("trials=500"), "Set a parameter.", "The executed notebook [default: ./NAME.ipynb]."
 )
-@_file("--out", "The executed notebook [default: ./NAME.ipynb].")
-@_profile
-@_timeout
 @click.option("--force", is_flag=True, help="Overwrite the output.")
 @_file("--log", "Write what the cells print here too.")
 def run(
@@ -121,17 +104,12 @@ def run(
     Example: w2s run misfit/projection -p trials=500 -p seed=7 --out mine.ipynb
     """
     from w2s_book import execute
-    from w2s_book.parameters import read_value
+    from w2s_book.parameters import ParameterError, read_value
 
-    with refusing(execute.ParameterError, FileNotFoundError):
-        root = _root()
-        name, source = execute.find(notebook, root)
-        own = execute.parameters_of(source, root)
-        given = {
-            key: read_value(key, text, own.get(key))
-            for key, text in once(settings, "-p", "a parameter has one value").items()
-        }
-        parameters = _start(name, own, root, profile) | given
+    texts = once(settings, "-p", "a parameter has one value")
+    with refusing(ParameterError, FileNotFoundError):
+        root, name, source, own, start = _opened(notebook, profile)
+        parameters = start | {key: read_value(key, texts[key], own.get(key)) for key in texts}
         execute.check(source, parameters, root)
         target = _target(out, name, force)
         shown = ", ".join(f"{key}={value!r}" for key, value in parameters.items())
@@ -146,37 +124,24 @@ def run(
                 root=root,
                 log=log,
             )
+        except execute.DataMissing as error:
+            raise Refusal(error, FAILED) from None
         except execute.NotebookFailed as error:
             notes = getattr(error, "__notes__", [])
             raise click.ClickException("\n".join([str(error), *notes])) from None
-    if not done.executed:
-        missing = " ".join(execute.missing_data(source))
-        message = f"{name} needs data that are not here; get them with: w2s data fetch {missing}"
-        raise Refusal(f"{message}. The unexecuted notebook is at {target}", FAILED)
-    click.echo(
-        f"{target}: {done.seconds:.1f} s, {_ledger_of(target)}, {done.peak_memory_mb:.0f} MB"
-    )
+    seconds, memory = done["seconds"], done["peak_memory_mb"]
+    click.echo(f"{target}: {seconds:.1f} s, {_ledger_of(target)}, {memory:.0f} MB")
 
 
 @main.command(short_help="Execute a notebook over a grid of parameters.")
-@click.argument("notebook")
-@click.option(
-    "-p",
-    "--parameter",
-    "settings",
-    type=NamedValue("n=400,800", "NAME=VALUES"),
-    multiple=True,
-    help="Values of a parameter: 400,800 or [400, 800].",
-)
-@_file(
-    "--out",
+@_running(
+    NamedValue("n=400,800", "NAME=VALUES"),
+    "Values of a parameter: 400,800 or [400, 800].",
     "The record, JSON lines; what it has is not run again [default: ./NAME.sweep.jsonl].",
 )
 @_file("--csv", "A table as well.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="At a time.")
 @click.option("--scheduler", metavar="ADDRESS", help="Run on this Dask cluster, not here.")
-@_profile
-@_timeout
 def sweep(
     notebook: str,
     settings: Sequence[tuple[str, str]],
@@ -196,23 +161,18 @@ def sweep(
     """
     from w2s_book import execute
     from w2s_book import sweep as grids
+    from w2s_book.parameters import ParameterError
 
     texts = once(settings, "-p", "give all its values in one")
-    with refusing(execute.ParameterError, FileNotFoundError):
-        root = _root()
-        name, source = execute.find(notebook, root)
-        own = execute.parameters_of(source, root)
-        start = _start(name, own, root, profile)
+    with refusing(ParameterError, FileNotFoundError):
+        root, name, source, own, start = _opened(notebook, profile)
         axes = {
             key: grids.values_of(key, text, start.get(key, own.get(key)))
             for key, text in texts.items()
         }
-        text, library = source.read_text("utf-8"), grids.library()
-        points = [
-            grids.Point(name, text, start | values, timeout, library) for values in grids.grid(axes)
-        ]
+        points = [start | values for values in grids.grid(axes)]
         for point in points:
-            execute.check(source, point.parameters, root)
+            execute.check(source, point, root)
     target = Path(f"{Path(name).name}.sweep.jsonl") if out is None else out
 
     def report(left: int, line: dict[str, Any]) -> None:
@@ -220,11 +180,20 @@ def sweep(
         result = line["error"].split("\n")[-1].strip() or plural(len(line["claims"]), "claim")
         click.echo(f"{values}: {result}; {left} to go", err=True)
 
-    with refusing(grids.SweepError):
+    with refusing(ParameterError):
         had = sum(line["outcome"] == "executed" for line in grids.read(target))
         there = f", {target} has {plural(had, 'point')} already" if had else ""
         click.echo(f"{plural(len(points), 'point')} of {name}{there}", err=True)
-        lines = grids.run(points, target, jobs=jobs, scheduler=scheduler, report=report)
+        lines = grids.run(
+            name,
+            source.read_text("utf-8"),
+            points,
+            target,
+            timeout=timeout,
+            jobs=jobs,
+            scheduler=scheduler,
+            report=report,
+        )
     if csv is not None:
         grids.write_csv(lines, csv)
     failed = sum(line["outcome"] == "failed" for line in lines)
@@ -235,13 +204,19 @@ def sweep(
         raise Refusal(f"{plural(failed, 'point')} failed; see {target}", FAILED)
 
 
-def _start(name: str, own: dict[str, Any], root: Path, profile: str) -> dict[str, Any]:
-    """Return the profile's parameters, or those of the cell for a notebook not in the book."""
-    from w2s_book import execute
+def _opened(notebook: str, profile: str) -> tuple[Path, str, Path, dict[str, Any], dict[str, Any]]:
+    """Return the book's folder; name, source and parameters of a notebook; those of the profile.
 
-    profiles = root / "profiles.yml"
-    known = execute.load_profile(profiles, profile) if profiles.exists() else {}
-    return known.get(name, own)
+    A notebook that is not in the book starts from its own.
+    """
+    from w2s_book import execute
+    from w2s_book.parameters import load_profile
+
+    root = _root()
+    name, source = execute.find(notebook, root)
+    own, profiles = execute.parameters_of(source, root), root / "profiles.yml"
+    known = load_profile(profiles, profile) if profiles.exists() else {}
+    return root, name, source, own, known.get(name, own)
 
 
 def _target(out: Path | None, name: str, force: bool) -> Path:
@@ -272,11 +247,10 @@ def _ledger_of(executed: Path) -> str:
         return f"claims that cannot be read ({error})"
 
 
-def _counted(records: Sequence[Mapping[str, Any]], form: str = "{} ({})") -> str:
+def _counted(records: Sequence[Mapping[str, Any]]) -> str:
     counts = Counter(record["outcome"] for record in records)
     parts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
-    claims = plural(len(records), "claim")
-    return form.format(claims, parts) if parts else claims
+    return plural(len(records), "claim") + (f" ({parts})" if parts else "")
 
 
 # The claims
@@ -289,10 +263,21 @@ def _counted(records: Sequence[Mapping[str, Any]], form: str = "{} ({})") -> str
 @click.option("--json", "as_json", is_flag=True, help="Print the records as JSON.")
 def show_claims(file: Path | None, paper: str | None, outcome: str | None, as_json: bool) -> None:
     """List the claims that the last build checked."""
-    records = _read_claims(file or _root() / "_build" / "claims.json")
+    from w2s_utils import claims
+
+    path = file or _root() / "_build" / "claims.json"
+    try:
+        records = claims.read(path)
+    except FileNotFoundError:
+        message = f"no claims at {path}: build the book first (make book), or give --file"
+        raise Refusal(message) from None
+    except ValueError as error:
+        raise Refusal(f"{path} is not a file of claims: {error}") from None
     for field, value in {"paper": paper, "outcome": outcome}.items():
-        if value is not None:
-            records = _only(records, field, value)
+        known = ", ".join(sorted({record[field] for record in records})) or "none"
+        records = [r for r in records if value is None or r[field].lower() == value.lower()]
+        if value is not None and not records:
+            raise Refusal(f"no claim has {field} {value!r}; there are: {known}")
     if as_json:
         click.echo(json.dumps(records, indent=1, ensure_ascii=False))
         return
@@ -302,27 +287,7 @@ def show_claims(file: Path | None, paper: str | None, outcome: str | None, as_js
         for r in records
     ]
     click.echo(table(columns, rows))
-    click.echo(_counted(records, "{}: {}"))
-
-
-def _read_claims(path: Path) -> list[dict[str, Any]]:
-    from w2s_utils import claims
-
-    try:
-        return claims.read(path)
-    except FileNotFoundError:
-        message = f"no claims at {path}: build the book first (make book), or give --file"
-        raise Refusal(message) from None
-    except ValueError as error:
-        raise Refusal(f"{path} is not a file of claims: {error}") from None
-
-
-def _only(records: list[dict[str, Any]], field: str, value: str) -> list[dict[str, Any]]:
-    found = [record for record in records if record[field].lower() == value.lower()]
-    if not found:
-        known = ", ".join(sorted({record[field] for record in records})) or "none"
-        raise Refusal(f"no claim has {field} {value!r}; there are: {known}")
-    return found
+    click.echo(_counted(records))
 
 
 if __name__ == "__main__":

@@ -10,86 +10,49 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from w2s_book.parameters import (
-    ParameterError,
-    defaults,
-    front_matter,
-    load_profile,
-    recorded,
-    substitute,
-)
+from w2s_book.parameters import ParameterError, defaults, front_matter, recorded, substitute
 from w2s_utils import files
 
-__all__ = [
-    "NotebookFailed",
-    "ParameterError",
-    "Run",
-    "check",
-    "find",
-    "load_profile",
-    "missing_data",
-    "parameters_of",
-    "run",
-    "write_without_results",
-]
-
 _PACKAGES = ("w2s_utils", "numpy", "scipy", "matplotlib", "scikit-learn", "papermill")
-_NOT_PUBLISHED = "\n  an error output is not published: catch the exception and print it"
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+ANSI = re.compile(r"\x1b\[[0-9;]*m")  # colours
+_MARK = "papermill-error-cell-tag"
 _LONG = 2000  # characters of an error that are shown; the log has all
+_CONTEXT = 2  # lines shown before and after the one that raised
+# What Python prints of a group of errors: itself, and its members further to the right.
+_MEMBER = re.compile(r"^ +\| (\w[\w.]*: .*)$", re.MULTILINE)
+_KERNEL = [sys.executable, "-P", str(Path(__file__).with_name("kernel.py"))]
 
 
 class NotebookFailed(RuntimeError):
-    """A notebook that raised, hung, or produced what the book does not accept.
+    """A notebook that raised, hung, or produced what the book does not accept."""
+
+
+class DataMissing(ParameterError):
+    """A notebook whose data are not here, and how to get them.
 
     Attributes
     ----------
-    notebook : str
-        Its name.
-    cell : int or None
-        Index of the cell, from 0, where there is one to blame.
+    names : list of str
+        The data sets.
+    command : str
+        What fetches them.
     """
 
-    def __init__(self, message: str, notebook: str, cell: int | None = None):
-        super().__init__(message)
-        self.notebook, self.cell = notebook, cell
-
-
-@dataclass(frozen=True)
-class Run:
-    """One finished run.
-
-    Attributes
-    ----------
-    notebook : str
-        Name, such as ``"misfit/projection"``.
-    out : Path
-        The notebook that was written.
-    seconds : float
-        Wall-clock time.
-    peak_memory_mb : float
-        Peak resident memory of the kernel and its children, in 10^6 bytes.
-    executed : bool
-        False when data were missing, so that the page only says how to get them.
-    """
-
-    notebook: str
-    out: Path
-    seconds: float
-    peak_memory_mb: float
-    executed: bool
+    def __init__(self, notebook: str, names: list[str]):
+        self.names, self.command = names, f"w2s data fetch {' '.join(names)}"
+        super().__init__(f"{notebook} needs data that are not here; get them with: {self.command}")
 
 
 def run(
@@ -102,7 +65,7 @@ def run(
     root: Path = Path("."),
     log: Path | None = None,
     inputs: Mapping[str, str] | None = None,
-) -> Run:
+) -> dict[str, Any]:
     """Execute a notebook and write it to ``out``.
 
     Parameters
@@ -127,37 +90,68 @@ def run(
 
     Returns
     -------
-    Run
+    dict
+        The record in the metadata of what was written: ``notebook``, its name; ``profile``,
+        ``parameters``, ``inputs`` and ``versions``; ``seconds`` of wall-clock time;
+        ``peak_memory_mb``, of the kernel and its children in 10^6 bytes; and ``executed``.
 
     Raises
     ------
     ParameterError
         Before anything is started: if a parameter is unknown, missing, of another type than its
-        default or not a literal, the kernel is not there, or ``out`` or ``log`` cannot be written.
+        default or not a literal, the kernel is not there, or ``out`` or ``log`` cannot be written;
+        as `DataMissing` if data sets are not here.
     NotebookFailed
         If a cell raises, the limit is passed, the kernel dies, or an output is refused; and if
         ``out`` cannot be written in the end: then it says where the finished notebook is.
     """
     if not timeout > 0:
         raise ValueError(f"timeout: expected a positive number of seconds, got {timeout}")
-    name, source, nb, used = _prepared(notebook, root, parameters)
-    about: dict[str, Any] = {
+    name, source, nb, used = check(notebook, parameters, root)
+    versions = {package: metadata.version(package) for package in _PACKAGES}
+    about = {
         "notebook": name,
         "profile": profile,
         "parameters": recorded(used),
-        "versions": _versions(),
+        "inputs": dict(inputs or {}),
+        "versions": {"python": platform.python_version()} | versions,
     }
-    if inputs is not None:
-        about["inputs"] = dict(inputs)
     _check_writable(out)
-    _settle_ids(nb)
     if missing := missing_data(source):
-        return _write_not_executed(source, name, out, about, missing)
+        raise DataMissing(name, missing)
     if log is not None:
         _check_writable(log)
         log.write_text("", "utf-8")
+    failed = (log or out).with_suffix(".failed.ipynb")
     with tempfile.TemporaryDirectory(prefix="w2s-", ignore_cleanup_errors=True) as folder:
-        return _Attempt(name, nb, Path(folder), out, root, log, timeout).finish(about)
+        executed = Path(folder) / "executed.ipynb"
+        try:
+            started = time.perf_counter()
+            nb, memory = _execute(name, nb, Path(folder), root, log, timeout)
+            seconds = round(time.perf_counter() - started, 2)
+        except NotebookFailed as error:
+            with contextlib.suppress(OSError, ValueError):
+                json.loads(executed.read_text("utf-8"))  # killed while writing, it is half a file
+                error.add_note(f"as far as it got: {os.path.relpath(_keep(executed, failed))}")
+            if log is not None:
+                with contextlib.suppress(OSError):
+                    said = ANSI.sub("", log.read_text("utf-8", "replace"))
+                    log.write_text(f"{said}{error}\n", "utf-8")
+                error.add_note(f"log: {os.path.relpath(log)}")
+            raise
+        _scrub(nb, root)
+        measured = {"seconds": seconds, "peak_memory_mb": memory, "executed": True}
+        nb.metadata["w2s"] = about = about | measured
+        try:
+            write(nb, out)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                write(nb, executed)
+            kept = _keep(executed, out)
+            message = f"{out}: {error.strerror}; the finished notebook is kept at {kept}"
+            raise NotebookFailed(message) from None
+    failed.unlink(missing_ok=True)
+    return about
 
 
 def find(notebook: str | Path, root: Path = Path(".")) -> tuple[str, Path]:
@@ -183,85 +177,46 @@ def find(notebook: str | Path, root: Path = Path(".")) -> tuple[str, Path]:
     return source.stem, source
 
 
-def parameters_of(notebook: str | Path, root: Path = Path(".")) -> dict[str, Any]:
-    """Return the names and default values of a notebook's parameters."""
-    name, source = find(notebook, root)
-    return defaults(_read(source), name)
-
-
-def check(notebook: str | Path, parameters: Mapping[str, Any], root: Path = Path(".")) -> None:
-    """Raise what `run` would raise for these parameters, without running."""
-    _prepared(notebook, root, parameters)
-
-
-def missing_data(source: Path) -> list[str]:
-    """Return the data sets a notebook cannot run without and that are not here.
-
-    They are listed in its front matter as ``w2s: {data: [...]}``.
+def read(source: Path) -> Any:
+    """Return a MyST notebook; its cells are numbered, where jupytext draws their ids at random.
 
     Raises
     ------
     ParameterError
-        If the front matter names a data set that does not exist.
+        If it is none.
     """
-    needed = (front_matter(source).get("w2s") or {}).get("data", [])
-    if not needed:
-        return []
-    from w2s_experiments.data import datasets
+    import jupytext
 
+    front_matter(source)  # says what is wrong with it
     try:
-        return [name for name in needed if not datasets.available(name)]
-    except ValueError as error:
-        raise ParameterError(f"{source}: front matter, w2s.data: {error}") from None
+        nb = jupytext.read(source)
+    except Exception as error:  # of many kinds, by what is wrong
+        raise ParameterError(f"{source} is not a MyST notebook: {error}") from None
+    for index, cell in enumerate(nb.cells):
+        cell["id"] = f"cell-{index}"
+    return nb
 
 
-def write_without_results(source: Path, out: Path, about: dict[str, Any], notice: str) -> None:
-    """Write the page of a notebook that did not run, or not to its end: its text and its code.
-
-    Parameters
-    ----------
-    source : Path
-        The notebook.
-    out : Path
-        The page.
-    about : dict
-        What its metadata say, but that there are no results.
-    notice : str
-        Why there are none, below the title.
-    """
-    from nbformat.v4 import new_markdown_cell, new_notebook
-
-    try:
-        nb = _read(source)
-    except ParameterError:  # that may be why it did not run
-        nb = new_notebook(cells=[new_markdown_cell(f"# {source.stem}")])
-    first = nb.cells[0]
-    first.source, titles = re.subn(
-        r"(?m)^# .*$", lambda title: f"{title[0]}\n\n{notice}\n", first.source, count=1
-    )
-    if not titles:
-        first.source = f"{notice}\n\n{first.source}"
-    for cell in nb.cells:
-        if cell.cell_type == "markdown":
-            # The labels of figures exist only where figures were drawn.
-            cell.source = re.sub(r"\{numref\}`[^`]*fig-[^`]*`", "*(figure not drawn)*", cell.source)
-    _settle_ids(nb)
-    nb.metadata["w2s"] = about | {"executed": False, "seconds": 0.0, "peak_memory_mb": 0.0}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    _write(nb, out)
+def parameters_of(notebook: str | Path, root: Path = Path(".")) -> dict[str, Any]:
+    """Return the names and default values of a notebook's parameters."""
+    name, source = find(notebook, root)
+    return defaults(read(source), name)
 
 
-# Before the run
-
-
-def _prepared(
-    notebook: str | Path, root: Path, parameters: Mapping[str, Any]
+def check(
+    notebook: str | Path, parameters: Mapping[str, Any], root: Path = Path(".")
 ) -> tuple[str, Path, Any, dict[str, Any]]:
-    """Return name, source, notebook and parameters, checked as far as can be without a run."""
+    """Raise what `run` would raise for these parameters, without running.
+
+    Returns
+    -------
+    name, source, notebook, parameters
+        As they would be run.
+    """
     from jupyter_client.kernelspec import KernelSpecManager
 
     name, source = find(notebook, root)
-    nb = _read(source)
+    nb = read(source)
     used = substitute(nb, name, parameters)
     kernel = nb.metadata.get("kernelspec", {}).get("name")
     there = KernelSpecManager().find_kernel_specs()
@@ -271,14 +226,28 @@ def _prepared(
     return name, source, nb, used
 
 
-def _read(source: Path) -> Any:
-    import jupytext
+def data_sets(source: Path, key: str = "data") -> list[str]:
+    """Return the data sets that the front matter of a notebook names, as ``w2s: {data: [...]}``."""
+    return (front_matter(source).get("w2s") or {}).get(key, [])
 
-    front_matter(source)  # says what is wrong with it
+
+def missing_data(source: Path) -> list[str]:
+    """Return the data sets a notebook cannot run without and that are not here.
+
+    Raises
+    ------
+    ParameterError
+        If the front matter names a data set that does not exist.
+    """
+    from w2s_experiments.data import datasets
+
     try:
-        return jupytext.read(source)
-    except Exception as error:  # of many kinds, by what is wrong
-        raise ParameterError(f"{source} is not a MyST notebook: {error}") from None
+        return [name for name in data_sets(source) if not datasets.available(name)]
+    except ValueError as error:
+        raise ParameterError(f"{source}: front matter, w2s.data: {error}") from None
+
+
+# Before the run
 
 
 def _check_writable(path: Path) -> None:
@@ -291,168 +260,167 @@ def _check_writable(path: Path) -> None:
         raise ParameterError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def _write_not_executed(
-    source: Path, name: str, out: Path, about: dict[str, Any], missing: list[str]
-) -> Run:
-    """Write the page of a notebook whose data are absent: the source, and how to get them."""
-    command = f"w2s data fetch {' '.join(missing)}"
-    notice = (
-        ":::{warning}\n**This notebook was not executed**: it needs data that are not on this "
-        f"machine ({', '.join(missing)}). To see its results, run\n\n"
-        f"```bash\n{command}\nmake book\n```\n:::"
-    )
-    about |= {"missing_data": missing, "command": command}
-    write_without_results(source, out, about, notice)
-    return Run(name, out, 0.0, 0.0, executed=False)
-
-
-def _settle_ids(nb: Any) -> None:
-    """Number the cells: jupytext draws their ids at random."""
-    for index, cell in enumerate(nb.cells):
-        cell["id"] = f"cell-{index}"
-
-
-def _versions() -> dict[str, str]:
-    import platform
-
-    versions = {"python": platform.python_version()}
-    return versions | {package: metadata.version(package) for package in _PACKAGES}
-
-
 # The run
 
 
-@dataclass
-class _Attempt:
-    """One execution in the folder ``job``: what it leaves there, and what a failure is called."""
+def watched(
+    command: Sequence[str], folder: Path, timeout: float, output: Path
+) -> tuple[int | None, float]:
+    """Run a command below a process that watches it: nothing of it outlives this one.
 
-    name: str
-    nb: Any
-    job: Path
-    out: Path
-    root: Path
-    log: Path | None
-    timeout: float
+    Parameters
+    ----------
+    command : sequence of str
+        The command.
+    folder : Path
+        An empty folder of its own.
+    timeout : float
+        Wall-clock limit, in seconds.
+    output : Path
+        What it prints is added to this file.
 
-    def finish(self, about: dict[str, Any]) -> Run:
-        import nbformat
+    Returns
+    -------
+    code : int or None
+        How it ended: its exit status, or less a signal; None at the limit.
+    memory : float
+        Peak resident memory of what it started, in 10^6 bytes.
+    """
+    watch = subprocess.Popen(
+        [*_KERNEL, "watch", str(folder), str(timeout), str(output.resolve()), *command],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        watch.wait()
+    finally:
+        # Told so, or by the end of this process, it ends all that it started.
+        watch.communicate()
+    try:
+        seen = json.loads((folder / "watch.json").read_text("utf-8"))
+    except (OSError, ValueError):  # the watch was killed
+        return -9, 0.0
+    return None if seen["timed_out"] else seen["code"], seen["memory"]
 
-        executed = self.job / "executed.ipynb"
-        failed = (self.log or self.out).with_suffix(".failed.ipynb")
-        started = time.perf_counter()
-        try:
-            peak = self._watched()
-            seconds = round(time.perf_counter() - started, 2)
-            nb = nbformat.read(executed, as_version=4)
-            self._accept(nb)
-        except NotebookFailed as error:
-            with contextlib.suppress(OSError, ValueError):
-                json.loads(executed.read_text("utf-8"))  # killed while writing, it is half a file
-                error.add_note(f"as far as it got: {os.path.relpath(_keep(executed, failed))}")
-            if self.log is not None:
-                with contextlib.suppress(OSError), self.log.open("a", encoding="utf-8") as log:
-                    log.write(f"{error}\n")
-                error.add_note(f"log: {os.path.relpath(self.log)}")
-            raise
-        _scrub(nb, self.root)
-        measured = {"seconds": seconds, "peak_memory_mb": peak, "executed": True}
-        nb.metadata["w2s"] = about | measured
-        try:
-            _write(nb, self.out)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                _write(nb, executed)
-            kept = _keep(executed, self.out)
-            message = f"{self.out}: {error.strerror}; the finished notebook is kept at {kept}"
-            raise NotebookFailed(message, self.name) from None
-        failed.unlink(missing_ok=True)
-        return Run(self.name, self.out, seconds, peak, executed=True)
 
-    def _watched(self) -> float:
-        """Run it below a process that watches it; return the peak memory in 10^6 bytes."""
-        log = None if self.log is None else str(self.log.resolve())
-        settings = {"timeout": self.timeout, "folder": str(self.root.resolve()), "log": log}
-        try:
-            (self.job / "job.json").write_text(json.dumps(settings), "utf-8")
-            _write(self.nb, self.job / "source.ipynb")
-        except OSError as error:
-            raise ParameterError(f"{self.job} cannot be written: {error.strerror}") from None
-        kernel = Path(__file__).with_name("kernel.py")
-        with (self.job / "stderr").open("w") as stderr:
-            watch = subprocess.Popen(
-                [sys.executable, "-P", str(kernel), "watch", str(self.job)],
-                stdin=subprocess.PIPE,
-                stdout=stderr,
-                stderr=stderr,
-                start_new_session=True,
-            )
-        try:
-            watch.wait()
-        finally:
-            # Told so, or by the end of this process, it ends all that it started.
-            watch.communicate()
-        seen, outcome = self._told("watch.json"), self._told("outcome.json")
-        if seen.get("timed_out") or not outcome.get("finished"):
-            raise self._failure(seen, outcome)
-        return float(seen["peak_memory_mb"])
+def _execute(
+    name: str, nb: Any, job: Path, root: Path, log: Path | None, timeout: float
+) -> tuple[Any, float]:
+    """Execute a notebook in a folder; return it, and the peak memory in 10^6 bytes."""
+    import nbformat
 
-    def _told(self, file: str) -> dict[str, Any]:
-        with contextlib.suppress(OSError, ValueError):
-            told: dict[str, Any] = json.loads((self.job / file).read_text("utf-8"))
-            return told
-        return {}
+    from w2s_utils import figures
 
-    def _failure(self, seen: dict[str, Any], outcome: dict[str, Any]) -> NotebookFailed:
-        """Put into words how the execution ended."""
-        cell = outcome.get("cell")
-        if seen.get("timed_out"):
-            what = (
-                f"stopped after {self.timeout:g} s, the time limit of a notebook\n"
-                "  raise it with `w2s run --timeout SECONDS` or `make book TIMEOUT=SECONDS`"
-            )
-            return self._blame(cell, what)
-        if raised := outcome.get("raised"):
-            what = f"{raised['ename']}: {raised['evalue']}"
-            if "raises-exception" in self.nb.cells[raised["cell"]].metadata.get("tags", []):
-                what += _NOT_PUBLISHED
-            return self._blame(raised["cell"], what, _raising_line(raised["traceback"]))
-        if "failed" in outcome and not outcome.get("ready"):
-            message = f"{self.name}: the kernel did not start: {_cut(outcome['failed'])}"
-            return NotebookFailed(message, self.name)
-        if "failed" in outcome:
-            return self._blame(cell, outcome["failed"])
-        said = (
-            (self.job / "stderr").read_text("utf-8", "replace").strip() if self.job.exists() else ""
-        )
-        how = outcome.get("died") or said.rpartition("\n")[2] or "its process was killed"
-        used = f"{seen.get('peak_memory_mb', 0):.0f} MB"
+    try:
+        write(nb, job / "source.ipynb")
+    except OSError as error:
+        raise ParameterError(f"{job} cannot be written: {error.strerror}") from None
+    output = log or job / "output"
+    command = [*_KERNEL, "execute", str(job), str(root.resolve())]
+    for again in (True, False):
+        code, memory = watched(command, job, timeout, output)
+        with contextlib.suppress(OSError, ValueError):  # killed while writing, it is half a file
+            nb = nbformat.read(job / "executed.ipynb", as_version=4)
+        # Papermill puts a cell before the one that failed, and one at the top.
+        nb.cells = [c for c in nb.cells if _MARK not in c.metadata.get("tags", [])]
+        begun = [
+            i for i, c in enumerate(nb.cells) if c.metadata.get("papermill", {}).get("start_time")
+        ]
+        if begun or code is None or code < 0 or not again:
+            break
+        with output.open("a", encoding="utf-8") as opened:
+            opened.write("the kernel did not start, trying once more\n")
+    for cell in nb.cells:
+        if cell.get("outputs"):
+            join_streams(cell)
+    if code is None:
         what = (
-            f"the kernel died or stopped answering ({how}); "
-            f"it had used {used}, perhaps memory ran out"
+            f"stopped after {timeout:g} s, the time limit of a notebook\n"
+            "  raise it with `w2s run --timeout SECONDS` or `make book TIMEOUT=SECONDS`"
         )
-        return self._blame(cell, what)
-
-    def _blame(self, index: int | None, what: str, line: int | None = None) -> NotebookFailed:
-        where = "" if index is None else f" in cell {index + 1} of {len(self.nb.cells)}"
-        excerpt = "" if index is None else _excerpt(self.nb.cells[index].source, line)
-        message = f"{self.name} failed{where}\n{excerpt}  {_cut(what)}"
-        return NotebookFailed(message, self.name, index)
-
-    def _accept(self, nb: Any) -> None:
-        """Refuse error outputs (papermill lets a quiet SystemExit pass) and bare images."""
-        from w2s_utils import figures
-
-        for index, cell in enumerate(nb.cells):
-            for output in cell.get("outputs", []):
-                if output.output_type == "error":
-                    raise self._blame(index, f"{output.ename}: {output.evalue}{_NOT_PUBLISHED}")
-        try:
-            figures.promote(nb)
-        except ValueError as error:
-            raise NotebookFailed(f"{self.name}: {error}", self.name) from None
+        raise _failure(name, nb, begun[-1] if begun else None, what)
+    for index, cell in enumerate(nb.cells):
+        if (raised := _raised(cell, published=not code)) is not None:
+            raise _failure(name, nb, index, *raised)
+    if code:
+        said = output.read_text("utf-8", "replace").strip() if output.exists() else ""
+        how = said.rpartition("\n")[2] if code > 0 else "its process was killed"
+        if not begun and code > 0:
+            raise NotebookFailed(f"{name}: the kernel did not start: {_cut(how)}")
+        used = f"it had used {memory:.0f} MB, perhaps memory ran out"
+        what = f"the kernel died or stopped answering ({how}); {used}"
+        raise _failure(name, nb, begun[-1] if begun else None, what)
+    try:
+        figures.promote(nb)
+    except ValueError as error:
+        raise NotebookFailed(f"{name}: {error}") from None
+    return nb, memory
 
 
-def _write(nb: Any, out: Path) -> None:
+def _raised(cell: Any, published: bool) -> tuple[str, str] | None:
+    """Return the error of a cell, if it had one, and its traceback."""
+    tolerated = published or "raises-exception" in cell.metadata.get("tags", [])
+    note = "\n  an error output is not published: catch the exception and print it" * tolerated
+    for output in cell.get("outputs", []):
+        if output.output_type == "error":
+            return f"{output.ename}: {output.evalue}{note}", "\n".join(output.traceback)
+    if cell.metadata.get("papermill", {}).get("exception"):
+        # IPython prints a group of errors with its members, and sends them nowhere.
+        printed = "".join(o.text for o in cell.outputs if o.get("name") == "stderr")
+        return "\n    ".join(_MEMBER.findall(ANSI.sub("", printed))) or "it raised", ""
+    return None
+
+
+def _failure(name: str, nb: Any, index: int | None, what: str, trace: str = "") -> NotebookFailed:
+    """Put into words what went wrong, and where: with the lines around the one that raised."""
+    if index is None:
+        return NotebookFailed(f"{name} failed\n  {_cut(what)}")
+    lines = nb.cells[index].source.splitlines()
+    raised = re.findall(r"Cell In\[\d+\], line (\d+)", ANSI.sub("", trace))
+    around = int(raised[-1]) - 1 if raised else 0
+    excerpt = "".join(
+        f"  {'>' if raised and i == around else ' '} {i + 1:3d} | {lines[i][:200]}\n"
+        for i in range(max(0, around - _CONTEXT), min(len(lines), around + _CONTEXT + 1))
+    )
+    where = f"{name} failed in cell {index + 1} of {len(nb.cells)}"
+    return NotebookFailed(f"{where}\n{excerpt}  {_cut(what)}")
+
+
+def _cut(text: str) -> str:
+    """Return what an error says without colours, and cut where it says too much."""
+    text = ANSI.sub("", text)
+    more = f" ... ({len(text)} characters; see the log)" if len(text) > _LONG else ""
+    return text[:_LONG] + more
+
+
+def join_streams(cell: Any) -> None:
+    """Make one output of all that a cell printed to a stream; standard output comes first.
+
+    A carriage return takes back the line before it, unless the line ends there.
+    """
+    texts: dict[str, list[str]] = {}
+    outputs: list[Any] = []
+    for output in cell.outputs:
+        if output.output_type != "stream" or output.name not in texts:
+            outputs.append(output)
+        if output.output_type == "stream":
+            texts.setdefault(output.name, []).append(output.text)
+    for index, output in enumerate(outputs):
+        if output.output_type == "stream":
+            output.text = "\n".join(map(_overwritten, "".join(texts[output.name]).split("\n")))
+            before = outputs[index - 1] if index else output
+            if output.name == "stdout" and before.get("name") == "stderr":
+                outputs[index - 1 : index + 1] = [output, before]
+    cell.outputs = outputs
+
+
+def _overwritten(line: str) -> str:
+    body, end = (line[:-1], "\r") if line.endswith("\r") else (line, "")
+    return body[body.rfind("\r") + 1 :] + end
+
+
+def write(nb: Any, out: Path) -> None:
+    """Write a notebook whole, or not at all."""
     import nbformat
 
     with files.replacing(out) as temporary:
@@ -498,26 +466,3 @@ def _without_paths(text: str, root: Path) -> str:
     for path, short in [*shorter, *([(f"{home}/", "~/")] if len(home) > 1 else [])]:
         text = text.replace(path, short)
     return text
-
-
-def _raising_line(frames: list[str]) -> int | None:
-    """Return the line of the cell that raised, from IPython's traceback."""
-    found = re.findall(r"Cell In\[\d+\], line (\d+)", _ANSI.sub("", "\n".join(frames)))
-    return int(found[-1]) if found else None
-
-
-def _excerpt(source: str, line: int | None, context: int = 2) -> str:
-    """Return the lines around the one that raised, marked; the head where it is not known."""
-    lines = source.splitlines()
-    around = (line or 1) - 1
-    shown = range(max(0, around - context), min(len(lines), around + context + 1))
-    marks = {around: ">"} if line else {}
-    return "".join(f"  {marks.get(i, ' ')} {i + 1:3d} | {lines[i][:200]}\n" for i in shown)
-
-
-def _cut(text: str) -> str:
-    """Return what an error says without colours, and cut where it says too much."""
-    text = _ANSI.sub("", text)
-    return (
-        text if len(text) <= _LONG else f"{text[:_LONG]} ... ({len(text)} characters; see the log)"
-    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import math
 import re
 from collections.abc import Mapping
@@ -69,6 +70,7 @@ for _name, _words in {
     _Loader.add_implicit_resolver(_PREFIX + _name, re.compile(f"^(?:{_words})$"), None)
 
 
+@functools.lru_cache  # the same headers are asked for again and again
 def read_yaml(text: str, what: str) -> Any:
     """Read YAML by the rules of version 1.2; a key that is given twice is an error.
 
@@ -258,10 +260,9 @@ def _checked(what: str, value: Any, default: Any) -> Any:
     if type(default) is float and type(value) is int:
         value = float(value)
     if default is not None and type(value) is not type(default):
-        hint = "; in YAML write 1.0e-3" if isinstance(value, str) and _is_number(value) else ""
         raise ParameterError(
             f"{what}: expected {type(default).__name__} like {default!r}, "
-            f"got {value!r} ({type(value).__name__}{hint})"
+            f"got {value!r} ({type(value).__name__})"
         )
     numbers = isinstance(default, list | tuple) and all(map(_numeric, _leaves(default)))
     if numbers and default and (other := [v for v in _leaves(value) if not _numeric(v)]):
@@ -280,13 +281,6 @@ def _leaves(value: Any) -> list[Any]:
 
 def _numeric(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return float(text) is not None
-    except ValueError:
-        return False
 
 
 def _source(value: Any, what: str) -> str:

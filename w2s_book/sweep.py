@@ -10,20 +10,21 @@ file, wherever it ran.
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import hashlib
+import io
 import itertools
 import json
 import os
 import tempfile
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import w2s_utils
+from joblib import Parallel, delayed
+
 from w2s_book import closure
 from w2s_book.parameters import ParameterError, read_value, recorded
 from w2s_utils import files
@@ -37,45 +38,16 @@ _CLAIM_COLUMNS = (
 )
 
 
-class SweepError(RuntimeError):
-    """A sweep that cannot be started, told in words."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """One execution: all that a worker needs.
-
-    Attributes
-    ----------
-    notebook : str
-        Name, such as ``"discrepancy/scaling"``.
-    source : str
-        Text of the notebook.
-    parameters : dict
-        A value for every parameter.
-    timeout : float
-        Limit in seconds.
-    library : str
-        Digest of the library it must be run with.
-    """
-
-    notebook: str
-    source: str
-    parameters: dict[str, Any]
-    timeout: float
-    library: str
-
-    @property
-    def key(self) -> str:
-        """What the result depends on, as a digest."""
-        content = [self.notebook, self.source, self.parameters, self.library]
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-
-
 def library() -> str:
     """Return the digest of the library as it is installed here."""
-    here = closure.Library(Path(w2s_utils.__file__).resolve().parents[1])
-    return here.digest(here.modules())
+    here = closure.Library()
+    return here.digest(here.modules)
+
+
+def key_of(notebook: str, source: str, parameters: Mapping[str, Any], library: str) -> str:
+    """Return a digest of all that the result of a point depends on."""
+    content = [notebook, source, parameters, library]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def grid(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
@@ -129,9 +101,12 @@ def values_of(name: str, text: str, default: Any) -> list[Any]:
 
 
 def run(
-    points: Sequence[Point],
+    notebook: str,
+    source: str,
+    points: Sequence[Mapping[str, Any]],
     out: Path,
     *,
+    timeout: float = 600,
     jobs: int = 1,
     scheduler: str | None = None,
     report: Callable[[int, dict[str, Any]], None] | None = None,
@@ -140,9 +115,16 @@ def run(
 
     Parameters
     ----------
-    points : sequence of Point
+    notebook : str
+        Name, such as ``"discrepancy/scaling"``.
+    source : str
+        Text of the notebook.
+    points : sequence of mapping
+        For each point a value for every parameter.
     out : Path
         JSON lines; a line that is there for a point, and is not a failure, is not computed again.
+    timeout : float
+        Limit of a point, in seconds.
     jobs : int
         Executions at a time on this machine.
     scheduler : str, optional
@@ -158,26 +140,32 @@ def run(
 
     Raises
     ------
-    SweepError
+    w2s_book.parameters.ParameterError
         If ``out`` is not the record of a sweep, or the scheduler cannot be reached.
     """
-    lines = read(out)
+    lines, version = read(out), library()
+    wanted = [
+        {"notebook": notebook, "parameters": dict(values)}
+        | {"key": key_of(notebook, source, values, version)}
+        for values in points
+    ]
     done = {line["key"]: line for line in lines if line["outcome"] == "executed"}
-    todo = [point for point in points if point.key not in done]
-    left = len(todo)
-    with closing(_finished(todo, jobs, scheduler)) as results:
-        for line in results:
-            _append(out, line)
+    todo = [point for point in wanted if point["key"] not in done]
+    executed = partial(execute, source=source, timeout=timeout)
+    with closing(_finished(executed, todo, jobs, scheduler, version)) as results:
+        for left, line in zip(reversed(range(len(todo))), results, strict=True):
+            with out.open("a", encoding="utf-8") as file:
+                file.write(_dump([line]))
+                file.flush()
+                os.fsync(file.fileno())
             done[line["key"]] = line
-            left -= 1
             if report:
                 report(left, line)
-    wanted = [done[point.key] for point in points]
-    keys = {line["key"] for line in wanted}
+    ordered = {point["key"]: done[point["key"]] for point in wanted}
     # What else was there is kept: a smaller grid must not lose the results of a larger one.
-    others = [line for line in lines if line["key"] not in keys and line["outcome"] == "executed"]
-    _replace(out, "".join(f"{_dump(line)}\n" for line in [*wanted, *others]))
-    return wanted
+    others = {key: line for key, line in done.items() if key not in ordered}
+    _replace(out, _dump([*ordered.values(), *others.values()]))
+    return list(ordered.values())
 
 
 def read(out: Path) -> list[dict[str, Any]]:
@@ -185,7 +173,7 @@ def read(out: Path) -> list[dict[str, Any]]:
 
     Raises
     ------
-    SweepError
+    w2s_book.parameters.ParameterError
         If the file is something else.
     """
     try:
@@ -201,7 +189,7 @@ def read(out: Path) -> list[dict[str, Any]]:
             return lines
     except (ValueError, AttributeError):
         pass
-    raise SweepError(f"{out} is not the record of a sweep: give another --out")
+    raise ParameterError(f"{out} is not the record of a sweep: give another --out")
 
 
 def write_csv(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -212,119 +200,106 @@ def write_csv(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
     """
     names = list(dict.fromkeys(name for line in lines for name in line["parameters"]))
     columns = [*names, "point_outcome", *(f"claim_{column}" for column in _CLAIM_COLUMNS)]
-    rows = [
-        line["parameters"]
-        | {"point_outcome": line["outcome"]}
-        | {f"claim_{key}": value for key, value in claim.items()}
-        for line in lines
-        for claim in line["claims"] or [{}]
-    ]
-    with (
-        files.replacing(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for line in lines:
+        for claim in line["claims"] or [{}]:
+            row = line["parameters"] | {"point_outcome": line["outcome"]}
+            row |= {f"claim_{key}": value for key, value in claim.items()}
+            lists = {k: json.dumps(v) for k, v in row.items() if isinstance(v, list | tuple | dict)}
+            writer.writerow(row | lists)
+    _replace(path, text.getvalue())
 
 
 # Where the points are executed
 
 
 def _finished(
-    points: Sequence[Point], jobs: int, scheduler: str | None
+    executed: Callable[[dict[str, Any]], dict[str, Any]],
+    points: Sequence[dict[str, Any]],
+    jobs: int,
+    scheduler: str | None,
+    version: str,
 ) -> Generator[dict[str, Any], None, None]:
     """Give the lines as they come; each is made by a process of its own, on whichever machine."""
-    from joblib import Parallel, delayed, parallel_config
-
-    with contextlib.ExitStack() as stack:
-        if scheduler and points:
-            client = stack.enter_context(_client(scheduler, points))
-            stack.enter_context(parallel_config("dask", client=client))
-        else:
-            # Here each thread only waits for its process.
-            stack.enter_context(parallel_config("threading", n_jobs=jobs))
-        parallel = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")
-        with closing(parallel(delayed(execute)(point) for point in points)) as lines:
+    if not (scheduler and points):
+        # Each thread only waits for its process.
+        parallel = Parallel(jobs, backend="threading", return_as="generator_unordered")
+        with closing(parallel(delayed(executed)(point) for point in points)) as lines:
             yield from lines
+        return
+    with _client(scheduler, version) as client:
+        from distributed import as_completed
+
+        tasks = dict(zip(client.map(executed, points, pure=False), points, strict=True))
+        # Not joblib's backend: it waits for ever for a point that is lost with its workers.
+        ended = as_completed(tasks, loop=client.loop, with_results=True, raise_errors=False)
+        for task, line in ended:
+            if task.status != "finished":
+                why = line[1] if task.status == "error" else line
+                line = _line(tasks[task], error=f"lost with its worker: {why}")
+            yield line
 
 
-def _client(scheduler: str, points: Sequence[Point]) -> Any:
-    """Return a client of a Dask cluster, once it has workers with the library of the points."""
+def _client(scheduler: str, version: str) -> Any:
+    """Return a client of a Dask cluster, once it has workers with a version of the library."""
     try:
         from distributed import Client
         from distributed import TimeoutError as TooLate
     except ImportError:
-        raise SweepError("--scheduler needs Dask: pip install 'w2s_utils[dask]'") from None
+        raise ParameterError("--scheduler needs Dask: pip install 'w2s_utils[dask]'") from None
     try:
         client = Client(scheduler, timeout=10, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise SweepError(f"no Dask scheduler at {scheduler}: {error}") from None
+        raise ParameterError(f"no Dask scheduler at {scheduler}: {error}") from None
     try:
         client.wait_for_workers(1, timeout=START_LIMIT)
         found = client.run(library)
-        other = sorted(worker for worker, digest in found.items() if digest != points[0].library)
     except TooLate:
         client.close()
-        raise SweepError(f"the scheduler has no worker after {START_LIMIT} s") from None
-    if other:
+        raise ParameterError(f"the scheduler has no worker after {START_LIMIT} s") from None
+    if other := sorted(each for each, digest in found.items() if digest != version):
         client.close()
-        raise SweepError(
+        raise ParameterError(
             f"{len(other)} of {len(found)} workers have another version of w2s_utils "
             f"({', '.join(other)}): install the same on all"
         )
     return client
 
 
-def execute(point: Point) -> dict[str, Any]:
+def execute(point: dict[str, Any], source: str, timeout: float) -> dict[str, Any]:
     """Execute one point and return its line, whatever happens."""
     from w2s_book import execute
     from w2s_utils import claims
 
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        source = root / "notebooks" / f"{point.notebook}.md"
-        source.parent.mkdir(parents=True)
-        source.write_text(point.source, "utf-8")
+        file = root / "notebooks" / f"{point['notebook']}.md"
+        file.parent.mkdir(parents=True)
+        file.write_text(source, "utf-8")
         out = root / "executed.ipynb"
         try:
-            done = execute.run(source, out, point.parameters, timeout=point.timeout, root=root)
-            if not done.executed:
-                missing = " ".join(execute.missing_data(source))
-                return _line(point, error=f"needs data: w2s data fetch {missing}")
-            return _line(point, claims=_settle(claims.collect([out])))
+            execute.run(file, out, point["parameters"], timeout=timeout, root=root)
+            return _line(point, claims.collect([out]))
         except (execute.NotebookFailed, ValueError, OSError) as error:
             failed = root / "executed.failed.ipynb"
-            records = _settle(claims.collect([failed])) if failed.exists() else []
+            records = claims.collect([failed]) if failed.exists() else []
             # The folder has another name every time.
-            return _line(point, claims=records, error=str(error).replace(f"{folder}/", ""))
-
-
-def _settle(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{k: v for k, v in record.items() if k not in _TIMING} for record in records]
+            return _line(point, records, str(error).replace(f"{folder}/", ""))
 
 
 def _line(
-    point: Point, *, claims: Sequence[Mapping[str, Any]] = (), error: str = ""
+    point: dict[str, Any], claims: Sequence[Mapping[str, Any]] = (), error: str = ""
 ) -> dict[str, Any]:
     return {
-        "notebook": point.notebook,
-        "parameters": recorded(point.parameters),
+        "notebook": point["notebook"],
+        "parameters": recorded(point["parameters"]),
         "outcome": "failed" if error else "executed",
-        "claims": list(claims),
+        "claims": [{k: v for k, v in claim.items() if k not in _TIMING} for claim in claims],
         "error": error,
-        "key": point.key,
+        "key": point["key"],
     }
-
-
-# The record
-
-
-def _append(out: Path, line: Mapping[str, Any]) -> None:
-    with out.open("a", encoding="utf-8") as file:
-        file.write(f"{_dump(line)}\n")
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _replace(out: Path, text: str) -> None:
@@ -332,9 +307,5 @@ def _replace(out: Path, text: str) -> None:
         temporary.write_text(text, "utf-8")
 
 
-def _dump(line: Mapping[str, Any]) -> str:
-    return json.dumps(line, ensure_ascii=False)
-
-
-def _cell(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, list | tuple | dict) else value
+def _dump(lines: Sequence[Mapping[str, Any]]) -> str:
+    return "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)

@@ -33,14 +33,12 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
 from sklearn.neural_network import MLPClassifier
 
-from w2s_experiments.comparisons import Labelled, estimates_by_draw
 from w2s_experiments.data import datasets
 from w2s_utils import protocol, validation
 from w2s_utils.ladder import LEAST_LABELS, Predictions
 from w2s_utils.problem import Problem, standardise, with_constant
 from w2s_utils.protocol import Inputs, Result
 from w2s_utils.resampling import jackknife_error
-from w2s_utils.theory import risks
 from w2s_utils.theory.subspaces import column_space
 
 TASK = "music"
@@ -366,37 +364,3 @@ def _row_weights(phi: NDArray, direction: NDArray) -> tuple[NDArray, NDArray]:
     found = np.linalg.solve(phi.T @ phi, np.column_stack([direction, phi.T]))
     width = direction.shape[1]
     return phi @ found[:, :width], np.einsum("rd,dr->r", phi, found[:, width:])
-
-
-def gains_from_labels(
-    problem: Problem, student: str, *, n: int, N: int, trials: int, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Expected gain of every weak model, as whoever has `n` labels can compute it.
-
-    The geometry is estimated from the labels of `n` inputs and the features of all
-    (`w2s_utils.geometry.setting_from_labels`), for one draw of labels a row.
-
-    Parameters
-    ----------
-    problem, student, n, N, rng
-        As in `split_ladder`; ``n`` at least two more than the weak and strong features together.
-        The same generator draws the same labelled inputs.
-    trials : int
-        Draws of labelled inputs.
-
-    Returns
-    -------
-    ndarray, shape (trials, t)
-    """
-    target = np.ravel(problem.targets)
-
-    def draw(generator: np.random.Generator) -> Labelled:
-        rows = generator.permutation(len(target))[:n]
-        return rows, (target + problem.noise * generator.standard_normal(len(target)))[rows]
-
-    strong = problem.students[student]
-    found = []
-    for _, estimates in estimates_by_draw(problem.teachers, strong, draw, trials, rng):
-        expected = [risks.exact(estimate.setting, n, N) for estimate in estimates.values()]
-        found.append([float(risk.teacher - risk.student) for risk in expected])
-    return np.array(found)

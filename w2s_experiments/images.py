@@ -285,8 +285,8 @@ class Vision:
     problem : Problem
     spectra : dict of str to ndarray
         Singular values, largest first, of each encoder's features over the encoders' images.
-    accuracy : float
-        Of the student's network in telling ten digits apart, on the pool.
+    own : dict of str to ndarray, shape (m,)
+        Probability that a digit is below five, as each student's network answers it by itself.
     digits : ndarray of int, shape (m,)
         Of the pool.
     slants : ndarray, shape (m,)
@@ -297,7 +297,7 @@ class Vision:
 
     problem: Problem
     spectra: dict[str, NDArray[np.floating]]
-    accuracy: float
+    own: dict[str, NDArray[np.float64]]
     digits: NDArray[np.int_]
     slants: NDArray[np.float64]
     correlation: float
@@ -345,14 +345,14 @@ def vision(
         "bottom": small[:, :, 7:].reshape(len(small), -1),
         "ReLU": random_relu(flat, 600, rng),
     }
-    students, right = {}, []
+    students, own = {}, {}
     for name in ("gradients", "pixels"):
-        units, accuracy = _hidden_units(seen[name], drawn.digits, encoder_images, rng)
+        units, answers = _hidden_units(seen[name], drawn.digits, encoder_images, rng)
         phi = with_constant(units)
         students[f"network on {name}"] = cut(
             phi[encoder_images:], d_s, fitted_on=phi[:encoder_images]
         )
-        right.append(accuracy)
+        own[f"network on {name}"] = answers
     units = with_constant(convolution(drawn.images))
     students["convolution"] = cut(units[encoder_images:], d_s, fitted_on=units[:encoder_images])
     labels = (drawn.digits < BELOW).astype(float)
@@ -371,7 +371,7 @@ def vision(
     return Vision(
         problem=problem,
         spectra=spectra,
-        accuracy=right[0],
+        own=own,
         digits=drawn.digits[encoder_images:],
         slants=slant(grey[encoder_images:]),
         correlation=colour,
@@ -415,8 +415,8 @@ def convolution(images: ArrayLike) -> NDArray[np.float64]:
 
 def _hidden_units(
     features: NDArray, numbers: NDArray, apart: int, rng: np.random.Generator
-) -> tuple[NDArray, float]:
-    """Hidden units of a network that tells ten digits apart, and its accuracy on the others."""
+) -> tuple[NDArray, NDArray]:
+    """Hidden units of a network that tells ten digits apart; its answers below five."""
     mean, spread = features[:apart].mean(axis=0), features[:apart].std(axis=0).mean()
     scaled = (features - mean) / spread
     network = MLPClassifier(
@@ -427,7 +427,7 @@ def _hidden_units(
         warnings.simplefilter("ignore", ConvergenceWarning)
         network.fit(scaled[:apart], numbers[:apart])
     units = np.maximum(scaled @ network.coefs_[0] + network.intercepts_[0], 0)
-    return units, float(network.score(scaled[apart:], numbers[apart:]))
+    return units, network.predict_proba(scaled[apart:])[:, :BELOW].sum(axis=1)
 
 
 def cut_off_count(singular_values: ArrayLike, share: float = 0.99) -> int:

@@ -19,8 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from w2s_utils import checks, protocol, validation
-from w2s_utils.checks import Check
+from w2s_utils import protocol, validation
 from w2s_utils.gaussian import GaussianModel, authors_model
 from w2s_utils.least_squares import Moments
 from w2s_utils.protocol import ROLES, Result
@@ -159,6 +158,10 @@ class Runs:
     points: NDArray[np.int_]
     results: list[dict[Key, Result]]
 
+    def trials(self, d_sw: int, sigma2: float, role: str) -> NDArray:
+        """Risks of one model in one setting, shape (points, trials)."""
+        return np.array([getattr(result[d_sw, sigma2], role) for result in self.results])
+
     def table(self, d_sw: int, sigma2: float) -> dict[str, NDArray]:
         """Columns of one setting: sizes, and for each risk simulation, exact and authors' value.
 
@@ -179,80 +182,3 @@ class Runs:
             columns[f"{role}_exact"] = getattr(exact, role) + 0.0 * n
             columns[f"{role}_authors"] = getattr(authors, role) + 0.0 * n
         return columns
-
-    def agreement(
-        self,
-        d_sw: int,
-        sigma2: float,
-        expected: risks.Risks,
-        resolution: float,
-        roles: Sequence[str] = ROLES,
-    ) -> Check:
-        """Check the simulated means against expected risks, pointwise and along the curves.
-
-        Every point is compared, and for every role the ratio of simulated to expected, averaged
-        over the points: its trials are independent too, and it resolves smaller errors.
-
-        Parameters
-        ----------
-        d_sw, sigma2 : int, float
-            The setting that was simulated.
-        expected : Risks
-            What the means should be at ``points``.
-        resolution : float
-            Relative error to be found at a point; along a curve, a quarter of it.
-        roles : sequence of str
-            The risks to compare.
-
-        Returns
-        -------
-        Check
-        """
-        seen, wanted, errors, powers = [], [], [], []
-        for role in roles:
-            mean = np.broadcast_to(getattr(expected, role), len(self.points))
-            values = np.array([getattr(result[d_sw, sigma2], role) for result in self.results])
-            curve = (values / mean[:, None]).mean(axis=0)
-            seen += [*values.mean(axis=1), curve.mean()]
-            wanted += [*mean, 1.0]
-            errors += [*values.std(axis=1, ddof=1), curve.std(ddof=1)]
-            powers += [*(resolution * mean), resolution / 4]
-        trials = values.shape[1]
-        return checks.mean_equals(
-            seen,
-            wanted,
-            standard_error=np.array(errors) / np.sqrt(trials),
-            trials=trials,
-            resolution=powers,
-        )
-
-    def excess_of_mean_ratio(self, d_sw: int, sigma2: float, ratio: str = "opr") -> NDArray:
-        r"""Per-trial ratio over the ratio of means, less one, with a control variate.
-
-        Of :math:`X/Y` with :math:`R = \mathbb E X/\mathbb E Y` the term
-        :math:`(X - RY)/\mathbb E Y` of mean zero is subtracted, which carries most of the noise.
-
-        Parameters
-        ----------
-        d_sw, sigma2 : int, float
-        ratio : {"opr", "pgr"}
-
-        Returns
-        -------
-        ndarray, shape (points, trials)
-            Its mean over trials estimates E[X/Y] / R - 1 without bias, if E[X/Y] exists.
-        """
-        setting = self.experiment.model(d_sw, sigma2).setting
-        exact = risks.exact(setting, *self.points.T)
-        if ratio == "opr":
-            pairs = [(r[d_sw, sigma2].baseline, r[d_sw, sigma2].student) for r in self.results]
-            scale, wanted = exact.student, exact.opr
-        elif ratio == "pgr":
-            runs = [result[d_sw, sigma2] for result in self.results]
-            pairs = [(run.gain, run.teacher - run.ceiling) for run in runs]
-            scale, wanted = exact.teacher - exact.ceiling, exact.pgr
-        else:
-            raise ValueError(f'ratio: expected "opr" or "pgr", got {ratio!r}')
-        top, bottom = np.swapaxes(pairs, 0, 1)
-        wanted, scale = wanted[:, None], scale[:, None]
-        return (top / bottom - wanted - (top - wanted * bottom) / scale) / wanted

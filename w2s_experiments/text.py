@@ -9,14 +9,14 @@ which anything is measured, nor the other way round.
 Teachers see the leading directions of TF-IDF counts of words, of words and pairs of words, or of
 sequences of four characters. Students see the hidden units of a network that was taught sentiment
 on the encoders' phrases, from words or from characters, and beside them the first directions of
-what the network reads. A sentence-transformer can be added by name (`with_transformer`).
+what the network reads.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,6 @@ VIEWS: Mapping[str, Mapping[str, object]] = {
     "characters": {"analyzer": "char_wb", "ngram_range": (4, 4), "max_features": 15000},
 }
 STUDENTS = ("words", "characters")
-EXTRA = 'pip install "w2s_utils[sentences]"'
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +63,8 @@ class Encoded:
         The same representations of whole sentences from another part of the collection.
     encoder_phrases : int
         Phrases the encoders were made from.
-    accuracy : dict of str to tuple of float
-        Shares of phrases and of development sentences that each student's network gets right.
+    own : dict of str to ndarray, shape (m,)
+        What each student's network answers by itself: the probability of a positive sentiment.
     """
 
     pool: Problem
@@ -73,7 +72,7 @@ class Encoded:
     groups: NDArray[np.int_]
     dev: Problem
     encoder_phrases: int
-    accuracy: Mapping[str, tuple[float, float]]
+    own: Mapping[str, NDArray[np.float64]]
 
     def one_a_sentence(self, most: int | None = None) -> NDArray[np.intp]:
         """Rows of the pool: one phrase of each sentence, or of the first `most` sentences.
@@ -155,14 +154,14 @@ def encode(
     labels = {name: data.targets[rows] for name, rows in texts.items()}
     teachers: dict[str, dict] = {"pool": {}, "dev": {}}
     students: dict[str, dict] = {"pool": {}, "dev": {}}
-    accuracy = {}
+    own = {}
     for view, options in VIEWS.items():
         counts = _counts({name: data.inputs[rows] for name, rows in texts.items()}, options)
         directions = _directions(counts, d_w - 1, rng)
         for part, phi in directions.items():
             teachers[part][view] = with_constant(phi)
         if view in STUDENTS:
-            hidden, accuracy[view] = _network(counts, labels, rng)
+            hidden, own[view] = _network(counts, labels, rng)
             for part, phi in directions.items():
                 both = np.hstack([hidden[part], phi[:, : d_s - 1 - KEPT]])
                 students[part][view] = with_constant(both)
@@ -179,7 +178,7 @@ def encode(
         groups=rng.permutation(groups.max() + 1)[groups],
         dev=problems["dev"],
         encoder_phrases=len(apart),
-        accuracy=accuracy,
+        own=own,
     )
 
 
@@ -187,43 +186,6 @@ def training_sentences() -> phrases.Sentences:
     """Sentences of the training phrases, to be found once for several encodings."""
     data = datasets.load("sst2")
     return phrases.find_sentences(data.inputs[data.splits["glue"]["train"]])
-
-
-def with_transformer(problem: Problem, texts: Sequence[str], name: str, d_s: int) -> Problem:
-    """Problem with one student more: the leading directions of a sentence-transformer.
-
-    Nothing is downloaded: the model has to be a folder or in the cache of its package.
-
-    Parameters
-    ----------
-    problem : Problem
-    texts : sequence of str
-        Its inputs.
-    name : str
-        Name or folder of the model, and name of the student.
-    d_s : int
-        Dimensions, a constant included. The directions are found on these inputs, without labels.
-
-    Returns
-    -------
-    Problem
-
-    Raises
-    ------
-    ImportError
-        If the package sentence-transformers is not installed.
-    OSError
-        If it has no such model on this machine.
-    ValueError
-        If there are not as many texts as inputs.
-    """
-    if len(texts) != len(problem.targets):
-        raise ValueError(
-            f"texts: expected {len(problem.targets)}, one for each input, got {len(texts)}"
-        )
-    vectors = _load_transformer(name).encode(list(texts), show_progress_bar=False)
-    features = with_constant(cut(np.asarray(vectors, dtype=float), d_s - 1))
-    return replace(problem, students={**problem.students, name: features})
 
 
 def _divide(
@@ -264,8 +226,8 @@ def _network(
     counts: Mapping[str, sparse.csr_matrix],
     labels: Mapping[str, NDArray],
     rng: np.random.Generator,
-) -> tuple[dict[str, NDArray[np.float64]], tuple[float, float]]:
-    """Hidden units of a network taught sentiment, cut to directions, and its accuracies."""
+) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
+    """Hidden units of a network taught sentiment, cut to directions; its answers on the pool."""
     network = MLPClassifier(
         HIDDEN, activation="tanh", alpha=1e-3, batch_size=256, learning_rate_init=2e-3,
         max_iter=EPOCHS, random_state=int(rng.integers(2**31)),
@@ -277,22 +239,5 @@ def _network(
     hidden = {
         part: np.tanh(counts[part] @ network.coefs_[0] + network.intercepts_[0]) for part in counts
     }
-    pool, dev = (float(network.score(counts[p], labels[p])) for p in ("pool", "dev"))
     kept = {part: cut(hidden[part], KEPT, fitted_on=hidden["apart"]) for part in ("pool", "dev")}
-    return kept, (pool, dev)
-
-
-def _load_transformer(name: str):
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError as error:
-        raise ImportError(
-            f"transformer: {name!r} needs the package sentence-transformers ({EXTRA})"
-        ) from error
-    try:
-        return SentenceTransformer(name, device="cpu", local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise OSError(
-            f"transformer: {name!r} is neither a folder nor in the cache of sentence-transformers; "
-            "load it once with that package, which downloads it, or give the folder"
-        ) from error
+    return kept, network.predict_proba(counts["pool"])[:, 1]

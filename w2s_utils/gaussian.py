@@ -8,7 +8,7 @@ coordinates in which something happens are drawn.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -97,8 +97,14 @@ class GaussianModel:
 
     @property
     def setting(self) -> Setting:
-        """The quantities on which the expected risks depend."""
-        return self.canonical.setting
+        """The quantities on which the expected risks depend.
+
+        Without the target's norm where features have unequal variances: then the risks of fits on
+        fewer rows than dimensions have no exact formula.
+        """
+        setting = self.canonical.setting
+        spectra = np.ptp(self.weak_spectrum), np.ptp(self.strong_spectrum)
+        return replace(setting, norm2=None) if any(spectra) else setting
 
     @cached_property
     def _maps(self) -> tuple[Array, Array]:

@@ -22,10 +22,8 @@ from numpy.typing import ArrayLike
 
 from w2s_utils import protocol, validation
 from w2s_utils.logistic import Logistic, LogisticModel
-from w2s_utils.problem import Problem
 from w2s_utils.protocol import Inputs, Result
 from w2s_utils.splits import row_splitter
-from w2s_utils.theory.subspaces import column_space
 from w2s_utils.validation import Array
 
 MEASURES = ("law", "noisy", "clean")
@@ -141,46 +139,6 @@ def run_logistic(
         name: {pair: _measures(results, index, flips) for pair, results in by_cell.items()}
         for index, name in enumerate(teachers)
     }
-
-
-def run_flipped(
-    problem: Problem,
-    chosen: Sequence[tuple[str, str]],
-    *,
-    n: int,
-    N: int,
-    flips: float,
-    trials: int,
-    seed: Sequence[int],
-) -> dict[tuple[str, str], dict[str, Result]]:
-    """Measure pairs of teacher and student with logistic heads on flipped labels.
-
-    The problem has one target of two values; the larger is class 1. The splits of the ``seed`` are
-    the same for every pair. Returns results by pair and measure, as `run_logistic`.
-    """
-    values = np.unique(problem.targets)
-    if len(values) != 2:
-        raise ValueError(f"problem: expected a target of two values, got {len(values)}")
-    labels = (np.ravel(problem.targets) == values[1]).astype(float)
-
-    def white(features: Array) -> Array:
-        scaled: Array = column_space(features) * np.sqrt(len(features))
-        return scaled
-
-    found: dict[tuple[str, str], dict[str, Result]] = {}
-    for student in dict.fromkeys(student for _, student in chosen):
-        teachers = [teacher for teacher, other in chosen if other == student]
-        results = run_logistic(
-            {teacher: white(problem.teachers[teacher]) for teacher in teachers},
-            white(problem.students[student]),
-            labels,
-            cells=[(n, N)],
-            flips=flips,
-            trials=trials,
-            rng=np.random.default_rng(seed),
-        )
-        found |= {(teacher, student): results[teacher][n, N] for teacher in teachers}
-    return found
 
 
 def _measures(results: Mapping[str, Result], teacher: int, flips: float) -> dict[str, Result]:

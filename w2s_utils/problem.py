@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from w2s_utils import protocol, splits, validation
 from w2s_utils.geometry import oracle_setting
@@ -191,15 +191,3 @@ def difference(
     """
     sides = ([side] if isinstance(side, protocol.Result) else side for side in (first, second))
     return difference_of_ratios(*([result.terms(quantity) for result in side] for side in sides))
-
-
-def larger(
-    first: protocol.Result, second: protocol.Result, quantity: str = "pgr"
-) -> NDArray[np.bool_]:
-    """Splits, shape (trials,), in which the PGR (or OPR) of the first is the larger one.
-
-    For `w2s_utils.checks.share_at_least`: where single splits dominate a mean, splits can still be
-    counted. Arguments as for `difference`, one result each.
-    """
-    (top, bottom), (other_top, other_bottom) = (r.terms(quantity) for r in (first, second))
-    return np.asarray(top / bottom > other_top / other_bottom)

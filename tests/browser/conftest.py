@@ -79,9 +79,8 @@ def visit(browser, address):
         page.on("console", lambda message: note_console(message))
         page.goto(f"{address}/{path}", wait_until="load")
         if script:
-            page.wait_for_function(
-                "!window.MathJax?.startup || MathJax.startup.promise.then(() => true)"
-            )
+            # The page's script says when formulas are set and what is too wide has its place.
+            page.wait_for_function("document.documentElement.classList.contains('w2s-typeset')")
         return page
 
     def note_outside(url):

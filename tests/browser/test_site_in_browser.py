@@ -5,41 +5,7 @@ import re
 import pytest
 
 CHAPTER = "notebooks/misfit/projection.html"
-PAGES = [
-    "index.html",
-    CHAPTER,
-    "notebooks/discrepancy/variance.html",
-    "notebooks/discrepancy/synthetic.html",
-    "notebooks/discrepancy/ridge.html",
-    "notebooks/discrepancy/differences.html",
-    "notebooks/tasks/first_look.html",
-    "claims.html",
-    "status.html",
-    "theorems.html",
-    "notation.html",
-    "how-it-works.html",
-    "differences.html",
-    "bibliography.html",
-    "api/index.html",
-    "api/theory.html",
-    "api/experiments.html",
-    "api/data.html",
-    "api/ledger.html",
-    "api/running.html",
-]
 INVERTED = "invert(1) hue-rotate(180deg)"
-
-
-@pytest.mark.parametrize("path", PAGES)
-def test_a_page_fits_desktop_and_phone_and_shows_its_mathematics(visit, path):
-    page = visit(path)
-    written = page.locator("article .math").count()
-    assert page.locator("article .math mjx-container").count() >= written
-    assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
-    for width in (1280, 390):
-        page.set_viewport_size({"width": width, "height": 844})
-        spill = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        assert page.evaluate(spill) <= 0, width
 
 
 def test_the_page_follows_the_reader_s_preference_for_dark(visit):
@@ -143,17 +109,6 @@ def test_the_search_finds_a_claim(visit):
     page = visit("search.html?q=misfit")
     page.locator("ul.search li a").first.wait_for()
     assert page.locator("ul.search li").count() > 1
-
-
-def test_wide_equations_scroll_in_their_own_box(visit):
-    page = visit(CHAPTER, width=390)
-    boxes = page.locator("article div.math")
-    wide = [box for box in boxes.all() if box.evaluate("b => b.scrollWidth > b.clientWidth")]
-    for box in wide:
-        assert box.evaluate("b => getComputedStyle(b).overflowX") == "auto"
-    for box in boxes.all():
-        if box.is_visible():
-            assert box.bounding_box()["width"] <= 390
 
 
 CONTRAST = """

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from w2s_book import build
-from w2s_book.build import BuildError, Layout
+from w2s_book.build import Layout
 from w2s_book.parameters import ParameterError
 
 FALSE_CLAIM = """
@@ -99,6 +99,24 @@ def test_notebook_that_cannot_be_read_is_one_failed_notebook(project):
     assert "p/b                          FAILED" in output
     assert (project.layout.html / "notebooks/p/a.html").exists()
     assert "This notebook failed" in (project.layout.html / "notebooks/p/b.html").read_text()
+
+
+def test_notebook_without_its_data_has_a_page_that_says_so(project):
+    source = project.notebook("p/a", "1 / 0", header="{data: [freesolv]}")
+    source.write_text(source.read_text() + "\nSee {numref}`fig-one`.\n")
+    folder = {"W2S_DATA_DIR": str(project.root / "book"), "XDG_CACHE_HOME": str(project.root)}
+    loaded(project, "dodo.execute('p/a')", **folder)
+    nb = json.loads(project.layout.executed("p/a").read_text())
+    about = nb["metadata"]["w2s"]
+    assert about["executed"] is False
+    assert about["missing_data"] == ["freesolv"]
+    assert about["command"] == "w2s data fetch freesolv"
+    first, *_, last = ("".join(cell["source"]) for cell in nb["cells"])
+    assert first.startswith("# A small notebook\n\n:::{warning}")
+    assert "w2s data fetch freesolv" in first
+    assert "figure not drawn" in last
+    assert not any(cell.get("outputs") for cell in nb["cells"])
+    assert about["inputs"]["data freesolv"] == "absent"
 
 
 def test_warning_of_the_book_is_an_error_and_keeps_the_old_html(project):
@@ -242,26 +260,43 @@ def importing(project):
     (package / "kept" / "shipped" / "weights.bin").write_text("1")
     project.notebook("p/a", "from w2s_experiments import chapter")
     project.notebook("p/b", "import numpy")
-    for name in ("p/a", "p/b"):
-        record(project.layout, name)
-    assert changes(project) == {"p/a": "", "p/b": ""}
-    return project
+    before = library_of(project)
+    assert before["p/a"] != before["p/b"]
+    return project, before
+
+
+def library_of(project):
+    """Return the digests of what each notebook needs of the library of its book."""
+    inputs = "build.notebook_inputs(dodo.LAYOUT, name)['library'] for name in dodo.NOTEBOOKS"
+    code = f"import json; build = dodo.build; print(json.dumps({{name: {inputs}}}))"
+    return json.loads(loaded(project, code))
 
 
 @pytest.mark.parametrize(
     "file", ["__init__.py", "chapter.py", "kept/reader.py", "kept/shipped/weights.bin"]
 )
 def test_what_a_notebook_imports_and_its_data(importing, file):
-    with (importing.root / "w2s_experiments" / file).open("a") as opened:
+    project, before = importing
+    with (project.root / "w2s_experiments" / file).open("a") as opened:
         opened.write("\n# changed\n")
-    assert changes(importing) == {"p/a": "changed: library", "p/b": ""}
+    after = library_of(project)
+    assert after["p/a"] != before["p/a"]
+    assert after["p/b"] == before["p/b"]
 
 
 @pytest.mark.parametrize("file", ["w2s_experiments/kept/other.py", "w2s_book/sweep.py"])
 def test_what_no_notebook_imports(importing, file):
-    with (importing.root / file).open("a") as opened:
+    project, before = importing
+    with (project.root / file).open("a") as opened:
         opened.write("\n# changed\n")
-    assert set(changes(importing).values()) == {""}
+    assert library_of(project) == before
+
+
+def test_library_that_cannot_be_read_may_be_needed_by_all(importing):
+    project, before = importing
+    (project.root / "w2s_experiments/kept/other.py").write_text("import (")
+    after = library_of(project)
+    assert after["p/a"] != before["p/a"]
 
 
 def test_dependencies(done):
@@ -319,7 +354,7 @@ def test_page_of_a_notebook_that_is_gone_is_removed(done):
         (done.layout.executed(name)).write_text('{"cells": [], "metadata": {}}')
     stale = done.layout.staged / "stale.md"
     stale.write_text("# Stale\n")
-    build.stage(done.layout)
+    loaded(done, "dodo.stage()")
     assert not gone.exists()
     assert not stale.exists()
     assert (done.layout.staged / "index.md").exists()
@@ -336,31 +371,29 @@ def test_profile_and_notebooks_must_agree(done):
         _ = Layout(done.root, "smoke").parameters
 
 
-def test_timeout(monkeypatch):
-    monkeypatch.setenv("TIMEOUT", "")
-    assert build.timeout("quick") == build.TIMEOUTS["quick"]
-    monkeypatch.setenv("TIMEOUT", "7.5")
-    assert build.timeout("quick") == 7.5
-    monkeypatch.setenv("TIMEOUT", "long")
-    with pytest.raises(BuildError, match="TIMEOUT: expected a number of seconds, got 'long'"):
-        build.timeout("quick")
-
-
-def test_loading_the_graph_imports_nothing_slow(project):
-    project.notebook("p/a")
-    code = (
-        "import sys, dodo; print([m for m in ('papermill', 'jupytext', 'sphinx', 'numpy', "
-        "'matplotlib', 'nbformat', 'IPython') if m in sys.modules])"
-    )
+def loaded(project, code, **environment):
+    """Return what code prints that has loaded the graph."""
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", f"import sys, dodo; {code}"],
         cwd=project.root,
-        env=project.environment,
+        env=project.environment | environment,
         text=True,
         capture_output=True,
         check=True,
     )
-    assert done.stdout.strip() == "[]"
+    return done.stdout.strip()
+
+
+def test_time_limit(project):
+    project.notebook("p/a")
+    assert loaded(project, "print(dodo.LIMIT)", TIMEOUT="") == str(build.TIMEOUTS["smoke"])
+    assert loaded(project, "print(dodo.LIMIT)", TIMEOUT="7.5") == "7.5"
+
+
+def test_loading_the_graph_imports_nothing_slow(project):
+    project.notebook("p/a")
+    slow = "'papermill jupytext sphinx numpy matplotlib nbformat IPython grimp'.split()"
+    assert loaded(project, f"print([m for m in {slow} if m in sys.modules])") == "[]"
 
 
 def _until(condition, seconds=600):

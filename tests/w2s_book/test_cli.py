@@ -142,7 +142,7 @@ def test_claims(w2s, ledger):
     lines = w2s("claims", "--file", ledger).splitlines()
     assert lines[0].split() == ["claim", "outcome", "observed", "expected", "notebook"]
     assert [line.split()[0] for line in lines[1:4]] == ["p1-a", "p1-b", "p2-c"]
-    assert lines[-1] == "3 claims: 1 control holds, 1 does not reproduce, 1 holds"
+    assert lines[-1] == "3 claims (1 control holds, 1 does not reproduce, 1 holds)"
     assert "p2-c" not in w2s("claims", "--file", ledger, "--paper", "p1")
     only = json.loads(w2s("claims", "--file", ledger, "--outcome", "does not reproduce", "--json"))
     assert [record["id"] for record in only] == ["p2-c"]
@@ -160,6 +160,18 @@ def test_data_list(w2s):
     lines = w2s("data", "list").splitlines()
     assert len(lines) == 1 + len(datasets.REGISTRY)
     assert any(line.startswith("digits ") and " bundled " in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["list"], ["verify"], ["verify", "esol"], ["fetch", "esol"], ["fetch", "digits"]]
+)
+def test_folder_of_data_that_is_none_is_told_in_a_line(w2s, monkeypatch, arguments):
+    monkeypatch.setenv("W2S_DATA_DIR", "/nowhere")
+    code = 0 if "digits" in arguments else 1  # what scikit-learn ships is looked for nowhere
+    output = w2s("data", *arguments, code=code)
+    if code:
+        assert "W2S_DATA_DIR is '/nowhere', which is not a folder" in output
+    assert len(output.splitlines()) == 1
 
 
 def test_unknown_data_set(w2s):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from w2s_book.closure import Library, imported
+from w2s_book.closure import Library
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = """\
@@ -35,33 +35,60 @@ command = [sys.executable, "-m", "w2s_report.command"]
 """
 
 
-@pytest.mark.parametrize(
-    ("code", "names"),
-    [
-        ("import a.b", {"a.b"}),
-        ("from a import b, c as d", {"a", "a.b", "a.c"}),
-        ("from . import b", {"p.q", "p.q.b"}),
-        ("from ..r import b", {"p.r", "p.r.b"}),
-        ("def f():\n    for x in y:\n        import late", {"late"}),
-        ("try:\n    import a\nexcept ImportError:\n    import b\nelse:\n    import c", set("abc")),
-        ("match x:\n    case 1:\n        import a", {"a"}),
-        ("if TYPE_CHECKING:\n    import a\nelse:\n    import b", {"b"}),
-    ],
-)
-def test_every_import_counts_but_those_for_the_type_checker(code, names):
-    assert set(imported(ast.parse(code).body, ["p", "q"])) == names
+@pytest.fixture
+def seen(project):
+    """Return a function that looks at the library of a small book in a process of its own."""
+
+    def look(expression):
+        code = f"from w2s_book.closure import Library; library = Library(); print({expression})"
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    return look
+
+
+def test_every_import_counts_but_those_for_the_type_checker(project, seen):
+    package = project.root / "w2s_experiments" / "own"
+    (package / "deep").mkdir(parents=True)
+    codes = {
+        "plain": "import w2s_experiments.own.a",
+        "several": "from w2s_experiments.own import a, b as c",
+        "beside": "from . import b",
+        "late": "def f():\n    for x in y:\n        from .a import name",
+        "tried": "try:\n    from . import a\nexcept ImportError:\n    from . import b",
+        "matched": "match 1:\n    case 1:\n        from . import a",
+        "typed": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from . import a\n"
+        "else:\n    from . import b",
+        "quoted": "COMMAND = ['-m', 'w2s_experiments.own.b']",
+        "deep.above": "from ..a import name",
+    }
+    for name in (*codes, "__init__", "a", "b", "deep.__init__"):
+        path = package.joinpath(*name.split(".")).with_suffix(".py")
+        path.write_text(codes.get(name, "name = 1"))
+    own = "w2s_experiments.own"
+    found = ast.literal_eval(
+        seen(f"{{name: sorted(library.closure(['{own}.' + name])) for name in {list(codes)}}}")
+    )
+    needed = {
+        name: {each.removeprefix(f"{own}.") for each in closure} - {name, own, "w2s_experiments"}
+        for name, closure in found.items()
+    }
+    wanted = {"a": "plain late matched", "b": "beside typed quoted", "a b": "several tried"}
+    told = {name: set(needs.split()) for needs, names in wanted.items() for name in names.split()}
+    assert needed == told | {"deep.above": {"deep", "a"}}
 
 
 def test_code_cells_and_modules_named_in_quotes():
-    assert Library(ROOT).of_notebook(NOTEBOOK) == {
-        *("w2s_utils", "w2s_utils.theory", "w2s_utils.theory.risks"),
-        *("w2s_report", "w2s_report.command"),
-    }
+    library = Library()
+    found = library.of_notebook(NOTEBOOK)
+    assert found - {"w2s_utils.theory"} == {"w2s_utils.theory.risks", "w2s_report.command"}
+    assert {"w2s_utils", "w2s_utils.theory", "w2s_report"} <= library.closure(found)
 
 
 def test_code_that_cannot_be_read_may_depend_on_everything():
-    library = Library(ROOT)
-    assert library.of_notebook("```{code-cell}\nimport (\n```\n") == set(library.modules())
+    library = Library()
+    assert library.of_notebook("```{code-cell}\nimport (\n```\n") == set(library.modules)
 
 
 @pytest.mark.parametrize("module", ["w2s_utils.protocol", "w2s_experiments.images", "w2s_report"])
@@ -70,16 +97,17 @@ def test_what_an_import_loads_is_in_the_closure(module):
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert set(done.stdout.split()) <= Library(ROOT).closure([module])
+    assert set(done.stdout.split()) <= Library().closure([module])
 
 
-def test_a_module_that_asks_where_it_is_depends_on_the_data_below(tmp_path):
-    package = tmp_path / "w2s_utils"
+def test_a_module_that_asks_where_it_is_depends_on_the_data_below(project, seen):
+    package = project.root / "w2s_experiments" / "own"
     (package / "inner").mkdir(parents=True)
     for path in ("__init__.py", "plain.py", "inner/__init__.py", "inner/weights.bin"):
         (package / path).write_text("")
     (package / "reader.py").write_text("FOLDER = __file__")
-    before = [Library(tmp_path).digest([f"w2s_utils.{name}"]) for name in ("plain", "reader")]
+    digests = [f"library.digest(['w2s_experiments.own.{name}'])" for name in ("plain", "reader")]
+    before = [seen(digest) for digest in digests]
     (package / "inner" / "weights.bin").write_text("1")
-    after = [Library(tmp_path).digest([f"w2s_utils.{name}"]) for name in ("plain", "reader")]
+    after = [seen(digest) for digest in digests]
     assert [old == new for old, new in zip(before, after, strict=True)] == [True, False]

@@ -73,7 +73,7 @@ def lines_in(path):
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def wait_until(condition, seconds=90):
+def wait_until(condition, seconds=600):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"
@@ -149,9 +149,13 @@ def test_a_killed_run_goes_on_where_it_was(book, finished):
 
 
 @pytest.fixture
-def cluster(tmp_path):
+def cluster(tmp_path, request):
     """Start a Dask scheduler with two worker processes on the loopback; yield address, workers."""
-    environment = os.environ | {"DASK_LOGGING__DISTRIBUTED": "error"}
+    failures = str(getattr(request, "param", 3))  # of workers, before a point is given up
+    environment = os.environ | {
+        "DASK_LOGGING__DISTRIBUTED": "error",
+        "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": failures,
+    }
     started = []
 
     def start(*arguments):
@@ -193,6 +197,23 @@ def test_a_cluster_gives_the_same_record_though_a_worker_is_killed(book, finishe
         _, told = process.communicate(timeout=180)
     assert process.returncode == 0, told
     assert out.read_bytes() == finished
+
+
+@pytest.mark.parametrize("cluster", [0], indirect=True)
+def test_a_point_that_is_lost_with_its_worker_is_a_failed_point(book, cluster):
+    """Dask gives up here at once what a worker had that died."""
+    address, (first, _) = cluster
+    out = book / "lost.jsonl"
+    command = [*COMMAND, *GRID, "--scheduler", address, "--out", str(out)]
+    with subprocess.Popen(command, cwd=book, stderr=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: psutil.Process(first.pid).children() or process.poll() is not None)
+        first.kill()
+        _, told = process.communicate()
+    assert process.returncode == 1
+    assert "lost with its worker" in told
+    outcomes = [line["outcome"] for line in sweep.read(out)]
+    assert "failed" in outcomes
+    assert len(outcomes) == POINTS
 
 
 def test_a_scheduler_that_is_not_there_is_told(book, tmp_path):
@@ -252,14 +273,13 @@ def test_grid_without_axes_is_one_point():
         sweep.grid({"a": [1, 1]})
 
 
-def test_a_result_depends_on_notebook_parameters_and_library_but_not_on_the_limit():
-    point = sweep.Point("p/n", "text", {"n": 1}, 10.0, "digest")
-    same = sweep.Point("p/n", "text", {"n": 1}, 20.0, "digest")
-    others = [
-        sweep.Point("p/m", "text", {"n": 1}, 10.0, "digest"),
-        sweep.Point("p/n", "other", {"n": 1}, 10.0, "digest"),
-        sweep.Point("p/n", "text", {"n": 2}, 10.0, "digest"),
-        sweep.Point("p/n", "text", {"n": 1}, 10.0, "newer"),
+def test_a_result_depends_on_notebook_text_parameters_and_library():
+    points = [
+        ("p/n", "text", {"n": 1}, "digest"),
+        ("p/m", "text", {"n": 1}, "digest"),
+        ("p/n", "other", {"n": 1}, "digest"),
+        ("p/n", "text", {"n": 2}, "digest"),
+        ("p/n", "text", {"n": 1}, "newer"),
     ]
-    assert point.key == same.key
-    assert len({point.key, *(other.key for other in others)}) == 5
+    assert len({sweep.key_of(*point) for point in points}) == 5
+    assert sweep.key_of(*points[0]) == sweep.key_of(*points[0])

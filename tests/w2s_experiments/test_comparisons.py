@@ -43,20 +43,6 @@ def test_from_labels_centres_on_the_formula(problem, cells):
     assert abs(found.teacher.mean() - float(cell.predicted.teacher) - 1) < 4.5 * error
 
 
-def test_summaries_of_cells(cells):
-    off = comparisons.median_deviations(list(cells.values()))
-    assert set(off) == {"teacher", "student", "baseline", "ceiling"}
-    assert all(0 <= value < 0.3 for value in off.values())
-    # The foreign teacher has the smaller overlap, and the larger PGR: both orders agree.
+def test_the_foreign_teacher_has_the_smaller_overlap_and_the_larger_pgr(cells):
     by_teacher = [cells[t, "first", N_LABELS, N_PSEUDO] for t in ("near", "far")]
     assert comparisons.rank_correlations(by_teacher) == (1.0, 1.0)
-
-
-def test_adjusted_overlap_of_subsets_is_that_of_the_pool(problem):
-    weak, strong = problem.teachers["near"], problem.students["first"]
-    found = comparisons.overlap_estimates(
-        weak, strong, [60, 200], draws=20, rng=np.random.default_rng(1)
-    )
-    assert found["adjusted"].shape == (2, 20)
-    np.testing.assert_allclose(found["adjusted"].mean(axis=1), 5, atol=0.01)
-    assert np.all(found["less null"].mean(axis=1) < 4.9)

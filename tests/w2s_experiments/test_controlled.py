@@ -179,7 +179,8 @@ def test_vision_has_pools_of_the_sizes_asked_for():
     found = images.vision(np.random.default_rng(11), encoder_images=800, pool=900, d_w=40, d_s=20)
     assert {phi.shape for phi in found.problem.teachers.values()} == {(900, 40)}
     assert {phi.shape for phi in found.problem.students.values()} == {(900, 20)}
-    assert found.accuracy > 0.8
+    below = found.problem.targets[:, 0] > 0
+    assert np.mean((found.own["network on gradients"] > 0.5) == below) > 0.8
     assert found.slants.shape == found.digits.shape == (900,)
     assert all(np.all(np.diff(s) <= 1e-9) for s in found.spectra.values())
 

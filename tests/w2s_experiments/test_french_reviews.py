@@ -138,19 +138,6 @@ def test_jackknife_agrees_with_fresh_pools():
     assert np.all((ratio > 0.75) & (ratio < 1.35))
 
 
-def test_gains_from_labels_use_the_labels_of_the_splits():
-    data = problem(m=2000, noise=0.3)
-    sizes = {"n": 40, "N": 120, "trials": 60}
-    found = french_reviews.gains_from_labels(data, "strong", **sizes, rng=np.random.default_rng(4))
-    expected = []
-    for weak in data.teachers.values():
-        setting = oracle_setting(weak, data.students["strong"], data.targets, noise=0.3)
-        risk = risks.exact(setting, 40, 120)
-        expected.append(float(risk.teacher - risk.student))
-    error = found.std(axis=0, ddof=1) / np.sqrt(60)
-    assert np.all(np.abs(found.mean(axis=0) - expected) < 4.5 * error)
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [

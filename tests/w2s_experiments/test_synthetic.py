@@ -71,28 +71,7 @@ def test_table_has_simulation_and_formulas_at_every_point(runs):
     exact = risks.exact(SMALL.model(4, 0.3).setting, [20, 40], 30)
     np.testing.assert_array_equal(table["n"], [20, 40])
     np.testing.assert_allclose(table["student_exact"], exact.student)
-    simulated = [result[4, 0.3].student.mean() for result in runs.results]
+    assert runs.trials(4, 0.3, "student").shape == (2, 400)
+    simulated = runs.trials(4, 0.3, "student").mean(axis=1)
     np.testing.assert_allclose(table["student_simulated"], simulated)
     assert len({len(column) for column in table.values()}) == 1
-
-
-def test_agreement_passes_for_the_exact_curve_and_not_for_another(runs):
-    right, wrong = (risks.exact(SMALL.model(d, 0.3).setting, [20, 40], 30) for d in (4, 1))
-    assert runs.agreement(4, 0.3, right, 0.8).verdict == "passed"
-    assert runs.agreement(4, 0.3, wrong, 0.8, ["student"]).verdict == "refuted"
-
-
-def test_excess_of_the_mean_ratio_is_that_of_the_plain_means(runs):
-    for ratio in ("opr", "pgr"):
-        excess = runs.excess_of_mean_ratio(1, 0.3, ratio)
-        run = runs.results[1][1, 0.3]
-        top, bottom = (run.baseline, run.student)
-        if ratio == "pgr":
-            top, bottom = run.gain, run.teacher - run.ceiling
-        exact = risks.exact(SMALL.model(1, 0.3).setting, 40, 30)
-        plain = (top / bottom) / float(getattr(exact, ratio)) - 1
-        assert excess[1].std() < plain.std(), "the control variate takes noise away"
-        error = (excess[1] - plain).std() / np.sqrt(400)
-        assert abs(excess[1].mean() - plain.mean()) < 5 * error
-    with pytest.raises(ValueError, match="ratio: expected"):
-        runs.excess_of_mean_ratio(1, 0.3, "gpr")

@@ -67,7 +67,8 @@ def mean_is(result, quantity, expected, relative):
         expected,
         standard_error=estimate.standard_error,
         trials=estimate.trials,
-        resolution=relative * expected,
+        unit="squared units of the target",
+        against={"other by the tolerance": (1 + relative) * expected},
     ).verdict
 
 
@@ -275,7 +276,7 @@ def test_impossible_overlaps_are_refused(d_sw):
 @pytest.mark.parametrize(("d_w", "d_s", "d_sw"), [(5, 3, 2), (3, 5, 3), (4, 4, 0)])
 def test_shared_model_has_its_overlap_and_no_approximation_error(d_w, d_s, d_sw):
     setting = shared_model(d_w, d_s, d_sw, 0.5, ambient=12).setting
-    assert setting == risks.Setting(d_w, d_s, d_sw, 0.5)
+    assert setting == risks.Setting(d_w, d_s, d_sw, 0.5, norm2=0.0)
 
 
 def test_shared_model_refuses_impossible_overlaps():

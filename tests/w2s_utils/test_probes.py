@@ -1,12 +1,9 @@
 """Logistic probes: the three measures, nested samples, mistakes."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from w2s_utils import probes
-from w2s_utils.problem import Problem
 
 
 def problem(m=600, seed=1):
@@ -76,27 +73,13 @@ def test_mistakes_are_named(changes, message):
         probes.run_logistic(**arguments)
 
 
-@pytest.fixture(scope="module")
-def signs():
-    rng = np.random.default_rng(0)
-    g = rng.standard_normal((1500, 14))
-    target = np.sign(g[:, 0] + 0.5 * g[:, 1] + 0.5 * rng.standard_normal(1500))[:, None]
-    teachers = {"near": g[:, :6], "far": g[:, [0, 1, 8, 9, 10, 11]]}
-    return Problem("toy", target / target.std(), 0.0, teachers, {"first": g[:, :5]})
-
-
-def test_flipped_labels(signs):
-    found = probes.run_flipped(
-        signs, [("near", "first"), ("far", "first")], n=60, N=200, flips=0.2, trials=5, seed=[4]
+def test_measures_of_flipped_labels():
+    weak, strong, labels = problem()
+    found = probes.run_logistic(
+        weak, strong, labels, cells=[(60, 200)], flips=0.2, trials=5, rng=np.random.default_rng(4)
     )
-    assert set(found) == {("near", "first"), ("far", "first")}
-    law, noisy, clean = (found["far", "first"][name] for name in ("law", "noisy", "clean"))
-    np.testing.assert_allclose(noisy.teacher - law.teacher, 0.2 * 0.8)
-    assert np.all(clean.teacher != law.teacher)
-    np.testing.assert_allclose(law.baseline, found["near", "first"]["law"].baseline)
-
-
-def test_flipped_labels_need_two_values(signs):
-    three = replace(signs, targets=np.arange(1500.0)[:, None])
-    with pytest.raises(ValueError, match="target of two values, got 1500"):
-        probes.run_flipped(three, [("near", "first")], n=9, N=9, flips=0.1, trials=2, seed=[0])
+    first, *others = (result[60, 200] for result in found.values())
+    np.testing.assert_allclose(first["noisy"].teacher - first["law"].teacher, 0.2 * 0.8)
+    assert np.all(first["clean"].teacher != first["law"].teacher)
+    for other in others:
+        np.testing.assert_allclose(first["law"].baseline, other["law"].baseline)

@@ -10,8 +10,7 @@ from numpy.testing import assert_allclose
 
 from w2s_utils import protocol
 from w2s_utils.geometry import oracle_setting
-from w2s_utils.problem import Problem, difference, larger, measure_pairs, oracle_settings
-from w2s_utils.protocol import Result
+from w2s_utils.problem import Problem, difference, measure_pairs, oracle_settings
 from w2s_utils.resampling import Estimate
 from w2s_utils.theory import subspaces
 
@@ -136,14 +135,6 @@ def test_difference_of_several_is_the_mean_of_their_differences(cells):
     assert_allclose(both.value, np.mean([gap.value for gap in single]))
     # On common splits the error of the mean is at most the mean of the errors.
     assert both.standard_error <= np.mean([gap.standard_error for gap in single])
-
-
-def test_larger_counts_splits():
-    teacher, student, ceiling = np.array([[4.0, 4.0, 4.0], [2.0, 3.0, 1.0], [1.0, 1.0, 1.0]])
-    first = Result(teacher, student, np.full(3, 3.0), ceiling, teacher)
-    second = Result(teacher, student[::-1], np.full(3, 3.0), ceiling, teacher)
-    for quantity in ("pgr", "opr"):
-        assert_allclose(larger(first, second, quantity), [False, False, True])
 
 
 def test_difference_of_a_result_with_itself_is_zero(cells):

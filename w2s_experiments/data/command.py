@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,7 +13,15 @@ from w2s_utils.refusal import Refusal, plural, refusing, table
 FAILED = 1
 
 
-@click.group()
+class _Data(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        from w2s_experiments.data.registry import DataError
+
+        with refusing(DataError, exit_code=FAILED):
+            return super().invoke(ctx)
+
+
+@click.group(cls=_Data)
 def data() -> None:
     """List, fetch and verify the data sets that notebooks use."""
 
@@ -34,8 +43,7 @@ def fetch(names: Sequence[str]) -> None:
     from w2s_experiments.data import datasets
 
     for name in _known(names):
-        with refusing(datasets.DataError, exit_code=FAILED):
-            click.echo(f"{name}: {_files(datasets.fetch(name))}")
+        click.echo(f"{name}: {_files(datasets.fetch(name))}")
 
 
 @data.command()

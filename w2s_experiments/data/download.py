@@ -49,6 +49,7 @@ def download(file: DataFile, folder: Path, *, progress: bool = True) -> Path:
             import pooch
     except ImportError:
         raise DataError('pooch is not installed: pip install "w2s_utils[data]"') from None
+    pooch.get_logger().setLevel("WARNING")  # the bar says what is fetched
     if file.member:
         address = hashlib.sha256(file.url.encode()).hexdigest()[:8]
         target = folder / "downloads" / f"{address}-{file.url.rsplit('/', 1)[-1]}"

@@ -42,19 +42,9 @@ def means(splits: Sequence[Split], part: str = "test", weights: Array | None = N
     return Scores(**{name: np.stack(averages, axis=-2) for name, averages in table.items()})
 
 
-def slope(found: Scores) -> Array | float:
-    """Slope through the origin of gain on misfit, over splits and models."""
-    return np.sum(found.gain * found.misfit, axis=(-2, -1)) / np.sum(found.misfit**2, axis=(-2, -1))
-
-
 def gain_per_misfit_observed(found: Scores) -> Array | float:
     """Sum of gains over sum of misfits."""
     return found.gain.sum(axis=(-2, -1)) / found.misfit.sum(axis=(-2, -1))
-
-
-def correlation(found: Scores) -> float:
-    """Correlation of gain and misfit over the models, after averaging over the splits."""
-    return float(np.corrcoef(found.misfit.mean(axis=0), found.gain.mean(axis=0))[0, 1])
 
 
 def ladder(found: Scores, index: int, models: int) -> Scores:

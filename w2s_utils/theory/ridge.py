@@ -1,22 +1,18 @@
-r"""Weak-to-strong risks beyond ordinary least squares: minimum norm below :math:`d`, and ridge.
+r"""Weak-to-strong risks of ridge regression, for any spectrum and any penalties.
 
 Teacher and student are fitted in coordinates in which their features have independent components
 of variance :math:`\mu_i`. A fit of a target with coefficients :math:`t` (of unit-variance
 coordinates) and label noise :math:`s^2` on ``m`` Gaussian rows is described by its first two
-moments, and in all cases here these have the form
+moments (`Fit`),
 
 .. math::
 
     E\,\hat t = \ell \circ t, \qquad
-    \mathrm{Cov}\,\hat t = \eta\, t t^T + \mathrm{diag}(\delta)\,
-    \Bigl(s^2 + \sum_i h_i t_i^2\Bigr),
+    \mathrm{Cov}\,\hat t = \mathrm{diag}(\delta)\, \Bigl(s^2 + \sum_i h_i t_i^2\Bigr).
 
-with a shrinkage :math:`\ell`, a spread :math:`\delta` and weights :math:`\eta, h` that depend on
-the features, ``m`` and the penalty only (`Fit`). Two sources:
-
-- `minimum_norm` is **exact**, for features of equal variance, on both sides of ``m = d``;
-- `ridge` is a **deterministic equivalent**, for any variances and penalties: the error vanishes
-  like one over the dimension, and no random matrix is drawn.
+`ridge` gives them by a **deterministic equivalent**: the error vanishes like one over the
+dimension, and no random matrix is drawn. Without a penalty and with two rows more than dimensions
+they are exact; minimum-norm least squares on fewer rows is exact in `w2s_utils.theory.risks`.
 
 Since the student sees the teacher only through pseudo-labels, its expected risk needs no more
 than these moments (`student`); with a least-squares student that is exact for *every* teacher
@@ -115,51 +111,11 @@ class Fit:
     shrinkage, spread, energy : ndarray, shape (d,)
         :math:`\ell`, :math:`\delta` and :math:`h`, the share of the target that acts on the fit
         as noise does.
-    rank_one : float
-        :math:`\eta`.
     """
 
     shrinkage: Array
     spread: Array
     energy: Array
-    rank_one: float = 0.0
-
-
-def minimum_norm(dimension: int, count: int) -> Fit:
-    r"""Exact moments of minimum-norm least squares on isotropic Gaussian rows.
-
-    With ``m = count`` rows in ``d = dimension`` dimensions: for :math:`m \ge d + 2` the fit is
-    unbiased with covariance :math:`s^2 I/(m-d-1)`; for :math:`m \le d - 2`,
-
-    .. math::
-
-        \ell = \frac md, \quad \delta\,s^2 = \frac{m}{d(d-m-1)}\,s^2, \quad
-        \delta\,h = B, \quad \eta = \frac md - B d - \frac{m^2}{d^2}, \quad
-        B = \frac{m(d-m)}{d(d-1)(d+2)} .
-
-    Raises
-    ------
-    ValueError
-        If ``count`` is ``d - 1``, ``d`` or ``d + 1``, where the covariance is infinite.
-    """
-    d, m = dimension, count
-    validation.at_least(d, 1, "dimension", "a dimension")
-    validation.at_least(m, 1, "count", "rows")
-    if abs(m - d) < 2:
-        raise ValueError(
-            f"count: expected at most d - 2 = {d - 2} or at least d + 2 = {d + 2} rows, got {m}: "
-            "in between the expected risk of least squares is infinite"
-        )
-    if m > d:
-        return Fit(np.ones(d), np.full(d, 1 / (m - d - 1)), np.zeros(d))
-    spread = m / (d * (d - m - 1))
-    projected = m * (d - m) / (d * (d - 1) * (d + 2))
-    return Fit(
-        shrinkage=np.full(d, m / d),
-        spread=np.full(d, spread),
-        energy=np.full(d, projected / spread),
-        rank_one=m / d - projected * d - (m / d) ** 2,
-    )
 
 
 def ridge(spectrum: ArrayLike, count: int, penalty: float) -> Fit:
@@ -171,6 +127,8 @@ def ridge(spectrum: ArrayLike, count: int, penalty: float) -> Fit:
 
         \ell_i = \frac{\mu_i}{\mu_i+\kappa}, \qquad h_i = (1-\ell_i)^2, \qquad
         \delta_i = \frac{\ell_i^2}{m - \sum_j \ell_j^2} .
+
+    Without a penalty and with :math:`m \ge d + 2` rows, the exact :math:`\delta_i = 1/(m-d-1)`.
 
     Parameters
     ----------
@@ -190,11 +148,10 @@ def ridge(spectrum: ArrayLike, count: int, penalty: float) -> Fit:
     variances = validation.spectrum(spectrum, "spectrum", np.size(spectrum))
     kappa = effective_penalty(variances, count, penalty)
     shrinkage = variances / (variances + kappa)
-    return Fit(
-        shrinkage=shrinkage,
-        spread=shrinkage**2 / (count - np.sum(shrinkage**2)),
-        energy=(1 - shrinkage) ** 2,
-    )
+    degrees = count - np.sum(shrinkage**2)
+    if kappa == 0 and degrees >= 2:
+        degrees -= 1
+    return Fit(shrinkage, spread=shrinkage**2 / degrees, energy=(1 - shrinkage) ** 2)
 
 
 def effective_penalty(spectrum: ArrayLike, count: int, penalty: float) -> float:
@@ -230,10 +187,13 @@ def effective_penalty(spectrum: ArrayLike, count: int, penalty: float) -> float:
 def teacher(problem: Principal, fit: Fit) -> float:
     """Teacher's expected risk on a fresh input, from the fit of weak features on the labels."""
     _same_size(fit, problem.alpha, "fit", "weak")
-    square = problem.alpha**2
-    noise = problem.sigma2 + problem.rho_w
-    variance = fit.rank_one * square.sum() + fit.spread.sum() * (noise + fit.energy @ square)
-    return float(problem.rho_w + (1 - fit.shrinkage) ** 2 @ square + variance)
+    return _on_labels(problem.alpha, problem.rho_w, problem.sigma2, fit)
+
+
+def baseline(problem: Principal, fit: Fit) -> float:
+    """Expected risk of strong features fitted on true labels: ``n`` of them, or all ``n + N``."""
+    _same_size(fit, problem.beta, "fit", "strong")
+    return _on_labels(problem.beta, problem.rho_s, problem.sigma2, fit)
 
 
 def student(problem: Principal, teacher_fit: Fit, student_fit: Fit) -> float:
@@ -249,7 +209,13 @@ def student(problem: Principal, teacher_fit: Fit, student_fit: Fit) -> float:
     bias = np.sum((student_fit.shrinkage * mean - problem.beta) ** 2)
     moved = student_fit.shrinkage**2 @ (square - mean**2)
     spread = student_fit.spread.sum() * (noise + student_fit.energy @ square)
-    return float(problem.rho_s + bias + moved + student_fit.rank_one * square.sum() + spread)
+    return float(problem.rho_s + bias + moved + spread)
+
+
+def _on_labels(target: Array, rho: float, sigma2: float, fit: Fit) -> float:
+    square = target**2
+    variance = fit.spread.sum() * (sigma2 + rho + fit.energy @ square)
+    return float(rho + (1 - fit.shrinkage) ** 2 @ square + variance)
 
 
 def _taught(problem: Principal, fit: Fit) -> tuple[Array, Array, float]:
@@ -258,8 +224,8 @@ def _taught(problem: Principal, fit: Fit) -> tuple[Array, Array, float]:
     cross, alpha, square = problem.cross, problem.alpha, problem.alpha**2
     diagonal = fit.spread * (problem.sigma2 + problem.rho_w + fit.energy @ square)
     mean = cross @ (fit.shrinkage * alpha)
-    second = mean**2 + fit.rank_one * (cross @ alpha) ** 2 + cross**2 @ diagonal
-    total = fit.shrinkage**2 @ square + fit.rank_one * square.sum() + diagonal.sum()
+    second = mean**2 + cross**2 @ diagonal
+    total = fit.shrinkage**2 @ square + diagonal.sum()
     return mean, second, max(total - second.sum(), 0.0)
 
 

@@ -34,7 +34,11 @@ the parts of the teacher's mean and of the target that lie outside the student's
     E\,ER_{w2s} = \rho_s + b + \tau\, d_{s\wedge w} + rM, \qquad
     E\,\mathrm{misfit} = (1+r)\,M, \qquad E\,\mathrm{gain} = (1-r)\,M - 2\xi .
 
-These are this book's (proved in the chapters ``discrepancy/variance`` and
+With fewer rows than dimensions, least squares has many solutions and the one of minimum norm is
+taken. Its expected risk is finite again from ``d - 2`` rows down, and infinite at ``d - 1``, ``d``
+and ``d + 1`` only: `exact` gives the risks of all four models for every ``n`` and ``N``.
+
+These are this book's (proved in the chapters ``discrepancy/variance``, ``discrepancy/ridge`` and
 ``bridge/gain_and_misfit``); the functions named after the authors implement the bounds of their
 code. All risks are in squared units of the target. All functions broadcast over the labels ``n``
 and pseudo-labels ``N``, and raise `ValueError` where these are below the size stated.
@@ -72,11 +76,16 @@ class Setting:
         :math:`\|(I-P_s)P_w\theta_*\|^2`, what the teacher can express and the student cannot.
     residual : float
         :math:`\|(I-P_s)(I-P_w)\theta_*\|^2`, used by the in-sample risk only.
+    norm2 : float, optional
+        Squared norm :math:`\|\theta_*\|^2` of the target. Only the risks of fits on fewer rows
+        than dimensions depend on it; give it for features of equal variance only, for which the
+        formulas there hold.
 
     Raises
     ------
     ValueError
-        If a dimension is below 1, a variance is negative, or ``d_sw`` is out of range.
+        If a dimension is below 1, a variance is negative, ``d_sw`` is out of range, or ``norm2``
+        is below an approximation error.
     """
 
     d_w: int
@@ -88,6 +97,7 @@ class Setting:
     b: float = 0.0
     kappa: float = 0.0
     residual: float = 0.0
+    norm2: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("d_w", "d_s"):
@@ -98,6 +108,9 @@ class Setting:
         # Rounding of an estimated overlap may pass the end points by a hair.
         if not -1e-9 <= validation.real(self.d_sw, "d_sw") <= most + 1e-9:
             raise ValueError(f"d_sw: expected 0 to min(d_w, d_s) = {most}, got {self.d_sw!r}")
+        least = max(self.rho_w, self.rho_s)
+        if self.norm2 is not None and not least * (1 - 1e-9) <= self.norm2 < np.inf:
+            raise ValueError(f"norm2: expected at least rho_w and rho_s, {least}, got {self.norm2}")
 
     @property
     def discrepancy(self) -> float:
@@ -131,10 +144,51 @@ class Risks:
 
 
 def exact(setting: Setting, n: ArrayLike, N: ArrayLike) -> Risks:
-    """Expected excess risks of all four models on a fresh input.
+    r"""Expected excess risks of all four models on a fresh input, for every ``n`` and ``N``.
 
-    For ``n >= max(d_w, d_s) + 2`` and ``N >= d_s + 2``; below these, where an expectation does
-    not exist, it raises `ValueError`.
+    With enough rows (``n >= max(d_w, d_s) + 2`` and ``N >= d_s + 2``) the formulas of this module.
+    In general, for minimum-norm least squares on ``m`` rows in ``d`` dimensions, let
+
+    .. math::
+
+        k = \min\Bigl(\frac md, 1\Bigr), \qquad
+        B = \frac{m(d-m)_+}{d(d-1)(d+2)}, \qquad
+        S = \frac1{m-d-1} \;(m \ge d+2), \quad
+        S = \frac{m}{d(d-m-1)} \;(m \le d-2),
+
+    and :math:`S = \infty` in between. With indices for the teacher (``n``, ``d_w``) and the student
+    (``N``, ``d_s``), :math:`A = \|P_w\theta_*\|^2`, :math:`A_s = \|P_s\theta_*\|^2` and
+    :math:`\tau = (\sigma^2+\rho_w) S_w`,
+
+    .. math::
+
+        E\,ER_w &= \rho_w + (1-k_w)A + \tau d_w, \\
+        E\,ER_{w2s} &= \rho_s + k_s\,\mathrm{seen} + (1-k_s) A_s
+            + d_s S_s\, \mathrm{unseen}, \\
+        \mathrm{seen} &= k_w b + (1-k_w)A_s + B_w(A\,d_{s\wedge w} - d_w(A-\kappa))
+            + \tau d_{s\wedge w}, \\
+        \mathrm{unseen} &= k_w\kappa + B_w(A\,(d_w-d_{s\wedge w}) - d_w\kappa)
+            + \tau(d_w-d_{s\wedge w}),
+
+    baseline and ceiling as the teacher, with :math:`\rho_s, A_s, d_s` and ``n`` or ``n + N`` rows.
+    Where ``m < d`` they hold for features of equal variance.
+
+    Parameters
+    ----------
+    setting : Setting
+        With ``norm2`` if any fit has fewer rows than dimensions.
+    n, N : array_like
+        Labels and pseudo-labels, at least 1; ``N`` may be infinite.
+
+    Returns
+    -------
+    Risks
+        Infinite at ``d - 1``, ``d`` and ``d + 1`` rows, unless the fit has no noise.
+
+    Raises
+    ------
+    ValueError
+        If ``n`` or ``N`` is below 1, or ``norm2`` is needed and missing.
     """
     return Risks(
         teacher=teacher(setting, n),
@@ -144,29 +198,26 @@ def exact(setting: Setting, n: ArrayLike, N: ArrayLike) -> Risks:
     )
 
 
-def teacher_variance(setting: Setting, n: ArrayLike) -> Array:
-    r"""Teacher's variance per direction, :math:`\tau = (\sigma^2+\rho_w)/(n-d_w-1)`."""
-    return (setting.sigma2 + setting.rho_w) / _degrees(n, setting.d_w, "n")
-
-
-def student_factor(setting: Setting, N: ArrayLike) -> Array:
-    r"""What averaging leaves of an unseen error, :math:`r = d_s/(N-d_s-1)`, ``N >= d_s + 2``."""
-    return setting.d_s / _degrees(N, setting.d_s, "N")
-
-
 def teacher(setting: Setting, n: ArrayLike) -> Array:
-    r"""Teacher's risk, :math:`\rho_w + (\sigma^2+\rho_w) d_w/(n-d_w-1)`, for ``n >= d_w + 2``."""
-    return setting.rho_w + setting.d_w * teacher_variance(setting, n)
+    r"""Teacher's risk, :math:`\rho_w + (\sigma^2+\rho_w) d_w/(n-d_w-1)` for ``n >= d_w + 2``.
+
+    For fewer labels as `exact` has it.
+    """
+    return _on_labels(setting, n, setting.d_w, setting.rho_w)
 
 
 def baseline(setting: Setting, n: ArrayLike) -> Array:
-    r"""Baseline's risk, :math:`\rho_s + (\sigma^2+\rho_s) d_s/(n-d_s-1)`, ``n >= d_s + 2``."""
-    return _strong_on_labels(setting, n, "n")
+    r"""Baseline's risk, :math:`\rho_s + (\sigma^2+\rho_s) d_s/(n-d_s-1)` for ``n >= d_s + 2``.
+
+    For fewer labels as `exact` has it.
+    """
+    return _on_labels(setting, n, setting.d_s, setting.rho_s)
 
 
 def ceiling(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
     """Ceiling's risk: the baseline's with ``n + N`` labels."""
-    return _strong_on_labels(setting, np.asarray(n) + np.asarray(N), "n + N")
+    count = validation.real(n, "n") + validation.real(N, "N")
+    return _on_labels(setting, count, setting.d_s, setting.rho_s)
 
 
 def student(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
@@ -174,11 +225,33 @@ def student(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
 
     .. math:: \rho_s + b + \tau\,(d_{s\wedge w} + (d_w-d_{s\wedge w})\,r) + r\kappa
 
-    For ``n >= d_w + 2`` and ``N >= d_s + 2``, else it raises `ValueError`.
+    for ``n >= d_w + 2`` and ``N >= d_s + 2``; elsewhere as `exact` has it.
     """
-    inherited = teacher_variance(setting, n) * setting.d_sw
-    reduced = student_factor(setting, N) * limiting_misfit(setting, n)
-    return setting.rho_s + setting.b + inherited + reduced
+    few, many = _least_squares(n, setting.d_w, "n"), _least_squares(N, setting.d_s, "N")
+    A = _reached(setting, setting.rho_w, few)
+    A_s = np.maximum(_reached(setting, setting.rho_s, few), _reached(setting, setting.rho_s, many))
+    tau = _times(setting.sigma2 + setting.rho_w, few.spread)
+    kappa, overlap, rest = setting.kappa, setting.d_sw, setting.discrepancy
+    wander = few.wander * (A * overlap - setting.d_w * (A - kappa))
+    seen = few.kept * setting.b + (1 - few.kept) * A_s + wander + _times(overlap, tau)
+    wander = few.wander * (A * rest - setting.d_w * kappa)
+    unseen = few.kept * kappa + wander + _times(rest, tau)
+    # Rounding may leave nothing unseen a hair below zero, and infinity times that is no risk.
+    noise = setting.d_s * _times(np.maximum(unseen, 0), many.spread)
+    return np.asarray(setting.rho_s + many.kept * seen + (1 - many.kept) * A_s + noise)
+
+
+def teacher_variance(setting: Setting, n: ArrayLike) -> Array:
+    r"""Teacher's variance per direction, :math:`\tau = (\sigma^2+\rho_w)/(n-d_w-1)`.
+
+    For ``n >= d_w + 2``, else it raises `ValueError`.
+    """
+    return (setting.sigma2 + setting.rho_w) / _degrees(n, setting.d_w, "n")
+
+
+def student_factor(setting: Setting, N: ArrayLike) -> Array:
+    r"""What averaging leaves of an unseen error, :math:`r = d_s/(N-d_s-1)`, ``N >= d_s + 2``."""
+    return setting.d_s / _degrees(N, setting.d_s, "N")
 
 
 def student_variance(setting: Setting, n: ArrayLike, N: ArrayLike) -> tuple[Array, Array]:
@@ -336,9 +409,50 @@ def authors_opr_bound(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
     return setting.d_s / _authors_cost(setting, n, N)
 
 
-def _strong_on_labels(setting: Setting, count: ArrayLike, name: str) -> Array:
-    noise = setting.sigma2 + setting.rho_s
-    return setting.rho_s + noise * setting.d_s / _degrees(count, setting.d_s, name)
+@dataclass(frozen=True)
+class _LeastSquares:
+    """Moments of a minimum-norm fit on whitened Gaussian rows: see `exact` for k, S and B."""
+
+    kept: Array
+    spread: Array
+    wander: Array
+
+
+def _least_squares(count: ArrayLike, dimension: int, name: str) -> _LeastSquares:
+    m, d = validation.at_least(count, 1, name, "rows"), float(dimension)
+    above = m >= d + 2
+    spread = np.full(m.shape, np.inf)
+    np.divide(1, m - d - 1, out=spread, where=above)
+    np.divide(m, d * (d - m - 1), out=spread, where=m <= d - 2)
+    missing = np.maximum(d - m, 0)
+    wander = np.where(missing > 0, m, 0) * missing / (d * max(d - 1, 1) * (d + 2))
+    return _LeastSquares(np.minimum(m / d, 1), spread, wander)
+
+
+def _on_labels(setting: Setting, count: ArrayLike, dimension: int, rho: float) -> Array:
+    fit = _least_squares(count, dimension, "n")
+    lost = (1 - fit.kept) * _reached(setting, rho, fit)
+    return np.asarray(rho + lost + dimension * _times(setting.sigma2 + rho, fit.spread))
+
+
+def _reached(setting: Setting, rho: float, fit: _LeastSquares) -> float:
+    """Squared norm of the target within the features' reach; zero where no risk depends on it."""
+    if np.all(fit.kept == 1):
+        return 0.0
+    if setting.norm2 is None:
+        raise ValueError(
+            "norm2: with fewer rows than dimensions the risk depends on the target's squared norm; "
+            "give it in Setting for features of equal variance, else use w2s_utils.theory.ridge"
+        )
+    return max(setting.norm2 - rho, 0.0)
+
+
+def _times(one: ArrayLike, other: ArrayLike) -> Array:
+    """Product in which zero wins over infinity: without noise no fit is infinitely bad."""
+    first, second = np.broadcast_arrays(np.asarray(one, float), np.asarray(other, float))
+    product = np.zeros(first.shape)
+    np.multiply(first, second, out=product, where=(first != 0) & (second != 0))
+    return product
 
 
 def _authors_cost(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:

@@ -1,16 +1,16 @@
-r"""Dong et al. 2025's corollaries: where weak-to-strong helps, limits, peaks, sample complexity.
+r"""Where weak-to-strong helps, and how many labels and pseudo-labels to buy.
 
 Everything here follows from the exact expected risks (`w2s_utils.theory.risks`), by solving
 quadratic equations in ``n`` or ``N``; the derivations are in the chapter ``discrepancy/scaling``.
-Abbreviations: :math:`r = d_s/(N-d_s-1)`, :math:`D'_N = d_{s\wedge w} + (d_w-d_{s\wedge w})r`,
-:math:`q = d_{s\wedge w}/d_w`. PGR and OPR are ratios of means. An ``n`` or ``N`` that is too small
-raises `ValueError`.
+With :math:`r = d_s/(N-d_s-1)`; PGR is a ratio of means. An ``n`` or ``N`` that is too small raises
+`ValueError`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,7 +18,6 @@ from numpy.typing import ArrayLike, NDArray
 from w2s_utils import validation
 from w2s_utils.theory import risks
 from w2s_utils.theory.risks import Setting
-from w2s_utils.validation import Array
 
 
 def helps(setting: Setting, n: ArrayLike, N: ArrayLike) -> NDArray[np.bool_]:
@@ -48,17 +47,6 @@ def pseudo_labels_to_help(setting: Setting, n: int) -> float:
         setting.d_s + 1 + setting.d_s / (1 - 2 * product / unseen),
         setting.d_s + 2,
     )
-
-
-def pgr_limit(setting: Setting, n: ArrayLike) -> Array:
-    r"""Limit of PGR as ``N`` grows; :math:`1 - d_{s\wedge w}/d_w` if well specified.
-
-    .. math:: \frac{M - 2\xi}{\tau d_w + \rho_w - \rho_s}
-
-    for ``n >= d_w + 2``; meaningful where the teacher is worse than the ceiling.
-    """
-    gain = risks.limiting_misfit(setting, n) - 2 * risks.out_of_reach(setting)
-    return gain / (risks.teacher(setting, n) - setting.rho_s)
 
 
 def pseudo_labels_for_pgr(setting: Setting, n: int, target: float) -> float:
@@ -106,85 +94,95 @@ def pseudo_labels_for_pgr(setting: Setting, n: int, target: float) -> float:
     return least
 
 
-def labels_for_risk(setting: Setting, N: int, risk: float) -> float:
-    r"""Least ``n`` at which the student's expected risk is at most ``risk``.
+@dataclass(frozen=True)
+class Purchase:
+    """What a budget buys for a teacher and its student: whole numbers, and an expected risk.
 
-    .. math:: n \ge d_w + 1 + \frac{(\sigma^2+\rho_w)\,D'_N}{\mathrm{risk} - \rho_s - b - r\kappa}
-
-    A whole number, at least ``d_w + 2``, or infinity if the student's bias is above ``risk``
-    (positive, in squared target units); for ``N >= d_s + 2``.
+    Attributes
+    ----------
+    labels, pseudo_labels : int
+        ``n`` and ``N``, within the budget.
+    student : float
+        The student's expected risk, in squared target units.
+    labels_only : float
+        Expected risk of the strong model if the whole budget is spent on labels for it; infinite
+        if that is fewer than ``d_s + 2``.
     """
-    goal = validation.positive(risk, "risk")
-    r = float(risks.student_factor(setting, N))
-    room = goal - setting.rho_s - setting.b - r * setting.kappa
-    if room <= 0:
-        return math.inf
-    needed = (setting.sigma2 + setting.rho_w) * float(setting.surviving(r)) / room
-    lowest = setting.d_w + 2
-    return _first_true(
-        lambda n: bool(risks.student(setting, n, N) <= goal), lowest - 1 + needed, lowest
-    )
+
+    labels: int
+    pseudo_labels: int
+    student: float
+    labels_only: float
+
+    @property
+    def worthwhile(self) -> bool:
+        """Whether teacher and pseudo-labels beat labels alone."""
+        return self.student < self.labels_only
 
 
-def authors_peak(setting: Setting, N: ArrayLike) -> Array:
-    r"""Where the authors' PGR and OPR bounds peak in ``n``.
+def best_purchase(
+    setting: Setting, budget: float, label_price: float, pseudo_label_price: float
+) -> Purchase:
+    r"""Split of a budget between labels and pseudo-labels with the least expected student's risk.
+
+    With prices :math:`c_n, c_N`, the budget :math:`B` beyond the thresholds
+    :math:`c_n(d_w+1) + c_N(d_s+1)`, :math:`T = \sigma^2+\rho_w` and
+    :math:`\Delta = d_w-d_{s\wedge w}`, the best real number of pseudo-labels is
 
     .. math::
 
-        n^* = d_w + 1 + \sqrt{D_N\,(d_w+1)\,\frac{\sigma^2}{\rho_s+\rho_w}}, \qquad
-        D_N = d_{s\wedge w} + (d_w-d_{s\wedge w})\frac{d_s}{N}
+        N - d_s - 1 = \frac{B/c_N}{1 + s}, \qquad
+        s^2 = \frac{c_n T\,(c_N \Delta d_s + d_{s\wedge w} B)}
+        {c_N d_s\,(c_n T \Delta + \kappa B)} .
 
-    for ``N >= 1``; infinite without misspecification, where the bounds rise for ever.
+    Well specified, pseudo-labels never take more than half of :math:`B`. This book's; the whole
+    numbers are the best of those next to it, and the rest of the money goes to the other kind.
+
+    Parameters
+    ----------
+    setting : Setting
+    budget, label_price, pseudo_label_price : float
+        Positive, in one currency; the budget pays for at least ``d_w + 2`` labels and ``d_s + 2``
+        pseudo-labels.
+
+    Raises
+    ------
+    ValueError
+        If a price is not positive or the budget does not reach.
     """
-    pseudo = validation.at_least(N, 1, "N", "pseudo-labels")
-    bias = setting.rho_s + setting.rho_w
-    dimension = setting.surviving(setting.d_s / pseudo)
-    if bias == 0:
-        return np.full_like(dimension, np.inf)
-    return setting.d_w + 1 + np.sqrt(dimension * (setting.d_w + 1) * setting.sigma2 / bias)
+    c_n = validation.positive(label_price, "label_price")
+    c_N = validation.positive(pseudo_label_price, "pseudo_label_price")
+    least = c_n * (setting.d_w + 2) + c_N * (setting.d_s + 2)
+    if validation.positive(budget, "budget") < least:
+        raise ValueError(
+            f"budget: expected at least {least:g}, the price of d_w + 2 = {setting.d_w + 2} labels "
+            f"and d_s + 2 = {setting.d_s + 2} pseudo-labels, got {budget:g}"
+        )
+    beyond = budget - c_n * (setting.d_w + 1) - c_N * (setting.d_s + 1)
+    unseen, noise = setting.discrepancy * setting.d_s, c_n * (setting.sigma2 + setting.rho_w)
+    averaged = noise * unseen + setting.kappa * setting.d_s * beyond
+    square = noise * (c_N * unseen + setting.d_sw * beyond)
+    total = math.sqrt(averaged) + math.sqrt(square / c_N)
+    spent = beyond * math.sqrt(averaged) / total if total > 0 else 0.0
+    most = _affordable(budget - c_N * (setting.d_s + 2), c_n)
+    N = math.floor(setting.d_s + 1 + spent / c_N)
+    # Whole numbers next to the real ones, of either kind, and what is left for the other kind.
+    near = [math.floor(setting.d_w + 1 + (beyond - spent) / c_n) + step for step in (-1, 0, 1, 2)]
+    near += [_affordable(budget - c_N * (N + step), c_n) for step in (-1, 0, 1, 2)]
+    options = []
+    for n in {min(max(n, setting.d_w + 2), most) for n in near}:
+        N = _affordable(budget - c_n * n, c_N)
+        options.append((float(risks.student(setting, n, N)), n, N))
+    risk, labels, pseudo = min(options)
+    alone = _affordable(budget, c_n)
+    enough = alone >= setting.d_s + 2
+    only = float(risks.baseline(setting, alone)) if enough else math.inf
+    return Purchase(labels, pseudo, risk, only)
 
 
-def pgr_peak(setting: Setting, N: int) -> float:
-    r"""Where the exact PGR has an interior maximum in ``n``, as a real number.
-
-    With ``z = n - d_w - 1``, ``h = N + d_w - d_s``, :math:`T = \sigma^2+\rho_w`,
-    :math:`s = (\sigma^2+\rho_s)d_s`, :math:`A = T(d_w-d_{s\wedge w})(1-r)`,
-    :math:`e = \rho_s+b+r\kappa-\rho_w` and :math:`c = e\,T d_w + A(\rho_w-\rho_s)`, PGR rises
-    exactly where
-
-    .. math:: s\,(A h + e z^2) > c\,(z+h)^2 .
-
-    NaN if there is no such maximum: PGR is then monotone, or has only a minimum. Pseudo-labels
-    ``N >= d_s + 2``.
-    """
-    r = float(risks.student_factor(setting, N))
-    h = N + setting.d_w - setting.d_s
-    noise = setting.sigma2 + setting.rho_w
-    ceiling = (setting.sigma2 + setting.rho_s) * setting.d_s
-    A = noise * (setting.d_w - setting.d_sw) * (1 - r)
-    e = setting.rho_s + setting.b + r * setting.kappa - setting.rho_w
-    c = e * noise * setting.d_w + A * (setting.rho_w - setting.rho_s)
-    z = _upward_root(c - ceiling * e, 2 * c * h, c * h * h - ceiling * A * h)
-    return setting.d_w + 1 + z if z > 0 else math.nan
-
-
-def opr_peak(setting: Setting, N: int) -> float:
-    r"""Where the exact OPR has an interior maximum in ``n``, as a real number.
-
-    With ``x = n - d_s - 1``, ``g = d_w - d_s``, :math:`B = \rho_s+b+r\kappa`,
-    :math:`T = (\sigma^2+\rho_w)D'_N` and :math:`s = (\sigma^2+\rho_s)d_s`, OPR rises exactly where
-
-    .. math:: (T\rho_s - sB)\,x^2 + 2sBg\,x + sg\,(T - Bg) > 0 .
-
-    NaN if there is no such maximum with ``n > max(d_w, d_s) + 1``. Pseudo-labels ``N >= d_s + 2``.
-    """
-    r = float(risks.student_factor(setting, N))
-    g = setting.d_w - setting.d_s
-    B = setting.rho_s + setting.b + r * setting.kappa
-    T = (setting.sigma2 + setting.rho_w) * float(setting.surviving(r))
-    s = (setting.sigma2 + setting.rho_s) * setting.d_s
-    x = _upward_root(s * B - T * setting.rho_s, -2 * s * B * g, -s * g * (T - B * g))
-    return setting.d_s + 1 + x if x > max(g, 0) else math.nan
+def _affordable(money: float, price: float) -> int:
+    # A sum that is whole but for rounding buys as many as it should.
+    return math.floor(money / price * (1 + 1e-12))
 
 
 def _reaches(setting: Setting, n: float, N: float, target: float) -> bool:
@@ -219,14 +217,3 @@ def _first_crossing(a: float, b: float, c: float) -> float:
     if discriminant < 0 or math.sqrt(discriminant) <= b:
         return math.inf
     return 2 * c / (math.sqrt(discriminant) - b)
-
-
-def _upward_root(a: float, b: float, c: float) -> float:
-    """Root at which ``a x^2 + b x + c`` goes from negative to positive; NaN if none."""
-    discriminant = b * b - 4 * a * c
-    if discriminant <= 0:
-        return math.nan
-    root = math.sqrt(discriminant)
-    if b > 0:
-        return -2 * c / (b + root)
-    return (root - b) / (2 * a) if a != 0 else math.nan

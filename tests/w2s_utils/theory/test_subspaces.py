@@ -136,13 +136,14 @@ def estimates(rng, m, d_w, d_s, cosines, trials, adjusted=True):
     )
 
 
-def mean_is(sample, expected, resolution):
+def mean_is(sample, expected, rival):
     return checks.mean_equals(
         sample.mean(),
         expected,
         standard_error=sample.std(ddof=1) / np.sqrt(len(sample)),
         trials=len(sample),
-        resolution=resolution,
+        unit="dimensions",
+        against={"rival": rival},
     ).verdict
 
 
@@ -154,9 +155,7 @@ def test_raw_estimate_has_the_mean_derived_for_cosines_zero_and_one(d_w, d_s, co
     m, d = 30, sum(cosines)
     sample = estimates(rng, m, d_w, d_s, cosines, trials=1500, adjusted=False)
     excess = (d_w - d) * (d_s - d) / (m - d)
-    # The resolution is a fraction of the effect, so that forgetting it would be refuted.
-    assert mean_is(sample, d + excess, resolution=0.2 * excess) == "passed"
-    assert mean_is(sample, d, resolution=0.2 * excess) == "refuted"
+    assert mean_is(sample, d + excess, rival=d) == "passed"
 
 
 @pytest.mark.parametrize(
@@ -167,7 +166,7 @@ def test_adjusted_estimate_is_unbiased_to_first_order(d_w, d_s, cosines, rng):
     m, truth = 60, np.sum(np.square(cosines))
     sample = estimates(rng, m, d_w, d_s, cosines, trials=1500)
     bias = np.sum(np.square(cosines) * (1 - np.square(cosines))) / m
-    assert mean_is(sample, truth - bias, resolution=0.06) == "passed"
+    assert mean_is(sample, truth - bias, rival=truth - bias + 0.06) == "passed"
 
 
 def test_one_student_direction_has_a_mean_in_closed_form(rng):
@@ -175,7 +174,7 @@ def test_one_student_direction_has_a_mean_in_closed_form(rng):
     m, cosine = 12, 0.8
     sample = estimates(rng, m, 3, 1, [cosine], trials=3000, adjusted=False)
     unexplained = (m - 3) / m * (1 - cosine**2) * special.hyp2f1(1, 1, m / 2 + 1, cosine**2)
-    assert mean_is(sample, 1 - unexplained, resolution=0.03) == "passed"
+    assert mean_is(sample, 1 - unexplained, rival=cosine**2) == "passed"
 
 
 @given(

@@ -135,6 +135,112 @@ function previews() {
   addEventListener("keydown", (event) => event.key === "Escape" && hide());
 }
 
+// Formulas that are wider than their line: broken before a relation or an operation, or set a
+// little smaller, or else in a box that scrolls.
+const SMALLEST = 0.8;
+
+// Where a line may begin, from the best place to the worst: after a comma, before a relation,
+// before an operation, and within brackets; never just after a relation or an operation.
+const PLACES = [",", ",=", ",=+", ",=+("];
+
+function signs(parts) {
+  let depth = 0;
+  let before = "";
+  return parts.map((part) => {
+    const code = part.matches("mjx-mo, mjx-texatom")
+      ? (/mjx-c([0-9A-F]+)/.exec(part.querySelector("mjx-c")?.className)?.[1] ?? "")
+      : "";
+    const space = part.matches("mjx-mo") ? part.getAttribute("space") : null;
+    const kind = space === "4" && before !== "=" ? "=" : space === "3" && before !== "+" ? "+" : "";
+    const place = depth > 0 ? kind && "(" : before === "," ? "," : kind;
+    if (["28", "5B", "7B", "27E8"].includes(code)) depth += 1;
+    if (["29", "5D", "7D", "27E9"].includes(code)) depth -= 1;
+    before = code === "2C" ? "," : kind;
+    return place;
+  });
+}
+
+// Put the formula's parts into one box a line; tell whether there is more than one.
+function breakAt(formula, places) {
+  const whole = formula.querySelector("mjx-math");
+  formula.parts ??= [...whole.children];
+  formula.places ??= signs(formula.parts);
+  const lines = [[]];
+  formula.parts.forEach((part, index) => {
+    const starts = formula.places[index] && places.includes(formula.places[index]);
+    if (starts && lines.at(-1).length) lines.push([]);
+    lines.at(-1).push(part);
+  });
+  if (lines.length < 2) return false;
+  whole.replaceChildren(
+    ...lines.map((parts) => {
+      const line = document.createElement("span");
+      line.className = "w2s-line";
+      line.append(...parts);
+      return line;
+    }),
+  );
+  return true;
+}
+
+function room(formula) {
+  const block = formula.closest(".w2s-tex:has(> [display]), p, li, td, th, dt, dd, figcaption, summary");
+  const style = getComputedStyle(block);
+  return block.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+}
+
+function fit(formula) {
+  const whole = formula.querySelector("mjx-math");
+  if (!whole?.getClientRects().length) return; // folded away
+  formula.classList.remove("w2s-broken", "w2s-scrolls");
+  whole.style.fontSize = "";
+  const wide = () => whole.getBoundingClientRect().width - room(formula);
+  if (wide() <= 0) return;
+  for (const places of PLACES) {
+    if (!breakAt(formula, places)) continue;
+    formula.classList.add("w2s-broken");
+    const longest = Math.max(...[...whole.children].map((line) => line.getBoundingClientRect().width));
+    if (longest <= room(formula)) return;
+    formula.classList.remove("w2s-broken");
+  }
+  const needed = room(formula) / whole.getBoundingClientRect().width;
+  if (needed >= SMALLEST) whole.style.fontSize = `${Math.floor(needed * 1000) / 10}%`;
+  else if (!formula.hasAttribute("display")) formula.classList.add("w2s-scrolls");
+}
+
+const BOXES =
+  "div.math > .w2s-tex, .pst-scrollable-table-container, .bd-article pre, .w2s-figure-box, " +
+  ".cell_output .text_html, mjx-container.w2s-scrolls";
+
+function cue(box) {
+  const more = box.scrollWidth - box.clientWidth;
+  box.classList.toggle("w2s-scrolls", more > 1);
+  box.classList.toggle("w2s-at-end", box.scrollLeft >= more - 2);
+  if (more > 1) box.tabIndex = 0;
+  else box.removeAttribute("tabindex");
+}
+
+function fitAll(root = article) {
+  for (const formula of root.querySelectorAll("mjx-container")) fit(formula);
+  for (const box of root.querySelectorAll(BOXES)) if (box.clientWidth) cue(box);
+}
+
+async function wideThings() {
+  if (!article) return;
+  addEventListener("load", () => fitAll());
+  document.addEventListener("toggle", (event) => fitAll(event.target), true);
+  document.addEventListener("scroll", (event) => event.target.matches?.(".w2s-scrolls") && cue(event.target), true);
+  let later = 0;
+  addEventListener("resize", () => {
+    cancelAnimationFrame(later);
+    later = requestAnimationFrame(() => fitAll());
+  });
+  if (document.readyState !== "complete") await new Promise((go) => addEventListener("load", go));
+  await globalThis.MathJax?.startup?.promise;
+  document.documentElement.classList.add("w2s-typeset");
+  fitAll();
+}
+
 // A printed chapter is whole: what is folded opens.
 addEventListener("beforeprint", () => {
   for (const fold of document.querySelectorAll(".bd-article details:not(.hide)")) fold.open = true;
@@ -143,3 +249,4 @@ addEventListener("beforeprint", () => {
 codeSwitch();
 parameterChips();
 previews();
+wideThings();
