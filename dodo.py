@@ -474,7 +474,7 @@ class Progress(ZeroReporter):
 
         cells = json.loads(LAYOUT.executed(name).read_text("utf-8"))["cells"]
         outputs = (output for cell in cells for output in cell.get("outputs", []))
-        return sum(MIME in output.get("data", {}) for output in outputs)
+        return sum(len(output.get("data", {}).get(MIME, [])) for output in outputs)
 
     def _claims(self):
         try:

@@ -27,6 +27,7 @@ import numpy as np
 
 from w2s_book.parameters import load_profile
 from w2s_experiments import relu_networks as reps
+from w2s_utils.protocol import Result
 
 try:
     import torch
@@ -47,16 +48,21 @@ def ours(seed: int):
     target = reps.Representation.random(reps.TARGET_DEPTH, rng)
     problem = reps.Pretraining.draw(target, TASKS, INPUTS, rng)
     heads = reps.random_heads(100, rng)
-    effort = reps.Effort(settings["restarts"], settings["steps"], settings["refine"])
+    effort = reps.Effort(settings["steps"], settings["refine"])
     seconds, start = {}, time.process_time()
     [strong] = reps.pretrain([problem], reps.STRONG_DEPTH, effort, rng)
     [weak] = reps.pretrain([problem], reps.WEAK_DEPTH, effort, rng)
     seconds["pretraining"] = time.process_time() - start
     start = time.process_time()
-    experiment = reps.Experiment(target, weak.representation, strong.representation, heads)
-    results = [experiment.run(INPUTS, INPUTS, 2000, 2, rng, fresh=fresh) for fresh in (True, False)]
+    experiment = reps.Experiment(target, weak, strong, heads)
+    whole = experiment.population(10 * INPUTS, rng)
+    results = [
+        Result.of([whole.sample(INPUTS, INPUTS, rng, fresh=fresh) for _ in range(2)])
+        for fresh in (True, False)
+    ]
     seconds["heads"] = time.process_time() - start
-    print(f"ours: relative pretraining loss {strong.loss:.4f} (strong), {weak.loss:.4f} (weak)")
+    losses = problem.loss(strong), problem.loss(weak)
+    print(f"ours: relative pretraining loss {losses[0]:.4f} (strong), {losses[1]:.4f} (weak)")
     for result, name in zip(results, ("fresh", "own"), strict=True):
         print(
             f"      {name} inputs: misfit {result.misfit.mean():.4f} gain {result.gain.mean():.4f}"

@@ -13,17 +13,17 @@ exactly, so training sees inputs and targets of order one (see `Representation.r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from w2s_experiments import relu_training
 from w2s_utils import protocol, validation
-from w2s_utils.least_squares import Head, LinearModel, MinimumNorm
-from w2s_utils.protocol import Inputs, Result, Trial
-from w2s_utils.theory.projection import NonRealizable, decompose
+from w2s_utils.least_squares import LinearModel, MinimumNorm, Moments
+from w2s_utils.protocol import Inputs
 
 INPUTS, WIDTH, SPREAD = 8, 16, 500.0
 TARGET_DEPTH, STRONG_DEPTH, WEAK_DEPTH = 5, 8, 2
@@ -111,6 +111,16 @@ class Representation:
 
         return Representation(noisy(self.weights), noisy(self.biases))
 
+    def without_rare_units(self, x: ArrayLike, share: float = 0.01) -> Representation:
+        """Silence the units of the last layer that are active on less than a share of the inputs.
+
+        A head learns the weight of such a unit from a handful of inputs; its errors have no
+        variance to speak of, and no mean over repetitions is then worth its standard error.
+        """
+        kept = np.mean(self(x) > 0, axis=0) >= share
+        (*weights, last), (*biases, bias) = self.weights, self.biases
+        return Representation((*weights, last * kept[:, None]), (*biases, bias * kept))
+
     def rescaled(self, inputs: float, outputs: float) -> Representation:
         r"""Representation :math:`x \mapsto s\,h(x/r)`, by homogeneity a network of the same size.
 
@@ -173,42 +183,33 @@ class Effort:
 
     Attributes
     ----------
-    restarts : int
-        Networks trained from random starts; the one of least pretraining loss is kept.
     steps : int
-        Minibatch steps of each.
+        Minibatch steps.
     refine : int
-        Further steps of the one that is kept, from a large step size again.
+        Further steps, from a large step size again; kept where they lower the loss.
     extra : int
         Units a layer that training starts with in addition, and fades out.
+    batch : int
+        Examples a step, over all tasks.
     """
 
-    restarts: int
     steps: int
     refine: int = 0
     extra: int = 16
+    batch: int = 256
 
     def __post_init__(self) -> None:
-        for name, least in (("restarts", 1), ("steps", 1), ("refine", 0), ("extra", 0)):
+        for name, least in (("steps", 1), ("refine", 0), ("extra", 0), ("batch", 1)):
             validation.at_least(getattr(self, name), least, name, "see Effort")
-
-
-@dataclass(frozen=True)
-class Pretrained:
-    """A representation, its relative pretraining loss, and those of all restarts."""
-
-    representation: Representation
-    loss: float
-    restarts: NDArray[np.float64]
 
 
 def pretrain(
     problems: Sequence[Pretraining], depth: int, effort: Effort, rng: np.random.Generator
-) -> list[Pretrained]:
+) -> list[Representation]:
     """Pretrain a representation of the given depth on each problem.
 
     Only the representation is trained, against the frozen true heads, by
-    `w2s_experiments.relu_training`; nothing but the pretraining loss chooses among restarts.
+    `w2s_experiments.relu_training`.
 
     Parameters
     ----------
@@ -220,7 +221,7 @@ def pretrain(
 
     Returns
     -------
-    list of Pretrained
+    list of Representation
         One a problem.
 
     Raises
@@ -232,42 +233,24 @@ def pretrain(
     if len(shapes) != 1:
         raise ValueError(f"problems: expected one or more of the same shape, got {sorted(shapes)}")
     validation.at_least(depth, 1, "depth", "layers")
-    width = problems[0].heads.coefficients.shape[0]
+    (*_, size), (width, _) = problems[0].inputs.shape, problems[0].heads.coefficients.shape
     inputs, heads, targets, scales = _training_data(problems)
-    count = len(problems)
 
     def found(layers: NDArray) -> list[Representation]:
-        owners = [i % count for i in range(layers.shape[1])]
-        return [
-            _representation(layers[:, i], problems[owner].inputs.shape[-1], scales[owner])
-            for i, owner in enumerate(owners)
-        ]
+        return [_representation(layers[:, i], size, scale) for i, scale in enumerate(scales)]
 
-    first = relu_training.Schedule(effort.steps, extra=effort.extra)
-    start = relu_training.initial(
-        effort.restarts * count, depth, width + first.extra, problems[0].inputs.shape[-1], rng
-    )
-    # One problem's data are shared by its restarts; several problems' are repeated.
-    copies = effort.restarts if count > 1 else 1
-    x, w, y = (np.tile(d, (copies, *[1] * (d.ndim - 1))) for d in (inputs, heads, targets))
-    layers = relu_training.train(start, x, w, y, first, rng)
-    candidates = found(layers)
-    losses = np.array([problems[i % count].loss(h) for i, h in enumerate(candidates)])
-    # A run that diverged must not be the minimum.
-    losses = np.where(np.isfinite(losses), losses, np.inf).reshape(effort.restarts, count)
-    best = losses.argmin(axis=0) * count + np.arange(count)
-    chosen = [candidates[i] for i in best]
+    first = relu_training.Schedule(effort.steps, effort.batch, extra=effort.extra)
+    start = relu_training.initial(len(problems), depth, width + first.extra, size, rng)
+    layers = relu_training.train(start, inputs, heads, targets, first, rng)
+    chosen = found(layers)
     if effort.refine:
-        again = relu_training.Schedule(effort.refine, extra=0, slope=0.0, until=0.0)
-        refined = found(relu_training.train(layers[:, best], inputs, heads, targets, again, rng))
+        again = relu_training.Schedule(effort.refine, effort.batch, extra=0, slope=0.0, until=0.0)
+        refined = found(relu_training.train(layers, inputs, heads, targets, again, rng))
         chosen = [
             min(pair, key=problem.loss)
             for problem, *pair in zip(problems, chosen, refined, strict=True)
         ]
-    return [
-        Pretrained(h, problem.loss(h), losses[:, i])
-        for i, (problem, h) in enumerate(zip(problems, chosen, strict=True))
-    ]
+    return chosen
 
 
 @dataclass(frozen=True)
@@ -290,16 +273,86 @@ class Experiment:
         """Weak and strong features and the true values of all tasks, without noise."""
         return Inputs(self.weak(x), self.strong(x), self.heads.predict(self.target(x)))
 
-    def draw(self, n: int, N: int, m: int, *, fresh: bool = True) -> Callable[..., Trial]:
-        """Trials for `protocol.repeat`.
+    def population(self, m: int, rng: np.random.Generator) -> Population:
+        """Let ``m`` inputs, each equally likely, be the distribution: all errors are then exact."""
+        points = self.inputs(draw_inputs(m, rng))
+        return Population(_basis(points.weak), _basis(points.strong), points.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    r"""Inputs that are the whole distribution, each equally likely.
+
+    Attributes
+    ----------
+    weak, strong : ndarray, shapes (m, k_w), (m, k_s)
+        Functions that span the heads, constant included, orthonormal over the population.
+    labels : ndarray, shape (m, tasks)
+        True values.
+    """
+
+    weak: NDArray[np.float64]
+    strong: NDArray[np.float64]
+    labels: NDArray[np.float64]
+
+    def best(self, block: str, values: NDArray) -> NDArray[np.float64]:
+        """Project functions, shape (m, k), on the span of ``"weak"`` or ``"strong"``."""
+        basis = getattr(self, block)
+        projected: NDArray[np.float64] = basis @ (basis.T @ values / len(basis))
+        return projected
+
+    def exact(self) -> dict[str, NDArray[np.float64]]:
+        r"""Terms of the misfit theorem for best teachers and exact students, one entry a task.
+
+        ``teacher``, ``student``, ``misfit``, ``gain``; ``approximation``, :math:`\varepsilon =
+        \mathbb E(f^* - f_s)^2`; ``outside``, the teacher's error outside the student's class;
+        ``cross``, :math:`\langle f_w - f_{sw}, f^* - f_s\rangle`. The gain is ``outside -
+        approximation``, and ``misfit - 2 cross``.
+        """
+        teacher = self.best("weak", self.labels)
+        student, lacking = (
+            self.best("strong", teacher),
+            self.labels - self.best("strong", self.labels),
+        )
+        terms = {
+            "teacher": teacher - self.labels,
+            "student": student - self.labels,
+            "misfit": teacher - student,
+            "approximation": lacking,
+            "outside": teacher - student - lacking,
+        }
+        squares = {name: np.mean(values**2, axis=0) for name, values in terms.items()}
+        squares["gain"] = squares["teacher"] - squares["student"]
+        squares["cross"] = np.mean((teacher - student) * lacking, axis=0)
+        return squares
+
+    def sample(
+        self,
+        n: int,
+        N: int | None,
+        rng: np.random.Generator,
+        *,
+        fresh: bool = True,
+        noise: float = 0.0,
+    ) -> dict[str, NDArray[np.float64]]:
+        """One repetition: a teacher with ``n`` labels, its student with ``N`` pseudo-labels.
 
         Parameters
         ----------
-        n, N, m : int
-            Labelled, pseudo-labelled and test inputs.
+        n : int
+        N : int or None
+            None for the exact student.
+        rng : numpy.random.Generator
         fresh : bool
             Whether pseudo-labels are given on inputs of their own, as the theorem asks, or on the
-            teacher's training inputs, as in the authors' notebook (then ``N`` must equal ``n``).
+            teacher's, as in the authors' notebook (then ``N`` must equal ``n``).
+        noise : float
+            Standard deviation of the noise of the labels.
+
+        Returns
+        -------
+        dict
+            Fields of `w2s_utils.protocol.Result` over the population, shape (tasks,).
 
         Raises
         ------
@@ -308,124 +361,63 @@ class Experiment:
         """
         if not fresh and n != N:
             raise ValueError(f"N: expected n = {n} when the inputs are the teacher's own, got {N}")
+        rows = rng.integers(len(self.labels), size=n)
+        # Drawn first, so that the same generator gives both protocols the same labelled inputs.
+        labels = self.labels[rows]
+        if noise:
+            labels = labels + noise * rng.standard_normal(labels.shape)
+        whole, labelled = self._whole, self._moments(rows, labels)
+        if N is None:
+            N, unlabelled = len(self.labels), whole
+        elif fresh:
+            other = rng.integers(len(self.labels), size=N)
+            unlabelled = self._moments(other, self.labels[other])
+        else:
+            unlabelled = labelled
+        taught = {N: unlabelled.only("weak", "strong")}
+        return protocol.nested_trial([(n, N)], {n: labelled}, taught, whole)[n, N]
 
-        def draw(rng: np.random.Generator) -> Trial:
-            # In this order the same generator gives both kinds of trial the same other inputs.
-            labelled, test = (self.inputs(draw_inputs(size, rng)) for size in (n, m))
-            unlabelled = self.inputs(draw_inputs(N, rng)) if fresh else labelled
-            return labelled, unlabelled, test
+    def distance(self, n: float, N: float, *, fresh: bool = True) -> NDArray[np.float64]:
+        r"""Mean of gain - misfit to first order in 1/n and 1/N, one entry a task.
 
-        return draw
+        With :math:`r = f_w - f_{sw}`, :math:`q = f_{sw} - f_s` and :math:`e = f^* - f_s` of the
+        best teacher, :math:`\rho` what it leaves of the truth, :math:`P_w` the projection on weak
+        heads, and leverages :math:`h` of the strong and :math:`h_w = h_\parallel + h_\perp` of
+        the weak features, of which strong heads can express the first part,
 
-    def run(
-        self,
-        n: int,
-        N: int,
-        m: int,
-        trials: int,
-        rng: np.random.Generator,
-        *,
-        fresh: bool = True,
-        teacher_head: Head = HEAD,
-        student_head: Head = HEAD,
-    ) -> Result:
-        """Repeat the experiment; every field of the result has shape (trials, tasks)."""
-        return protocol.repeat(
-            self.draw(n, N, m, fresh=fresh),
-            trials,
-            rng,
-            teacher_head=teacher_head,
-            student_head=student_head,
-        )
+        .. math::
 
-    def population(self, n: int, m: int, rng: np.random.Generator) -> Population:
-        """Misfit, gain and their difference over ``m`` inputs that stand for the distribution.
+            -2\langle r, e\rangle + \tfrac2n\,\mathbb E\,h_w \rho\,P_w e
+            - \tfrac2N\,\mathbb E\,h\,r\,(r - q)
+            \;\bigl[ - \tfrac2N\,\mathbb E\,\rho\,(h_\perp q + h_\parallel r) \bigr],
 
-        The teacher is fitted on ``n`` labels of its own; the student and the best strong head are
-        projections over the ``m`` fresh inputs, so the theorem's identities hold to rounding.
+        the last term on the teacher's own inputs only. No noise enters.
         """
-        labelled = self.inputs(draw_inputs(n, rng))
-        points = self.inputs(draw_inputs(m, rng))
-        teacher = HEAD.fit(labelled.weak, labelled.labels).predict(points.weak)
-        both = HEAD.fit(points.strong, np.hstack([teacher, points.labels])).predict(points.strong)
-        student, best = np.hsplit(both, 2)
-        unexpressed, leverage = teacher - student, _leverage(points.strong)
-        drift = -2 * np.mean(
-            leverage[:, None] * unexpressed * (unexpressed - student + best), axis=0
-        )
-        columns = zip(points.labels.T, teacher.T, student.T, best.T, strict=True)
-        terms = tuple(decompose(*values) for values in columns)
-        return Population(terms, drift, round(leverage.mean()))
+        teacher, best = self.best("weak", self.labels), self.best("strong", self.labels)
+        student = self.best("strong", teacher)
+        r, q, e, rho = teacher - student, student - best, self.labels - best, self.labels - teacher
+        h, h_w = (np.sum(basis**2, axis=1)[:, None] for basis in (self.strong, self.weak))
+        inside = np.sum(self.best("strong", self.weak) * self.weak, axis=1)[:, None]
+        found = -2 * r * e + 2 / n * h_w * rho * self.best("weak", e) - 2 / N * h * r * (r - q)
+        if not fresh:
+            found -= 2 / N * rho * ((h_w - inside) * q + inside * r)
+        distance: NDArray[np.float64] = found.mean(axis=0)
+        return distance
+
+    @cached_property
+    def _whole(self) -> Moments:
+        return self._moments(slice(None), self.labels)
+
+    def _moments(self, rows: NDArray | slice, labels: NDArray) -> Moments:
+        return Moments.of(weak=self.weak[rows], strong=self.strong[rows], labels=labels)
 
 
-@dataclass(frozen=True)
-class Population:
-    r"""The misfit theorem's terms for each task, and what finitely many pseudo-labels change.
-
-    Attributes
-    ----------
-    terms : tuple of NonRealizable
-        One a task; the student is the projection.
-    drift : ndarray, shape (tasks,)
-        With ``N`` pseudo-labels the mean of gain - misfit on fresh inputs changes by ``drift / N``
-        to first order,
-
-        .. math:: \mathrm{drift} = -2\,\mathbb E\, h\, r\,(r - (f_{sw} - f_s))
-
-        with :math:`r = f_w - f_{sw}` and the leverage
-        :math:`h = \phi^T (\mathbb E \phi\phi^T)^{-1} \phi`, intercept included.
-    rank : int
-        Of the strong features, intercept included.
-    """
-
-    terms: tuple[NonRealizable, ...]
-    drift: NDArray[np.float64]
-    rank: int
-
-    def __getitem__(self, name: str) -> NDArray[np.float64]:
-        """One attribute of the terms for all tasks: ``misfit``, ``gain``, ``approximation``."""
-        return np.array([getattr(term, name) for term in self.terms])
-
-    def distance(self, N: float = np.inf) -> NDArray[np.float64]:
-        """Predicted mean of gain - misfit, shape (tasks,), with ``N`` pseudo-labels.
-
-        The drift is divided by ``N - rank - 1``: the same to first order, and nearer to the truth,
-        since that is the factor of Gaussian features.
-
-        Raises
-        ------
-        ValueError
-            If ``N`` is not above ``rank + 1``.
-        """
-        validation.at_least(N, self.rank + 2, "N", "two more than the rank of the features")
-        return 2 * self["cross"] + self.drift / (N - self.rank - 1)
-
-
-def approximation_errors(
-    representation: Representation,
-    target: Representation,
-    heads: LinearModel,
-    m: int,
-    rng: np.random.Generator,
-) -> NDArray[np.float64]:
-    """Share of each task's variance that the best head leaves, over ``m`` fresh inputs.
-
-    Returns
-    -------
-    ndarray, shape (tasks,)
-    """
-    x = draw_inputs(m, rng)
-    phi, truth = representation(x), heads.predict(target(x))
-    residual = truth - HEAD.fit(phi, truth).predict(phi)
-    return np.mean(residual**2, axis=0) / truth.var(axis=0)
-
-
-def _leverage(features: NDArray) -> NDArray:
-    """Leverage of every row with an intercept, in units in which its mean is the rank."""
+def _basis(features: NDArray) -> NDArray:
+    """Functions orthonormal over the rows that span the features and a constant."""
     design = np.column_stack([np.ones(len(features)), features])
     left, singular, _ = np.linalg.svd(design, full_matrices=False)
     kept = singular > singular[0] * max(design.shape) * np.finfo(float).eps
-    return len(design) * np.sum(left[:, kept] ** 2, axis=1)
+    return np.sqrt(len(design)) * left[:, kept]
 
 
 def _uniform(shape: int | tuple[int, ...], fan_in: int, rng: np.random.Generator) -> NDArray:

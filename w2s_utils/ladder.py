@@ -19,7 +19,7 @@ from w2s_utils.validation import Array
 # Labels for each of a teacher's features. Nearer to interpolation its error and its misfit are both
 # huge, and rules that look at their difference see noise.
 LEAST_LABELS = 1.5
-RULES = ("teacher's error", "error − misfit", "error − corrected misfit", "student's error")
+RULES = ("teacher's error", "error − misfit", "student's error")
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,28 +156,18 @@ def regrets(
     known_teacher: ArrayLike,
     known_student: ArrayLike,
     misfit: ArrayLike,
-    corrected: ArrayLike | None = None,
 ) -> dict[str, Array]:
     """Regret of each rule of choice: error of the chosen student less that of the best.
 
     All arguments have shape (..., teachers): errors of the students on test labels; errors of
-    teachers and students on validation labels, which the rules see; the misfit, and for one rule
-    more the misfit corrected to predict the gain. Returns regrets, shape (...), by rule of `RULES`;
-    ``"at random"`` is the average over the teachers.
+    teachers and students on validation labels, which the rules see; the misfit. Returns regrets,
+    shape (...), by rule of `RULES`; ``"at random"`` is the average over the teachers.
     """
     errors, teacher = np.asarray(student, float), np.asarray(known_teacher, float)
-    predictions = (0.0, misfit, corrected)
-    scores = {
-        rule: teacher - np.asarray(gain, float)
-        for rule, gain in zip(RULES, predictions, strict=False)
-        if gain is not None
-    }
-    scores[RULES[-1]] = np.asarray(known_student, float)
-    best = errors.min(axis=-1)
+    scores = (teacher, teacher - np.asarray(misfit, float), np.asarray(known_student, float))
     chosen = {
         rule: np.take_along_axis(errors, np.argmin(values, axis=-1)[..., None], axis=-1)[..., 0]
-        for rule, values in scores.items()
+        for rule, values in zip(RULES, scores, strict=True)
     }
-    return {rule: values - best for rule, values in chosen.items()} | {
-        "at random": errors.mean(axis=-1) - best
-    }
+    chosen["at random"] = errors.mean(axis=-1)
+    return {rule: values - errors.min(axis=-1) for rule, values in chosen.items()}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from w2s_experiments.synthetic import Experiment
-from w2s_utils import checks, protocol
+from w2s_utils import protocol
 from w2s_utils.theory import risks
 
 SMALL = Experiment(overlaps=(1, 4), variances=(0.3, 0.01), d_w=8, d_s=5, D=13)
@@ -37,14 +37,10 @@ def test_means_are_the_exact_risks():
         exact = risks.exact(SMALL.model(d_sw, sigma2).setting, 40, 60)
         for role in protocol.ROLES:
             expected, estimate = float(getattr(exact, role)), result.mean(role)
-            check = checks.mean_equals(
-                estimate.value,
-                expected,
-                standard_error=estimate.standard_error,
-                trials=2000,
-                resolution=0.2 * expected,
-            )
-            assert check.verdict == "passed", (d_sw, sigma2, role, check)
+            error = estimate.standard_error
+            assert abs(estimate.value - expected) < 5 * error, (d_sw, sigma2, role)
+            # A fifth more or less would have been seen.
+            assert 7 * error < 0.2 * expected, (d_sw, sigma2, role)
 
 
 @pytest.mark.parametrize(

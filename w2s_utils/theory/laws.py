@@ -301,17 +301,11 @@ def coordinate_law(
     setting = Setting(d_w, d_s, d_sw, sigma2)
     if d_sw == d_w:
         return teacher_law(setting, n)
-    share, size, scale = (
-        _share(d_w, d_sw, nodes),
-        _rule(teacher_law(setting, n), nodes),
-        _rule(stats.chi2(N - d_s + 1), nodes),
-    )
-    t, teacher, y = (
-        grid.ravel() for grid in np.meshgrid(share[0], size[0], scale[0], indexing="ij")
-    )
-    weights = np.einsum("i,j,k->ijk", share[1], size[1], scale[1]).ravel()
+    size, scale = _rule(teacher_law(setting, n), nodes), _rule(stats.chi2(N - d_s + 1), nodes)
+    points, weights = zip(_share(d_w, d_sw, nodes), size, scale, strict=True)
+    t, teacher, y = (grid.ravel() for grid in np.meshgrid(*points, indexing="ij"))
     return StudentLaw(
-        weights=weights,
+        weights=np.prod(np.meshgrid(*weights, indexing="ij"), axis=0).ravel(),
         seen=t * teacher,
         spread=(1 - t) * teacher / y,
         d_s=d_s,

@@ -64,36 +64,54 @@ def test_nothing_changes_under_invertible_maps_within_each_feature_space(seed):
     rng = np.random.default_rng(seed)
     weak, strong = features(rng, 60, 5, 4, [1, 0.5, 0.2, 0])
     other = weak @ rng.standard_normal((5, 5)), strong @ rng.standard_normal((4, 4))
-    first = overlap.interval(weak, strong, 5, np.random.default_rng(1))
-    second = overlap.interval(*other, 5, np.random.default_rng(1))
+    first = overlap.interval_from_groups(*groups_of(weak, strong, 6), 5)
+    second = overlap.interval_from_groups(*groups_of(*other, 6), 5)
     assert first.estimate == pytest.approx(second.estimate)
     assert first.standard_error == pytest.approx(second.standard_error, rel=1e-6)
 
 
-def test_expected_raw_and_the_exact_mean_of_one_direction_agree_to_first_order():
-    for cosine in (0.0, 0.3, 0.8):
-        exact = overlap.multiple_correlation_mean(4000, 6, cosine)
-        assert overlap.expected_raw(4000, 6, 1, [cosine]) == pytest.approx(exact, abs=2e-6)
-    assert overlap.multiple_correlation_mean(50, 6, 0.0) == pytest.approx(6 / 50)
+def groups_of(weak, strong, count):
+    rows = np.hstack([weak, strong]).reshape(count, -1, weak.shape[1] + strong.shape[1])
+    return np.full(count, rows.shape[1]), np.swapaxes(rows, 1, 2) @ rows
 
 
-def test_exact_mean_of_one_direction_against_simulation(rng):
-    values = [raw(*features(rng, 12, 3, 1, [0.8])) for _ in range(3000)]
-    expected = overlap.multiple_correlation_mean(12, 3, 0.8)
-    assert abs(np.mean(values) - expected) < 4.5 * np.std(values) / np.sqrt(3000)
-
-
-def test_interval_covers_and_the_percentile_interval_does_not(rng):
+def test_interval_covers(rng):
     cosines = np.linspace(1, 0.1, 5)
-    found = [overlap.interval(*features(rng, 120, 8, 5, cosines), 40, rng) for _ in range(150)]
+    found = [
+        overlap.interval_from_groups(*groups_of(*features(rng, 120, 8, 5, cosines), 20), 8)
+        for _ in range(300)
+    ]
     truth = np.sum(cosines**2)
-    covered = np.mean([each.low <= truth <= each.high for each in found])
-    beside = np.mean([each.percentiles[0] <= truth <= each.percentiles[1] for each in found])
-    assert covered > 0.88
-    assert beside < covered - 0.05
-    wide = overlap.interval(*features(rng, 120, 8, 5, cosines), 40, rng, level=0.99)
-    reach = stats.norm.ppf(0.995) * wide.standard_error
+    assert np.mean([each.low <= truth <= each.high for each in found]) > 0.88
+    # The errors are those of the estimates' spread.
+    errors = np.mean([each.standard_error for each in found])
+    assert errors == pytest.approx(np.std([each.estimate for each in found]), rel=0.25)
+
+
+def test_interval_of_another_level(rng):
+    groups = groups_of(*features(rng, 120, 8, 5, np.linspace(1, 0.1, 5)), 20)
+    wide = overlap.interval_from_groups(*groups, 8, level=0.99)
+    reach = stats.t.ppf(0.995, 19) * wide.standard_error
     assert_allclose([wide.low, wide.high], [wide.estimate - reach, wide.estimate + reach])
+
+
+# Corners: nothing shared, everything shared, one dimension, as few inputs as are admitted.
+shapes = st.tuples(st.integers(1, 8), st.integers(1, 8), st.integers(0, 8), st.integers(1, 40))
+
+
+@given(shape=shapes, seed=st.integers(0, 1000))
+def test_every_admitted_pair_of_features_has_an_estimate(shape, seed):
+    d_w, d_s, common, spare = shape
+    common, rng = min(d_w, d_s, common), np.random.default_rng(seed)
+    cosines = (np.arange(min(d_w, d_s)) < common).astype(float)
+    weak, strong = features(rng, d_w + d_s + spare, d_w, d_s, cosines)
+    found = subspaces.correlation_dimension_of_features(weak, strong)
+    assert found <= min(d_w, d_s) + 1e-9
+    if common == min(d_w, d_s):
+        assert found == pytest.approx(common)
+    test = overlap.null_test(weak, strong, 3, rng)
+    assert 0.25 <= test.p_value <= 1
+    assert common - 1e-9 <= test.raw <= min(d_w, d_s) + 1e-9
 
 
 def test_bad_input_names_the_argument(rng):
@@ -102,13 +120,11 @@ def test_bad_input_names_the_argument(rng):
         overlap.null_test(weak, strong[:-1], 10, rng)
     with pytest.raises(ValueError, match=r"permutations: expected at least 1"):
         overlap.null_test(weak, strong, 0, rng)
-    with pytest.raises(ValueError, match=r"rows of weak_features: expected at least 18"):
-        overlap.interval(weak[:17], strong[:17], 10, rng)
+    with pytest.raises(ValueError, match=r"inputs: expected at least 10 .*without a group"):
+        overlap.interval_from_groups(*groups_of(weak[:8], strong[:8], 4), 5)
+    with pytest.raises(ValueError, match=r"groups: expected at least 4"):
+        overlap.interval_from_groups(*groups_of(weak, strong, 3), 5)
     with pytest.raises(ValueError, match=r"level: expected a number in \(0, 1\)"):
-        overlap.interval(weak, strong, 10, rng, level=95)
+        overlap.interval_from_groups(*groups_of(weak, strong, 5), 5, level=95)
     with pytest.raises(ValueError, match=r"weak_features: expected full column rank 2"):
         overlap.null_test(weak[:, [0, 0]], strong, 10, rng)
-    with pytest.raises(ValueError, match=r"m: expected at least 10"):
-        overlap.expected_raw(9, 5, 4, [1, 1, 0, 0])
-    with pytest.raises(ValueError, match=r"cosine: expected a number in \[0, 1\)"):
-        overlap.multiple_correlation_mean(9, 5, 1.0)
