@@ -43,14 +43,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#2B83BA", "#B97F00", "#7
 
 STYLE = Path(__file__).with_name("book.mplstyle")
 # The font of the book's pages, narrower and smaller to the eye than matplotlib's own.
-FONT: dict[str, Any] = {
-    "font.sans-serif": ["Source Sans Pro", "DejaVu Sans"],
-    "font.size": 12,
-    "mathtext.cal": "sans",
-    "mathtext.fallback": "stixsans",
-    "mathtext.fontset": "custom",
-    "svg.fonttype": "none",
-}
+FONT = Path(__file__).with_name("font.mplstyle")
 
 
 def use_style() -> None:
@@ -64,7 +57,7 @@ def use_style() -> None:
         font = import_module("font_source_sans_pro")
         for face in ("", "It", "Bold", "BoldIt"):
             font_manager.fontManager.addfont(font.font_files_ttf[f"SourceSansPro{face}"])
-        mpl.rcParams.update(FONT)
+        style.use(FONT)
 
 
 def show(
