@@ -51,7 +51,7 @@ _PARTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 
 def render(card: ReportCard) -> str:
     """Write the whole page, as HTML."""
-    with mpl.rc_context(figures.STYLE):
+    with mpl.rc_context(fname=figures.STYLE):
         parts = [
             (heading, f"{name}.html", [_embedded(getattr(draw, f)(card)) for f in drawn])
             for heading, name, drawn in _PARTS

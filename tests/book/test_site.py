@@ -152,6 +152,41 @@ def test_executed_notebooks_can_be_downloaded(site, pages):
         assert bool(outputs) == about["executed"], page
 
 
+def test_downloads_are_plain_markdown(site, pages):
+    for page in (page for page in pages if page.startswith("notebooks/")):
+        path = site / "_sources" / page.replace(".html", ".ipynb")
+        cells = json.loads(path.read_text("utf-8"))["cells"]
+        written = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+        assert "pip install" in "".join(cells[1]["source"]), page
+        assert not re.findall(
+            r"\{(?:cite|prf|numref|eq|doc)[\w:]*\}`|^[`:]{3,}\{", written, re.M
+        ), page
+
+
+def test_pages_say_what_they_are_and_how_to_cite_them(pages):
+    for page, soup in pages.items():
+        assert len(soup.select('meta[name="viewport"]')) == 1, page
+        assert soup.select_one('meta[property="og:title"]'), page
+        if page.startswith("notebooks/"):
+            assert len(soup.select_one('meta[name="description"]')["content"]) > 40, page
+            assert "@incollection" in soup.select_one(".w2s-cite pre").text, page
+
+
+def test_the_bibliography_links_to_its_sources(pages):
+    entries = pages["bibliography.html"].select(".citation")
+    outside = [e for e in entries if e.select_one('a[href^="https://"]')]
+    assert len(outside) > 15
+
+
+def test_figures_carry_the_font_that_their_text_asks_for(site):
+    texts = {path: path.read_text("utf-8") for path in (site / "_images").glob("*.svg")}
+    lettered = {path: text for path, text in texts.items() if "Source Sans Pro" in text}
+    assert lettered
+    for path, text in lettered.items():
+        assert "@font-face{font-family:'Source Sans Pro'" in text, path
+        assert "<text" in text, path
+
+
 def test_no_page_shows_an_error(pages):
     for page, soup in pages.items():
         assert not soup.select("div.traceback, .problematic, .system-message"), page

@@ -75,6 +75,7 @@ def visit(browser, address):
         page.on("request", lambda request: note_outside(request.url))
         if script:
             page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url}"))
+        page.on("response", lambda r: r.ok or complaints.append(f"{r.status}: {r.url}"))
         page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
         page.on("console", lambda message: note_console(message))
         page.goto(f"{address}/{path}", wait_until="load")

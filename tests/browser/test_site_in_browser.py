@@ -105,10 +105,23 @@ def test_the_menu_opens_on_a_phone(visit):
     page.wait_for_url(re.compile(r"claims\.html$"))
 
 
-def test_the_search_finds_a_claim(visit):
-    page = visit("search.html?q=misfit")
-    page.locator("ul.search li a").first.wait_for()
-    assert page.locator("ul.search li").count() > 1
+QUESTIONS = {
+    "misfit": "notebooks/misfit/projection.html",
+    "report card": "notebooks/your_models/report.html",
+    "how many pseudo-labels": "notebooks/discrepancy/",
+    "canonical angles": "notebooks/",
+    "PGR": "notebooks/discrepancy/",
+    "when does weak supervision help": "notebooks/",
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_the_search_answers_with_text_before_the_reference(visit, question):
+    page = visit(f"search.html?q={question.replace(' ', '+')}")
+    page.locator("ul.search li a").nth(2).wait_for()
+    found = page.locator("ul.search li > a").evaluate_all("all => all.map(a => a.pathname)")
+    assert found[0].lstrip("/").startswith(QUESTIONS[question])
+    assert not [path for path in found[:5] if "/api/" in path]
 
 
 CONTRAST = """

@@ -79,7 +79,7 @@ async function pageOf(url) {
 
 function worthShowing(target) {
   if (!target) return null;
-  const block = target.closest(".proof, figure, .exercise, tr, .w2s-identity, .math-wrapper, div.math");
+  const block = target.closest(".proof, figure, .exercise, .citation, dl.glossary dt, tr, .w2s-identity, .math-wrapper, div.math");
   if (block) return block;
   // An equation's anchor stands in the box of its formula, or just before it.
   const next = target.nextElementSibling;
