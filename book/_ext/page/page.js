@@ -226,7 +226,8 @@ function fitAll(root = article) {
 }
 
 async function wideThings() {
-  if (!article) return;
+  const root = document.documentElement;
+  if (!article) return void root.classList.add("w2s-typeset");
   addEventListener("load", () => fitAll());
   document.addEventListener("toggle", (event) => fitAll(event.target), true);
   document.addEventListener("scroll", (event) => event.target.matches?.(".w2s-scrolls") && cue(event.target), true);
@@ -237,7 +238,7 @@ async function wideThings() {
   });
   if (document.readyState !== "complete") await new Promise((go) => addEventListener("load", go));
   await globalThis.MathJax?.startup?.promise;
-  document.documentElement.classList.add("w2s-typeset");
+  root.classList.add("w2s-typeset");
   fitAll();
 }
 

@@ -33,6 +33,6 @@ Search.htmlToText = (source, anchor) => {
   const page = new DOMParser().parseFromString(source, "text/html");
   const article = page.querySelector("article.bd-article") ?? page.body;
   for (const node of article.querySelectorAll(OUT)) node.remove();
-  const named = anchor && page.getElementById(decodeURIComponent(anchor.slice(1)));
+  const named = anchor ? page.getElementById(decodeURIComponent(anchor.slice(1))) : null;
   return (named?.closest("section, .proof, figure") ?? article).textContent;
 };
