@@ -89,17 +89,22 @@ class Layout:
 
 def notebook_inputs(layout: Layout, name: str) -> dict[str, str]:
     """Return the digests of everything an executed notebook depends on."""
+    from w2s_experiments.data import datasets
+
     source = layout.source(name)
-    library = layout.library
-    data = [*data_sets(source), *data_sets(source, "optional_data")]
-    modules = library.closure(library.of_notebook(source.read_text("utf-8")))
+    named = [*data_sets(source), *data_sets(source, "optional_data")]
+    data = {
+        f"data {each}": _digest_files(datasets.files(each)) if datasets.available(each) else ABSENT
+        for each in named
+    }
+    modules = layout.library.closure(layout.library.of_notebook(source.read_text("utf-8")))
     return {
         "source": _digest_files([source]),
         "parameters": _digest(json.dumps(layout.parameters[name], sort_keys=True).encode()),
-        "library": library.digest(modules),
+        "library": layout.library.digest(modules),
         "dependencies": _digest_files([layout.root / "requirements.lock"]),
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
-        **{f"data {each}": _data_digest(each) for each in data},
+        **data,
     }
 
 
@@ -145,11 +150,7 @@ def notebook_changes(layout: Layout, name: str) -> str:
 
 def html_changes(layout: Layout) -> str:
     """Say why the html must be made; empty if it need not be."""
-    try:
-        before = json.loads(inputs_file(layout.html).read_text("utf-8"))
-    except (OSError, ValueError):
-        before = None
-    return changed(html_inputs(layout), before)
+    return changed(html_inputs(layout), read_json(inputs_file(layout.html)))
 
 
 def inputs_file(html: Path) -> Path:
@@ -159,10 +160,15 @@ def inputs_file(html: Path) -> Path:
 
 def read_about(executed: Path) -> dict[str, Any] | None:
     """Return the record in an executed notebook's metadata, or None if there is no notebook."""
-    try:
-        return json.loads(executed.read_text("utf-8"))["metadata"].get("w2s", {})
-    except (OSError, ValueError, KeyError):
-        return None
+    notebook = read_json(executed)
+    return notebook and notebook["metadata"].get("w2s", {})
+
+
+def read_json(path: Path) -> Any:
+    """Return what a file of JSON holds, or None if it is not there whole."""
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(path.read_text("utf-8"))
+    return None
 
 
 def lacking(layout: Layout) -> dict[str, list[str]]:
@@ -173,13 +179,6 @@ def lacking(layout: Layout) -> dict[str, list[str]]:
         with contextlib.suppress(ValueError):
             found[name] = missing_data(layout.source(name))
     return {name: missing for name, missing in found.items() if missing}
-
-
-def _data_digest(data_set: str) -> str:
-    from w2s_experiments.data import datasets
-
-    here = datasets.available(data_set)
-    return _digest_files(datasets.files(data_set)) if here else ABSENT
 
 
 def files_below(folder: Path) -> list[Path]:

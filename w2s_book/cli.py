@@ -5,7 +5,6 @@ Modules are imported where they are used: ``w2s --help`` should answer at once.
 
 from __future__ import annotations
 
-import json
 import locale
 import os
 import sys
@@ -89,7 +88,6 @@ def _running(value: NamedValue, setting: str, out: str) -> Callable[[_Command], 
     NamedValue("trials=500"), "Set a parameter.", "The executed notebook [default: ./NAME.ipynb]."
 )
 @click.option("--force", is_flag=True, help="Overwrite the output.")
-@_file("--log", "Write what the cells print here too.")
 def run(
     notebook: str,
     settings: Sequence[tuple[str, str]],
@@ -97,7 +95,6 @@ def run(
     profile: str,
     timeout: float,
     force: bool,
-    log: Path | None,
 ) -> None:
     """Execute NOTEBOOK, such as misfit/projection, with parameters of your own.
 
@@ -105,6 +102,7 @@ def run(
     """
     from w2s_book import execute
     from w2s_book.parameters import ParameterError, read_value
+    from w2s_utils import claims
 
     texts = once(settings, "-p", "a parameter has one value")
     with refusing(ParameterError, FileNotFoundError):
@@ -122,15 +120,15 @@ def run(
                 profile="custom" if settings else profile,
                 timeout=timeout,
                 root=root,
-                log=log,
             )
         except execute.DataMissing as error:
             raise Refusal(error, FAILED) from None
         except execute.NotebookFailed as error:
             notes = getattr(error, "__notes__", [])
             raise click.ClickException("\n".join([str(error), *notes])) from None
-    seconds, memory = done["seconds"], done["peak_memory_mb"]
-    click.echo(f"{target}: {seconds:.1f} s, {_ledger_of(target)}, {memory:.0f} MB")
+    with refusing(ValueError, exit_code=FAILED):
+        counted = _counted(claims.collect([target]))
+    click.echo(f"{target}: {done['seconds']:.1f} s, {counted}, {done['peak_memory_mb']:.0f} MB")
 
 
 @main.command(short_help="Execute a notebook over a grid of parameters.")
@@ -139,14 +137,12 @@ def run(
     "Values of a parameter: 400,800 or [400, 800].",
     "The record, JSON lines; what it has is not run again [default: ./NAME.sweep.jsonl].",
 )
-@_file("--csv", "A table as well.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="At a time.")
 @click.option("--scheduler", metavar="ADDRESS", help="Run on this Dask cluster, not here.")
 def sweep(
     notebook: str,
     settings: Sequence[tuple[str, str]],
     out: Path | None,
-    csv: Path | None,
     jobs: int,
     scheduler: str | None,
     profile: str,
@@ -194,8 +190,6 @@ def sweep(
             scheduler=scheduler,
             report=report,
         )
-    if csv is not None:
-        grids.write_csv(lines, csv)
     failed = sum(line["outcome"] == "failed" for line in lines)
     records = [claim for line in lines for claim in line["claims"]]
     done = f"{plural(len(lines), 'point')}, {failed} failed"
@@ -210,11 +204,11 @@ def _opened(notebook: str, profile: str) -> tuple[Path, str, Path, dict[str, Any
     A notebook that is not in the book starts from its own.
     """
     from w2s_book import execute
-    from w2s_book.parameters import load_profile
+    from w2s_book.parameters import defaults, load_profile
 
     root = _root()
     name, source = execute.find(notebook, root)
-    own, profiles = execute.parameters_of(source, root), root / "profiles.yml"
+    own, profiles = defaults(execute.read(source), name), root / "profiles.yml"
     known = load_profile(profiles, profile) if profiles.exists() else {}
     return root, name, source, own, known.get(name, own)
 
@@ -238,15 +232,6 @@ def _root() -> Path:
     return Path(".")
 
 
-def _ledger_of(executed: Path) -> str:
-    from w2s_utils import claims
-
-    try:
-        return _counted(claims.collect([executed]))
-    except ValueError as error:
-        return f"claims that cannot be read ({error})"
-
-
 def _counted(records: Sequence[Mapping[str, Any]]) -> str:
     counts = Counter(record["outcome"] for record in records)
     parts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
@@ -260,8 +245,7 @@ def _counted(records: Sequence[Mapping[str, Any]]) -> str:
 @_file("--file", "The collected claims [default: _build/claims.json].")
 @click.option("--paper", help="Only of this paper: P1 to P5, or ours.")
 @click.option("--outcome", help='Only of this outcome, such as "does not reproduce".')
-@click.option("--json", "as_json", is_flag=True, help="Print the records as JSON.")
-def show_claims(file: Path | None, paper: str | None, outcome: str | None, as_json: bool) -> None:
+def show_claims(file: Path | None, paper: str | None, outcome: str | None) -> None:
     """List the claims that the last build checked."""
     from w2s_utils import claims
 
@@ -278,9 +262,6 @@ def show_claims(file: Path | None, paper: str | None, outcome: str | None, as_js
         records = [r for r in records if value is None or r[field].lower() == value.lower()]
         if value is not None and not records:
             raise Refusal(f"no claim has {field} {value!r}; there are: {known}")
-    if as_json:
-        click.echo(json.dumps(records, indent=1, ensure_ascii=False))
-        return
     columns = ("claim", "outcome", "observed", "expected", "notebook")
     rows = [
         (r["id"], r["outcome"], f"{r['observed']:.4g}", f"{r['expected']:.4g}", r["notebook"])

@@ -14,7 +14,7 @@ import ast
 import functools
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -54,24 +54,23 @@ class Library:
             self.graph = grimp.build_graph(
                 *PACKAGES, exclude_type_checking_imports=True, cache_dir=None
             )
-            needed = {name: _named(text) for name, text in texts.items()}
+            needed = {name: set(_QUOTED.findall(text)) for name, text in texts.items()}
         except SourceSyntaxError:
             # It will fail when run; until then, all may depend on all.
             self.graph, needed = grimp.ImportGraph(), {name: set(texts) for name in texts}
         for name in texts:
-            parts = name.split(".")
-            above = {".".join(parts[:length]) for length in range(1, len(parts))}
-            for each in (needed[name] | above) & self.modules.keys() - {name}:
+            needed[name].add(name.rpartition(".")[0])
+            for each in needed[name] & self.modules.keys() - {name}:
                 self.graph.add_import(importer=name, imported=each)
 
     def of_notebook(self, source: str) -> set[str]:
         """Return the modules that the code cells of a MyST notebook import, without theirs."""
         code = _IPYTHON.sub("", "\n".join(_CODE_CELL.findall(source)))
         try:
-            nodes = list(_statements(ast.parse(code)))
+            nodes = ast.walk(ast.parse(code))
         except SyntaxError:
             return set(self.modules)
-        names = _named(code)
+        names = set(_QUOTED.findall(code))
         for node in nodes:
             if isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names}
@@ -96,17 +95,6 @@ class Library:
     def _parts(self, path: Path) -> tuple[str, ...]:
         parts = path.relative_to(self.root).with_suffix("").parts
         return parts[:-1] if parts[-1] == "__init__" else parts
-
-
-def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    for child in ast.iter_child_nodes(node):
-        if not isinstance(child, ast.expr):  # in which nothing is imported
-            yield child
-            yield from _statements(child)
-
-
-def _named(code: str) -> set[str]:
-    return set(_QUOTED.findall(code))
 
 
 def _data(folder: Path, deep: bool) -> list[Path]:

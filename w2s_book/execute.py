@@ -22,14 +22,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from w2s_book.parameters import ParameterError, defaults, front_matter, recorded, substitute
+from w2s_book.parameters import ParameterError, front_matter, recorded, substitute
 from w2s_utils import files
 
 _PACKAGES = ("w2s_utils", "numpy", "scipy", "matplotlib", "scikit-learn", "papermill")
 ANSI = re.compile(r"\x1b\[[0-9;]*m")  # colours
 _MARK = "papermill-error-cell-tag"
 _LONG = 2000  # characters of an error that are shown; the log has all
-_CONTEXT = 2  # lines shown before and after the one that raised
+_LINES = 6  # lines of its cell
+# A carriage return takes back the line before it, unless the line ends there.
+_TAKEN_BACK = re.compile(r"^.*\r(?=[^\n])", re.MULTILINE)
+# What IPython shows of a cell that raised: the lines around that one.
+_FRAME = re.compile(r"^ *Cell In\[\d+\], line .*?(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
 # What Python prints of a group of errors: itself, and its members further to the right.
 _MEMBER = re.compile(r"^ +\| (\w[\w.]*: .*)$", re.MULTILINE)
 _KERNEL = [sys.executable, "-P", str(Path(__file__).with_name("kernel.py"))]
@@ -134,9 +138,8 @@ def run(
                 json.loads(executed.read_text("utf-8"))  # killed while writing, it is half a file
                 error.add_note(f"as far as it got: {os.path.relpath(_keep(executed, failed))}")
             if log is not None:
-                with contextlib.suppress(OSError):
-                    said = ANSI.sub("", log.read_text("utf-8", "replace"))
-                    log.write_text(f"{said}{error}\n", "utf-8")
+                with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as opened:
+                    opened.write(f"{error}\n")
                 error.add_note(f"log: {os.path.relpath(log)}")
             raise
         _scrub(nb, root)
@@ -197,12 +200,6 @@ def read(source: Path) -> Any:
     return nb
 
 
-def parameters_of(notebook: str | Path, root: Path = Path(".")) -> dict[str, Any]:
-    """Return the names and default values of a notebook's parameters."""
-    name, source = find(notebook, root)
-    return defaults(read(source), name)
-
-
 def check(
     notebook: str | Path, parameters: Mapping[str, Any], root: Path = Path(".")
 ) -> tuple[str, Path, Any, dict[str, Any]]:
@@ -245,9 +242,6 @@ def missing_data(source: Path) -> list[str]:
         return [name for name in data_sets(source) if not datasets.available(name)]
     except ValueError as error:
         raise ParameterError(f"{source}: front matter, w2s.data: {error}") from None
-
-
-# Before the run
 
 
 def _check_writable(path: Path) -> None:
@@ -311,10 +305,7 @@ def _execute(
 
     from w2s_utils import figures
 
-    try:
-        write(nb, job / "source.ipynb")
-    except OSError as error:
-        raise ParameterError(f"{job} cannot be written: {error.strerror}") from None
+    write(nb, job / "source.ipynb")
     output = log or job / "output"
     command = [*_KERNEL, "execute", str(job), str(root.resolve())]
     for again in (True, False):
@@ -323,10 +314,9 @@ def _execute(
             nb = nbformat.read(job / "executed.ipynb", as_version=4)
         # Papermill puts a cell before the one that failed, and one at the top.
         nb.cells = [c for c in nb.cells if _MARK not in c.metadata.get("tags", [])]
-        begun = [
-            i for i, c in enumerate(nb.cells) if c.metadata.get("papermill", {}).get("start_time")
-        ]
-        if begun or code is None or code < 0 or not again:
+        times = [cell.metadata.get("papermill", {}).get("start_time") for cell in nb.cells]
+        last = max((index for index, time in enumerate(times) if time), default=None)
+        if last is not None or code is None or code < 0 or not again:
             break
         with output.open("a", encoding="utf-8") as opened:
             opened.write("the kernel did not start, trying once more\n")
@@ -338,18 +328,18 @@ def _execute(
             f"stopped after {timeout:g} s, the time limit of a notebook\n"
             "  raise it with `w2s run --timeout SECONDS` or `make book TIMEOUT=SECONDS`"
         )
-        raise _failure(name, nb, begun[-1] if begun else None, what)
+        raise _failure(name, nb, last, what)
     for index, cell in enumerate(nb.cells):
         if (raised := _raised(cell, published=not code)) is not None:
             raise _failure(name, nb, index, *raised)
     if code:
         said = output.read_text("utf-8", "replace").strip() if output.exists() else ""
         how = said.rpartition("\n")[2] if code > 0 else "its process was killed"
-        if not begun and code > 0:
+        if last is None and code > 0:
             raise NotebookFailed(f"{name}: the kernel did not start: {_cut(how)}")
         used = f"it had used {memory:.0f} MB, perhaps memory ran out"
         what = f"the kernel died or stopped answering ({how}); {used}"
-        raise _failure(name, nb, begun[-1] if begun else None, what)
+        raise _failure(name, nb, last, what)
     try:
         figures.promote(nb)
     except ValueError as error:
@@ -375,13 +365,8 @@ def _failure(name: str, nb: Any, index: int | None, what: str, trace: str = "") 
     """Put into words what went wrong, and where: with the lines around the one that raised."""
     if index is None:
         return NotebookFailed(f"{name} failed\n  {_cut(what)}")
-    lines = nb.cells[index].source.splitlines()
-    raised = re.findall(r"Cell In\[\d+\], line (\d+)", ANSI.sub("", trace))
-    around = int(raised[-1]) - 1 if raised else 0
-    excerpt = "".join(
-        f"  {'>' if raised and i == around else ' '} {i + 1:3d} | {lines[i][:200]}\n"
-        for i in range(max(0, around - _CONTEXT), min(len(lines), around + _CONTEXT + 1))
-    )
+    frames = _FRAME.findall(ANSI.sub("", trace)) or [nb.cells[index].source]
+    excerpt = "".join(f"    {line[:200]}\n" for line in frames[-1].splitlines()[:_LINES])
     where = f"{name} failed in cell {index + 1} of {len(nb.cells)}"
     return NotebookFailed(f"{where}\n{excerpt}  {_cut(what)}")
 
@@ -394,29 +379,16 @@ def _cut(text: str) -> str:
 
 
 def join_streams(cell: Any) -> None:
-    """Make one output of all that a cell printed to a stream; standard output comes first.
+    """Make one output of all that a cell printed to a stream; standard output comes first."""
+    from nbformat.v4 import new_output
 
-    A carriage return takes back the line before it, unless the line ends there.
-    """
-    texts: dict[str, list[str]] = {}
-    outputs: list[Any] = []
-    for output in cell.outputs:
-        if output.output_type != "stream" or output.name not in texts:
-            outputs.append(output)
-        if output.output_type == "stream":
-            texts.setdefault(output.name, []).append(output.text)
-    for index, output in enumerate(outputs):
-        if output.output_type == "stream":
-            output.text = "\n".join(map(_overwritten, "".join(texts[output.name]).split("\n")))
-            before = outputs[index - 1] if index else output
-            if output.name == "stdout" and before.get("name") == "stderr":
-                outputs[index - 1 : index + 1] = [output, before]
+    streams = [output for output in cell.outputs if output.output_type == "stream"]
+    outputs = [output for output in cell.outputs if output.output_type != "stream"]
+    place = cell.outputs.index(streams[0]) if streams else 0
+    for name in sorted({output.name for output in streams}):
+        text = "".join(output.text for output in streams if output.name == name)
+        outputs.insert(place, new_output("stream", name=name, text=_TAKEN_BACK.sub("", text)))
     cell.outputs = outputs
-
-
-def _overwritten(line: str) -> str:
-    body, end = (line[:-1], "\r") if line.endswith("\r") else (line, "")
-    return body[body.rfind("\r") + 1 :] + end
 
 
 def write(nb: Any, out: Path) -> None:

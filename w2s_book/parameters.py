@@ -8,11 +8,12 @@ themselves: comments stay, and a page shows one parameters cell with the values 
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
 import functools
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ class ParameterError(ValueError):
 # Reading YAML
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.BaseLoader):
     """YAML whose words mean what they mean in version 1.2.
 
     In version 1.1, which PyYAML reads, 010 is eight, 12:30 is 750, "no" is false, 2024-01-01 is a
@@ -42,32 +43,33 @@ class _Loader(yaml.SafeLoader):
             raise yaml.YAMLError(f"{twice[0]} is given twice{node.start_mark}")
         return super().construct_mapping(node, deep)
 
-    def _whole(self, node: Any) -> int:
-        return int(node.value, 0 if re.match("[-+]?0[xob]", node.value) else 10)
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        if not re.fullmatch("tag:yaml.org,2002:(str|seq|map)", node.tag):
+            raise yaml.YAMLError(f"{node.tag} is not supported{node.start_mark}")
+        return super().construct_object(node, deep)
 
-    def _real(self, node: Any) -> float:
-        value = float(re.sub(r"\.(?=[in])", "", node.value.lower()))
-        if math.isinf(value) and "inf" not in node.value.lower():
-            raise yaml.YAMLError(f"{node.value} is too large for a float")
-        return value
+    def construct_scalar(self, node: Any) -> Any:
+        """Return what a word stands for; what is in quotes stands for itself."""
+        if node.style:
+            return node.value
+        for read in (_WORDS.__getitem__, int, functools.partial(int, base=0), _real):
+            with contextlib.suppress(KeyError, ValueError):
+                return read(node.value)
+        return node.value
 
 
-_PREFIX = "tag:yaml.org,2002:"
-_Loader.yaml_implicit_resolvers = {}
-_Loader.yaml_constructors = {
-    tag: _Loader.yaml_constructors[tag]
-    for tag in (None, *(_PREFIX + name for name in ("null", "bool", "str", "seq", "map")))
+_WORDS = {"": None, "~": None} | {
+    form: value
+    for word, value in {"null": None, "true": True, "false": False}.items()
+    for form in (word, word.title(), word.upper())
 }
-_Loader.add_constructor(f"{_PREFIX}int", _Loader._whole)
-_Loader.add_constructor(f"{_PREFIX}float", _Loader._real)
-for _name, _words in {
-    "null": r"~|null|Null|NULL|",
-    "bool": r"true|True|TRUE|false|False|FALSE",
-    "int": r"[-+]?([0-9][0-9_]*|0x[0-9a-fA-F]+|0o[0-7]+|0b[01]+)",
-    "float": r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?"
-    r"|[-+]?\.?(inf|Inf|INF|infinity|Infinity)|\.?(nan|NaN|NAN)",
-}.items():
-    _Loader.add_implicit_resolver(_PREFIX + _name, re.compile(f"^(?:{_words})$"), None)
+
+
+def _real(word: str) -> float:
+    value = float(re.sub(r"^([-+]?)\.(?=[in])", r"\1", word.lower()))
+    if math.isinf(value) and "inf" not in word.lower():
+        raise yaml.YAMLError(f"{word:.20} is too large for a float")
+    return value
 
 
 @functools.lru_cache  # the same headers are asked for again and again
@@ -114,11 +116,10 @@ def load_profile(path: str | Path, profile: str) -> dict[str, dict[str, Any]]:
     """
     path = Path(path)
     try:
-        profiles = read_yaml(path.read_text("utf-8"), str(path)) or {}
+        profiles = read_yaml(path.read_text("utf-8"), str(path))
     except FileNotFoundError:
         raise ParameterError(f"{path} not found: run from the folder that holds it") from None
-    if not isinstance(profiles, dict):
-        raise ParameterError(f"{path}: expected a mapping of profiles, got {profiles!r}")
+    profiles = profiles if isinstance(profiles, dict) else {}
     if profile not in profiles:
         known = ", ".join(map(str, profiles)) or "none"
         raise ParameterError(f"{path} has no profile {profile!r}; it has: {known}")
@@ -184,24 +185,18 @@ def substitute(nb: Any, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """
     cell = parameters_cell(nb, name)
     literals = _literals(cell.source, name)
-    known = {key: default for key, default, _ in literals}
-    _check_names(name, known, values)
-    used, written = {}, {}
-    for key, default in known.items():
-        what = f"{name}: parameter {key!r}"
-        try:
-            used[key] = _checked(what, values[key], default)
-            written[key] = _source(used[key], what)
-        except RecursionError:
-            raise ParameterError(f"{what}: expected a value that ends, got {values[key]}") from None
+    _check_names(name, [key for key, *_ in literals], values)
+    what = {key: f"{name}: parameter {key!r}" for key, *_ in literals}
+    used = {key: _checked(what[key], values[key], default) for key, default, _ in literals}
     # Positions in the syntax tree count bytes of UTF-8.
     lines = [line.encode() for line in cell.source.splitlines()]
     for key, default, node in reversed(literals):
-        if used[key] != default or type(used[key]) is not type(default):
+        written = _source(used[key], what[key])
+        if used[key] != default:
             first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
             tail = lines[last][node.end_col_offset :]
             head = lines[first][: node.col_offset]
-            lines[first : last + 1] = [head + written[key].encode() + tail]
+            lines[first : last + 1] = [head + written.encode() + tail]
     cell.source = b"\n".join(lines).decode()
     return used
 
@@ -239,7 +234,7 @@ def _literal(statement: ast.stmt, name: str) -> tuple[str, Any, ast.expr]:
     )
 
 
-def _check_names(name: str, known: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+def _check_names(name: str, known: Sequence[str], values: Mapping[str, Any]) -> None:
     unknown = [key for key in values if key not in known]
     missing = [key for key in known if key not in values]
     if not (unknown or missing):
@@ -254,7 +249,10 @@ def _check_names(name: str, known: Mapping[str, Any], values: Mapping[str, Any])
 
 
 def _checked(what: str, value: Any, default: Any) -> Any:
-    """Return ``value`` as the type of ``default``; a whole number will do for a float."""
+    """Return ``value`` as the type of ``default``; a whole number will do for a float.
+
+    The items of a list are to be like those of the default, where these are of one type.
+    """
     if isinstance(default, tuple) and isinstance(value, list):
         value = tuple(value)
     if type(default) is float and type(value) is int:
@@ -264,23 +262,12 @@ def _checked(what: str, value: Any, default: Any) -> Any:
             f"{what}: expected {type(default).__name__} like {default!r}, "
             f"got {value!r} ({type(value).__name__})"
         )
-    numbers = isinstance(default, list | tuple) and all(map(_numeric, _leaves(default)))
-    if numbers and default and (other := [v for v in _leaves(value) if not _numeric(v)]):
-        raise ParameterError(
-            f"{what}: expected numbers like {default!r}, got {other[0]!r} "
-            f"({type(other[0]).__name__}) among them"
-        )
+    if isinstance(default, list | tuple) and default:
+        like = next((item for item in default if type(item) is float), default[0])
+        numbers = {int, float} if type(like) is float else {type(like)}
+        if {type(item) for item in default} <= numbers:
+            value = type(value)(_checked(f"{what}, an item", item, like) for item in value)
     return value
-
-
-def _leaves(value: Any) -> list[Any]:
-    if isinstance(value, list | tuple):
-        return [leaf for item in value for leaf in _leaves(item)]
-    return [value]
-
-
-def _numeric(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _source(value: Any, what: str) -> str:
@@ -296,10 +283,7 @@ def _source(value: Any, what: str) -> str:
             return f"({', '.join(_source(item, what) for item in value)}{',' * (len(value) == 1)})"
         case dict() if all(isinstance(key, str) for key in value):
             return f"{{{', '.join(f'{k!r}: {_source(v, what)}' for k, v in value.items())}}}"
-        case dict():
-            odd = next(key for key in value if not isinstance(key, str))
-            raise ParameterError(f'{what}: expected keys that are texts, such as "1", got {odd!r}')
     raise ParameterError(
-        f"{what}: expected a literal (a number, text, list or mapping of these), "
-        f"got {value!r} ({type(value).__name__}); write it as a text, in quotes"
+        f"{what}: expected a literal (a number, text, list or mapping from texts to these), "
+        f"got {value!r} ({type(value).__name__}); write what is none as a text, in quotes"
     )

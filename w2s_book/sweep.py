@@ -10,9 +10,7 @@ file, wherever it ran.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import itertools
 import json
 import os
@@ -32,10 +30,6 @@ from w2s_utils import files
 START_LIMIT = 60  # seconds for a cluster to have a worker
 # What of a claim's record differs between two runs of the same cell.
 _TIMING = ("seconds", "profile")
-_CLAIM_COLUMNS = (
-    *("id", "outcome", "kind", "statement", "observed", "expected", "standard_error"),
-    *("tolerance", "z", "trials", "comparisons"),
-)
 
 
 def library() -> str:
@@ -152,6 +146,7 @@ def run(
     done = {line["key"]: line for line in lines if line["outcome"] == "executed"}
     todo = [point for point in wanted if point["key"] not in done]
     executed = partial(execute, source=source, timeout=timeout)
+    _replace(out, _dump(lines))  # without the line that was being written when a run was killed
     with closing(_finished(executed, todo, jobs, scheduler, version)) as results:
         for left, line in zip(reversed(range(len(todo))), results, strict=True):
             with out.open("a", encoding="utf-8") as file:
@@ -177,39 +172,16 @@ def read(out: Path) -> list[dict[str, Any]]:
         If the file is something else.
     """
     try:
-        *whole, torn = out.read_text("utf-8").split("\n")
+        *whole, _ = out.read_text("utf-8").split("\n")
     except FileNotFoundError:
         return []
     try:
         lines = [json.loads(text) for text in whole]
-        if torn:
-            # Cut it off, so that the next line begins at a beginning.
-            _replace(out, "".join(f"{text}\n" for text in whole))
         if all({"key", "outcome", "claims"} <= line.keys() for line in lines):
             return lines
     except (ValueError, AttributeError):
         pass
     raise ParameterError(f"{out} is not the record of a sweep: give another --out")
-
-
-def write_csv(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Write one row a claim: the parameters, then the claim's columns with ``claim_`` before them.
-
-    A point without claims has one row in which they are empty. Values that are lists are written
-    as JSON.
-    """
-    names = list(dict.fromkeys(name for line in lines for name in line["parameters"]))
-    columns = [*names, "point_outcome", *(f"claim_{column}" for column in _CLAIM_COLUMNS)]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    for line in lines:
-        for claim in line["claims"] or [{}]:
-            row = line["parameters"] | {"point_outcome": line["outcome"]}
-            row |= {f"claim_{key}": value for key, value in claim.items()}
-            lists = {k: json.dumps(v) for k, v in row.items() if isinstance(v, list | tuple | dict)}
-            writer.writerow(row | lists)
-    _replace(path, text.getvalue())
 
 
 # Where the points are executed
@@ -246,21 +218,16 @@ def _client(scheduler: str, version: str) -> Any:
     """Return a client of a Dask cluster, once it has workers with a version of the library."""
     try:
         from distributed import Client
-        from distributed import TimeoutError as TooLate
     except ImportError:
         raise ParameterError("--scheduler needs Dask: pip install 'w2s_utils[dask]'") from None
     try:
         client = Client(scheduler, timeout=10, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise ParameterError(f"no Dask scheduler at {scheduler}: {error}") from None
-    try:
         client.wait_for_workers(1, timeout=START_LIMIT)
-        found = client.run(library)
-    except TooLate:
-        client.close()
-        raise ParameterError(f"the scheduler has no worker after {START_LIMIT} s") from None
+    except (OSError, ValueError) as error:
+        message = f"no Dask scheduler at {scheduler}, or none with a worker: {error}"
+        raise ParameterError(message) from None
+    found = client.run(library)
     if other := sorted(each for each, digest in found.items() if digest != version):
-        client.close()
         raise ParameterError(
             f"{len(other)} of {len(found)} workers have another version of w2s_utils "
             f"({', '.join(other)}): install the same on all"

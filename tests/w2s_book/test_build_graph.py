@@ -15,7 +15,7 @@ from w2s_book.parameters import ParameterError
 
 FALSE_CLAIM = """
 from w2s_utils import checks, claims
-check = checks.Check("equality", "refuted", 1.0, 2.0, tolerance=0.1, detail="a comparison")
+check = checks.Check("measurement", "equality", "refuted", 1.0, 2.0, tolerance=0.1, detail="two")
 claims.claim("p1-test", "one is two", check, supports="arithmetic")
 """
 

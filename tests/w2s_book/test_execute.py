@@ -16,7 +16,7 @@ from w2s_book.execute import DataMissing, NotebookFailed, ParameterError
 from w2s_experiments.data import datasets
 
 
-def run(project, name="p/n", *, timeout=60.0, **parameters):
+def run(project, name="p/n", *, timeout=900.0, **parameters):
     layout = project.layout
     return execute.run(
         name,
@@ -38,6 +38,17 @@ def fails(project, *cells, **options):
     return "\n".join([str(caught.value), *getattr(caught.value, "__notes__", [])])
 
 
+def hangs(project, cell):
+    """Return the error of a notebook that never ends; its limit is one at which it has started."""
+    for limit in (15.0, 60.0, 240.0):
+        message = fails(project, cell, timeout=limit)
+        assert f"stopped after {limit:g} s, the time limit" in message
+        if (project.root / "started").exists():
+            break
+    assert "cell 3 of 3" in message
+    return message
+
+
 def test_unknown_parameter_names_the_known_ones(project):
     project.notebook("p/n")
     with pytest.raises(ParameterError, match=r"'sed' \(did you mean 'seed'\?\); it has: seed"):
@@ -54,12 +65,6 @@ def test_unknown_notebook_lists_the_book(project):
     project.notebook("p/n")
     with pytest.raises(FileNotFoundError, match="the book has: p/n"):
         run(project, "p/m")
-
-
-def test_parameters_of(project):
-    source = project.notebook("p/n")
-    assert execute.parameters_of("p/n", project.root) == {"seed": 1}
-    assert execute.parameters_of(source) == {"seed": 1}
 
 
 def test_nonpositive_timeout_is_refused(project):
@@ -92,7 +97,7 @@ def test_successful_run(project):
     assert about.parameters == {"seed": 7}
     assert about.executed
     assert set(about.versions) >= {"python", "numpy", "w2s_utils"}
-    assert 0 < about.seconds < 60
+    assert 0 < about.seconds < 900
     assert 300 < about.peak_memory_mb < 3000
 
     # One parameters cell, with the value used and its comment.
@@ -138,7 +143,7 @@ def test_raising_notebook_says_where_and_keeps_the_old_page(project):
         run(project)
     message = str(caught.value)
     assert "p/n failed in cell 4 of 4" in message
-    assert ">   2 | raise KeyError('no such thing')" in message
+    assert "----> 2 raise KeyError('no such thing')" in message
     assert "KeyError: 'no such thing'" in message
     assert project.layout.executed("p/n").read_text() == before
     assert (project.layout.logs / "p-n.failed.ipynb").exists()
@@ -146,18 +151,17 @@ def test_raising_notebook_says_where_and_keeps_the_old_page(project):
 
 
 def test_hanging_notebook_is_killed_with_its_children(project):
-    message = fails(
+    message = hangs(
         project,
         """
         import subprocess, sys
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         open("child", "w").write(str(child.pid))
+        open("started", "w").close()
         while True:
             pass
         """,
-        timeout=20.0,
     )
-    assert "stopped after 20 s, the time limit" in message
     assert "--timeout" in message
     assert "TIMEOUT=" in message
     child = int((project.root / "child").read_text())
@@ -190,7 +194,7 @@ def test_figure_without_caption_fails(project):
 
 CLAIM = """
 from w2s_utils import checks, claims
-check = checks.Check("equality", "{verdict}", 1.0, 2.0, tolerance=0.1, detail="a comparison")
+check = checks.Check("measurement", "equality", "{verdict}", 1.0, 2.0, tolerance=0.1, detail="two")
 claims.{register}("p1-test", "one is two", check, supports="arithmetic")
 """
 
@@ -261,6 +265,7 @@ def test_unknown_data_set_in_the_front_matter(project):
 
 DAEMON = """
 import os, subprocess, sys, time
+open("pids", "w").close()
 program = "import os, time; os.fork() and os._exit(0); os.setsid(); os.fork() and os._exit(0)"
 program += "; open('pids', 'a').write(f'{os.getpid()} '); time.sleep(600)"
 subprocess.run([sys.executable, "-c", program])
@@ -282,11 +287,13 @@ def left_of(project):
 
 @pytest.mark.parametrize("last", ["", "1 / 0", "time.sleep(600)"])
 def test_no_process_of_a_notebook_survives_it(project, last):
-    project.notebook("p/n", DAEMON + last)
-    try:
-        run(project, timeout=20.0 if "sleep" in last else 60.0)
-    except NotebookFailed:
-        assert last
+    if "sleep" in last:
+        hangs(project, DAEMON + last)
+    elif last:
+        fails(project, DAEMON + last)
+    else:
+        project.notebook("p/n", DAEMON)
+        run(project)
     assert not left_of(project)
 
 
@@ -295,7 +302,7 @@ def test_no_process_survives_the_one_that_started_it(project, killed):
     project.notebook("p/n", DAEMON + "time.sleep(600)")
     command = [sys.executable, "-m", "w2s_book.cli", "run", "p/n", "--profile", "smoke"]
     with subprocess.Popen(command, cwd=project.root, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600  # a net
         while not (project.root / "started").exists() and time.monotonic() < deadline:
             time.sleep(0.1)
         victim = psutil.Process(process.pid)
@@ -304,9 +311,7 @@ def test_no_process_survives_the_one_that_started_it(project, killed):
 
 
 def test_limit_holds_where_the_kernel_never_returns_to_python(project):
-    message = fails(project, "import re; re.match('(a+)+$', 'a' * 60 + 'b')", timeout=15.0)
-    assert "stopped after 15 s" in message
-    assert "cell 3 of 3" in message
+    hangs(project, "import re\nopen('started', 'w').close()\nre.match('(a+)+$', 'a' * 60 + 'b')")
 
 
 def test_lines_of_any_length(project):

@@ -98,6 +98,8 @@ def test_load_profile(tmp_path):
         ("010", "a", "010"),
         ("true", "a", "true"),
         ("null", "a", "null"),
+        ("[1, 0.5, .inf]", [0.5, 1], [1, 0.5, math.inf]),
+        ("[~, 'null', \"1\", a.b, i.nf]", [], [None, "null", "1", "a.b", "i.nf"]),
         ("'1'", "a", "1"),
     ],
 )
@@ -118,6 +120,8 @@ def test_values_mean_what_they_say(text, default, value):
         ("[1, 1e999]", "[1.0]"),
         ("[1, 2024-01-01]", "[1]"),
         ("[1, yes]", "[1]"),
+        ("[1, true]", "[1]"),
+        ("[1, a]", "[0.5, 1]"),
         ("{1: 2}", "{}"),
         ("{true: 2}", "{}"),
         ("{a: {null: 2}}", "{}"),
