@@ -80,9 +80,6 @@ def _running(value: NamedValue, setting: str, out: str) -> Callable[[_Command], 
     return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
 
 
-# Running a notebook
-
-
 @main.command(short_help="Execute a notebook with parameters of your own.")
 @_running(
     NamedValue("trials=500"), "Set a parameter.", "The executed notebook [default: ./NAME.ipynb]."
@@ -106,8 +103,8 @@ def run(
 
     texts = once(settings, "-p", "a parameter has one value")
     with refusing(ParameterError, FileNotFoundError):
-        root, name, source, own, start = _opened(notebook, profile)
-        parameters = start | {key: read_value(key, texts[key], own.get(key)) for key in texts}
+        root, name, source, start = _opened(notebook, profile)
+        parameters = start | {key: read_value(key, texts[key], start.get(key)) for key in texts}
         execute.check(source, parameters, root)
         target = _target(out, name, force)
         shown = ", ".join(f"{key}={value!r}" for key, value in parameters.items())
@@ -143,10 +140,8 @@ def sweep(
     notebook: str,
     settings: Sequence[tuple[str, str]],
     out: Path | None,
-    jobs: int,
-    scheduler: str | None,
     profile: str,
-    timeout: float,
+    **how: Any,
 ) -> None:
     """Execute NOTEBOOK once for every combination of values, and collect the claims.
 
@@ -161,11 +156,8 @@ def sweep(
 
     texts = once(settings, "-p", "give all its values in one")
     with refusing(ParameterError, FileNotFoundError):
-        root, name, source, own, start = _opened(notebook, profile)
-        axes = {
-            key: grids.values_of(key, text, start.get(key, own.get(key)))
-            for key, text in texts.items()
-        }
+        root, name, source, start = _opened(notebook, profile)
+        axes = {key: grids.values_of(key, text, start.get(key)) for key, text in texts.items()}
         points = [start | values for values in grids.grid(axes)]
         for point in points:
             execute.check(source, point, root)
@@ -180,16 +172,8 @@ def sweep(
         had = sum(line["outcome"] == "executed" for line in grids.read(target))
         there = f", {target} has {plural(had, 'point')} already" if had else ""
         click.echo(f"{plural(len(points), 'point')} of {name}{there}", err=True)
-        lines = grids.run(
-            name,
-            source.read_text("utf-8"),
-            points,
-            target,
-            timeout=timeout,
-            jobs=jobs,
-            scheduler=scheduler,
-            report=report,
-        )
+        text = source.read_text("utf-8")
+        lines = grids.run(name, text, points, target, report=report, **how)
     failed = sum(line["outcome"] == "failed" for line in lines)
     records = [claim for line in lines for claim in line["claims"]]
     done = f"{plural(len(lines), 'point')}, {failed} failed"
@@ -198,19 +182,20 @@ def sweep(
         raise Refusal(f"{plural(failed, 'point')} failed; see {target}", FAILED)
 
 
-def _opened(notebook: str, profile: str) -> tuple[Path, str, Path, dict[str, Any], dict[str, Any]]:
-    """Return the book's folder; name, source and parameters of a notebook; those of the profile.
+def _opened(notebook: str, profile: str) -> tuple[Path, str, Path, dict[str, Any]]:
+    """Return the book's folder; of a notebook name, source and what its parameters start from.
 
-    A notebook that is not in the book starts from its own.
+    These are the values of the profile, or its own where it is not in the book.
     """
     from w2s_book import execute
     from w2s_book.parameters import defaults, load_profile
 
     root = _root()
     name, source = execute.find(notebook, root)
-    own, profiles = defaults(execute.read(source), name), root / "profiles.yml"
+    profiles = root / "profiles.yml"
     known = load_profile(profiles, profile) if profiles.exists() else {}
-    return root, name, source, own, known.get(name, own)
+    start = known[name] if name in known else defaults(execute.read(source), name)
+    return root, name, source, start
 
 
 def _target(out: Path | None, name: str, force: bool) -> Path:
@@ -226,10 +211,8 @@ def _target(out: Path | None, name: str, force: bool) -> Path:
 def _root() -> Path:
     """Return the book's folder: the nearest one upwards with a profiles.yml, else this one."""
     here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "profiles.yml").exists() and (folder / "notebooks").is_dir():
-            return Path(os.path.relpath(folder))
-    return Path(".")
+    books = (folder for folder in (here, *here.parents) if (folder / "profiles.yml").exists())
+    return Path(os.path.relpath(next(books, here)))
 
 
 def _counted(records: Sequence[Mapping[str, Any]]) -> str:
@@ -238,14 +221,9 @@ def _counted(records: Sequence[Mapping[str, Any]]) -> str:
     return plural(len(records), "claim") + (f" ({parts})" if parts else "")
 
 
-# The claims
-
-
 @main.command("claims")
 @_file("--file", "The collected claims [default: _build/claims.json].")
-@click.option("--paper", help="Only of this paper: P1 to P5, or ours.")
-@click.option("--outcome", help='Only of this outcome, such as "does not reproduce".')
-def show_claims(file: Path | None, paper: str | None, outcome: str | None) -> None:
+def show_claims(file: Path | None) -> None:
     """List the claims that the last build checked."""
     from w2s_utils import claims
 
@@ -257,11 +235,6 @@ def show_claims(file: Path | None, paper: str | None, outcome: str | None) -> No
         raise Refusal(message) from None
     except ValueError as error:
         raise Refusal(f"{path} is not a file of claims: {error}") from None
-    for field, value in {"paper": paper, "outcome": outcome}.items():
-        known = ", ".join(sorted({record[field] for record in records})) or "none"
-        records = [r for r in records if value is None or r[field].lower() == value.lower()]
-        if value is not None and not records:
-            raise Refusal(f"no claim has {field} {value!r}; there are: {known}")
     columns = ("claim", "outcome", "observed", "expected", "notebook")
     rows = [
         (r["id"], r["outcome"], f"{r['observed']:.4g}", f"{r['expected']:.4g}", r["notebook"])

@@ -254,9 +254,6 @@ def _check_writable(path: Path) -> None:
         raise ParameterError(f"{path} cannot be written: {error.strerror}") from None
 
 
-# The run
-
-
 def watched(
     command: Sequence[str], folder: Path, timeout: float, output: Path
 ) -> tuple[int | None, float]:

@@ -37,9 +37,6 @@ _THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM", "BLIS")
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of Linux
 
 
-# The watch
-
-
 def watch(folder: Path, limit: str, output: str, *command: str) -> None:
     """Run a command in a process of its own, and outlive whatever that starts."""
     deadline = time.monotonic() + float(limit)
@@ -113,9 +110,6 @@ def _resident(process: psutil.Process) -> int:
     with contextlib.suppress(psutil.Error):
         return int(process.memory_info().rss)
     return 0
-
-
-# The execution
 
 
 def execute(folder: Path, place: str) -> None:

@@ -27,9 +27,6 @@ class ParameterError(ValueError):
     """What keeps a notebook from being started, such as a parameter that is unknown or missing."""
 
 
-# Reading YAML
-
-
 class _Loader(yaml.BaseLoader):
     """YAML whose words mean what they mean in version 1.2.
 
@@ -50,19 +47,16 @@ class _Loader(yaml.BaseLoader):
 
     def construct_scalar(self, node: Any) -> Any:
         """Return what a word stands for; what is in quotes stands for itself."""
-        if node.style:
-            return node.value
-        for read in (_WORDS.__getitem__, int, functools.partial(int, base=0), _real):
-            with contextlib.suppress(KeyError, ValueError):
-                return read(node.value)
-        return node.value
+        word = node.value
+        if node.style or word.lower() in _WORDS:
+            return word if node.style else _WORDS[word.lower()]
+        for number in (int, functools.partial(int, base=0), _real):
+            with contextlib.suppress(ValueError):
+                return number(word)
+        return word
 
 
-_WORDS = {"": None, "~": None} | {
-    form: value
-    for word, value in {"null": None, "true": True, "false": False}.items()
-    for form in (word, word.title(), word.upper())
-}
+_WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
 
 
 def _real(word: str) -> float:
@@ -139,9 +133,6 @@ def front_matter(source: Path) -> dict[str, Any]:
         return {}
     header = read_yaml("\n".join(lines[1 : lines.index("---", 1)]), f"{source}: front matter")
     return header or {}
-
-
-# The parameters cell
 
 
 def parameters_cell(nb: Any, name: str) -> Any:

@@ -103,7 +103,7 @@ def run(
     timeout: float = 600,
     jobs: int = 1,
     scheduler: str | None = None,
-    report: Callable[[int, dict[str, Any]], None] | None = None,
+    report: Callable[[int, dict[str, Any]], None],
 ) -> list[dict[str, Any]]:
     """Execute the points that ``out`` does not have yet, and return the lines of all.
 
@@ -123,7 +123,7 @@ def run(
         Executions at a time on this machine.
     scheduler : str, optional
         Address of a Dask scheduler; then its workers execute, one point a thread.
-    report : callable, optional
+    report : callable
         Called with the number of points still to come and the line of the one just finished.
 
     Returns
@@ -154,12 +154,10 @@ def run(
                 file.flush()
                 os.fsync(file.fileno())
             done[line["key"]] = line
-            if report:
-                report(left, line)
+            report(left, line)
     ordered = {point["key"]: done[point["key"]] for point in wanted}
     # What else was there is kept: a smaller grid must not lose the results of a larger one.
-    others = {key: line for key, line in done.items() if key not in ordered}
-    _replace(out, _dump([*ordered.values(), *others.values()]))
+    _replace(out, _dump([*(ordered | done).values()]))
     return list(ordered.values())
 
 
