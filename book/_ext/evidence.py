@@ -148,11 +148,11 @@ def _faults(
 
 
 def _wrong_verdict(entry: Entry, records: Sequence[Record]) -> Iterator[str]:
-    outcomes = {record["outcome"] for record in entry.records(records)}
-    if entry.verdict == "holds" and "does not reproduce" in outcomes:
+    mine = entry.records(records)
+    if entry.verdict == "holds" and any(r["outcome"] == "does not reproduce" for r in mine):
         yield "verdict: one of its claims does not reproduce, so it does not simply hold"
-    if entry.verdict == "does not reproduce" and "does not reproduce" not in outcomes:
-        yield "verdict: none of its claims was registered as not reproducing"
+    if entry.verdict == "does not reproduce" and all(r["kind"] == "identity" for r in mine):
+        yield "verdict: 'does not reproduce' rests on no measurement"
 
 
 def _unrefuted(formula: Mapping[str, Any], record: Record | None) -> Iterator[str]:

@@ -23,8 +23,11 @@ from evidence import Entry, Record
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ExtensionError
+from sphinx.util import logging
 
 from w2s_utils import claims, files
+
+logger = logging.getLogger(__name__)
 
 TEMPLATES = {
     "evidence": "evidence.md",
@@ -177,10 +180,10 @@ def write(source: Path, claims_json: Path, toc: Path) -> None:
     place = {page.name: index for index, page in enumerate(pages)}
     records = sorted(records, key=lambda record: place.get(record["notebook"], len(place)))
     entries = evidence.read_entries(source / "evidence")
-    evidence.check(entries, pages, records)
     for name, target in TEMPLATES.items():
         with files.replacing(source / target) as temporary:
             temporary.write_text(render(name, pages, records, entries), "utf-8")
+    evidence.check(entries, pages, records)
 
 
 def write_pages(app: Sphinx, config: Config) -> None:
@@ -189,7 +192,11 @@ def write_pages(app: Sphinx, config: Config) -> None:
     toc = Path(os.path.join(app.confdir or ".", config.external_toc_path))
     try:
         write(source, source.parent / "claims.json", toc)
-    except (evidence.EvidenceError, OSError) as error:
+    except evidence.EvidenceError as error:
+        # Warnings, which fail the build when it has told all of them.
+        for fault in str(error).splitlines():
+            logger.warning("book/evidence: %s", fault)
+    except OSError as error:
         raise ExtensionError(str(error)) from None
 
 
