@@ -283,7 +283,7 @@ def test_a_figure_of_a_chapter_that_did_not_run_is_not_linked():
 
 def test_every_error_that_a_formula_refutes_is_in_the_table():
     text = ledger_pages.render("mutations", [page()], [MEASURED], [entry()])
-    link = "[Theorem 1](notebooks/misfit/projection.html#claim-p1-thm1-gain)"
+    link = '<a href="notebooks/misfit/projection.html#claim-p1-thm1-gain">Theorem 1</a>'
     assert f"| {link} | half the misfit | -0.063 | -0.125 | 31.0 |" in text
     assert "No chapter" in ledger_pages.render("mutations", [page(about=ABSENT)], [], [entry()])
 
