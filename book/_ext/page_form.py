@@ -61,7 +61,7 @@ MENDED: tuple[tuple[str, str], ...] = (
     # An id of every proof, a list that holds links, an empty heading of a column.
     (r' id="proof-content"', ""),
     (r' role="(?:list|doc-biblioentry|doc-backlink)"', ""),
-    (r'<th class="[^"]*head[^"]*"></th>', "<td></td>"),
+    (r'<th class="[^"]*head[^"]*">\s*(?:<p></p>)?\s*</th>', "<td></td>"),
 )
 
 

@@ -93,7 +93,9 @@ def test_claims_and_a_control(executed, smoke, name):
     outcomes = {record["outcome"] for record in records}
     assert outcomes <= OUTCOMES
     assert "holds" in outcomes
-    assert "control holds" in outcomes, "a check that cannot fail shows nothing"
+    # What is said of the report's own pages is about a program, and has no assumption to break.
+    if not name.startswith("your_models/"):
+        assert "control holds" in outcomes, "a check that cannot fail shows nothing"
 
 
 @every_notebook
