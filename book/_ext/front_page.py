@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,12 +16,13 @@ import evidence
 from bs4 import BeautifulSoup
 from docutils import nodes
 from docutils.parsers.rst import directives
+from served import serve
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 PAGE = "index"
 REPORT = "notebooks/your_models/report.ipynb"
-STYLE = Path(__file__).parent / "front" / "front.css"
+OWN = Path(__file__).parent / "front"
 ABSENT = "not measured in this build"
 
 
@@ -102,14 +102,6 @@ def verdict(path: Path) -> list[str]:
     return []
 
 
-def copy_style(app: Sphinx) -> None:
-    """Put the style where the page finds it: what lies in _static is loaded on every page."""
-    if app.builder.format == "html":
-        target = Path(app.outdir) / "_static" / "front"
-        target.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(STYLE, target / STYLE.name)
-
-
 def add_style(app: Sphinx, pagename: str, *_: Any) -> None:
     """Style the first page, and no other."""
     if pagename == PAGE:
@@ -121,6 +113,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_role("measured", Measured())
     app.add_directive("unreproduced", Unreproduced)
     app.add_directive("report-verdict", ReportVerdict)
-    app.connect("builder-inited", copy_style)
+    app.connect("builder-inited", lambda app: serve(app, OWN))
     app.connect("html-page-context", add_style)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -117,7 +117,6 @@ def render(
             by_source={key: by_source[key] for key in _in_order(by_source)},
             mutations=evidence.mutations(entries, records),
             table=claims.table,
-            owners={r["id"]: e for e in entries for r in e.records(records)},
             marks=VERDICT_MARKS,
             css=VERDICT_CSS,
         )
@@ -202,6 +201,5 @@ def write_pages(app: Sphinx, config: Config) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
-    app.add_css_file("ledger.css", priority=900)
     app.connect("config-inited", write_pages, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

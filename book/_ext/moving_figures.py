@@ -8,17 +8,16 @@ the directive is the caption; with one the figure is numbered, and ``:name:`` is
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from served import serve
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 OWN = Path(__file__).parent / "moving"
-SERVED = {".js", ".css"}
 
 
 class moving_picture(nodes.General, nodes.Element):
@@ -71,16 +70,6 @@ def leave(translator: Any, node: moving_picture) -> None:
     """Everything was written on entering."""
 
 
-def copy_files(app: Sphinx) -> None:
-    """Put scripts and style where pages find them."""
-    if app.builder.format == "html":
-        target = Path(app.outdir) / "_static" / "moving"
-        target.mkdir(parents=True, exist_ok=True)
-        for source in OWN.iterdir():
-            if source.suffix in SERVED:
-                shutil.copyfile(source, target / source.name)
-
-
 def add_files(app: Sphinx, pagename: str, template: str, context: Any, doctree: Any) -> None:
     """Load on a page what its figures need, and nothing on others."""
     names = {node["figure"] for node in doctree.findall(moving_picture)} if doctree else set()
@@ -95,6 +84,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
     app.add_node(moving_picture, html=(visit_html, leave), latex=(skip, None), text=(skip, None))
     app.add_directive("moving", Moving)
-    app.connect("builder-inited", copy_files)
+    app.connect("builder-inited", lambda app: serve(app, OWN))
     app.connect("html-page-context", add_files)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

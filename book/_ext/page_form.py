@@ -14,11 +14,11 @@ from __future__ import annotations
 import base64
 import functools
 import re
-import shutil
 import struct
 from pathlib import Path
 from typing import Any
 
+from served import serve
 from sphinx.application import Sphinx
 
 OWN = Path(__file__).parent / "page"
@@ -116,7 +116,7 @@ def finish_pages(app: Sphinx) -> None:
     """Let every page pass through `finish` on its way to the file; put style and script there."""
     if app.builder.format != "html":
         return
-    shutil.copytree(OWN, Path(app.outdir) / "_static" / "page", dirs_exist_ok=True)
+    serve(app, OWN)
     templates = app.builder.templates
     render = templates.render
 

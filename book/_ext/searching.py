@@ -7,11 +7,11 @@ and a question in whole sentences is answered by the pages that have most of its
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from served import serve
 from sphinx.application import Sphinx
 from sphinx.search import WordCollector
 
@@ -27,14 +27,6 @@ def without_code(collector: WordCollector, node: nodes.Node) -> None:
     _visit(collector, node)
 
 
-def prepare(app: Sphinx) -> None:
-    """Put the script where the search page finds it."""
-    if app.builder.format == "html":
-        target = Path(app.outdir) / "_static" / "search"
-        target.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(OWN / "find.js", target / "find.js")
-
-
 def add_script(app: Sphinx, page: str, *_: Any) -> None:
     """Load it on the search page only."""
     if page == "search":
@@ -45,6 +37,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
     WordCollector.dispatch_visit = without_code
     app.config.html_search_scorer = str(OWN / "scorer.js")
-    app.connect("builder-inited", prepare)
+    app.connect("builder-inited", lambda app: serve(app, OWN))
     app.connect("html-page-context", add_script)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

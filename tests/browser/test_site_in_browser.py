@@ -61,10 +61,10 @@ def test_every_claim_link_lands_on_its_badge(visit, smoke):
     from w2s_utils import claims
 
     page = visit("claims.html")
-    links = page.locator("a.w2s-entry__id")
+    links = page.locator("a.w2s-ledger__link")
     assert links.count() == len(claims.read(smoke.claims))
     first = links.first
-    name = first.text_content()
+    name = first.get_attribute("href").split("#claim-")[1]
     first.click()
     page.wait_for_url(re.compile(rf"#claim-{name}$"))
     badge = page.locator(f"#claim-{name}")
@@ -74,7 +74,7 @@ def test_every_claim_link_lands_on_its_badge(visit, smoke):
 
 def test_the_test_behind_a_claim_unfolds_without_script(visit):
     page = visit(CHAPTER, script=False)
-    badge = page.locator(".w2s-claim details").first
+    badge = page.locator(".w2s-evidence details").first
     badge.locator("summary").focus()
     page.keyboard.press("Space")
     assert badge.locator("p").first.is_visible()
