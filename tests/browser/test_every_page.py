@@ -35,7 +35,9 @@ CUT = """
 () => {
   for (const fold of document.querySelectorAll("article details")) fold.open = true;
   return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => {
-    const article = document.querySelector("article").getBoundingClientRect();
+    // The search page has no article.
+    const within = document.querySelector("article") ?? document.querySelector("main");
+    const article = within.getBoundingClientRect();
     const cut = [];
     const note = (kind, node, by) =>
       cut.push(`${kind} by ${Math.round(by)}: ${node.textContent.trim().slice(0, 60)}`);

@@ -1,5 +1,6 @@
 """The explorer: its numbers against the library, its controls, its words, its address."""
 
+from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from w2s_experiments import explorer
 from w2s_utils import gaussian
-from w2s_utils.theory import ridge, risks, scaling, subspaces
+from w2s_utils.theory import risks, scaling, subspaces
 
 ROLES = ("teacher", "student", "baseline", "ceiling")
 QUANTITIES = (*ROLES, "pgr", "opr")
@@ -143,7 +144,10 @@ def problem(rng, d_w, d_s, cosines):
     values["d_sw"] = float(np.sum((strong.T @ weak) ** 2))
     for name, basis in (("rho_w", weak), ("rho_s", strong)):
         values[name] = float(np.sum((theta - basis @ (basis.T @ theta)) ** 2))
-    return ridge.Principal.from_bases(weak, strong, theta, 0.3), values | {"sigma2": 0.3}
+    values["sigma2"] = 0.3
+    known = {name: value for name, value in values.items() if name != "a"}
+    setting = risks.Setting(d_w=d_w, d_s=d_s, norm2=float(theta @ theta), **known)
+    return setting, values
 
 
 def test_both_branches_of_least_squares_are_those_of_the_library(figure):
@@ -153,7 +157,7 @@ def test_both_branches_of_least_squares_are_those_of_the_library(figure):
     compared = 0
     for d_w, d_s, cosines in cases:
         cosines = np.pad(np.asarray(cosines, float), (0, min(d_w, d_s) - len(cosines)))
-        exact, values = problem(rng, d_w, d_s, cosines)
+        setting, values = problem(rng, d_w, d_s, cosines)
         sizes = [(n, N) for n in (1, 3, d_w - 2, d_w + 2, 40) for N in (1, d_s - 2, d_s + 2, 60)]
         settings = [values | {"d_w": d_w, "d_s": d_s, "n": n, "N": N} for n, N in sizes]
         shown = page.evaluate(
@@ -162,9 +166,9 @@ def test_both_branches_of_least_squares_are_those_of_the_library(figure):
         for (n, N), found in zip(sizes, shown, strict=True):
             if abs(n - d_w) < 2:
                 continue
-            teacher, student = ridge.minimum_norm(d_w, n), ridge.minimum_norm(d_s, N)
-            assert found["teacher"] == pytest.approx(ridge.teacher(exact, teacher)), (n, N)
-            assert found["student"] == pytest.approx(ridge.student(exact, teacher, student)), (n, N)
+            wanted = risks.exact(setting, n, N)
+            assert found["teacher"] == pytest.approx(float(wanted.teacher)), (n, N)
+            assert found["student"] == pytest.approx(float(wanted.student)), (n, N)
             compared += 1
     assert compared > 60
 
@@ -172,26 +176,15 @@ def test_both_branches_of_least_squares_are_those_of_the_library(figure):
 def test_baseline_and_ceiling_below_their_peak_are_those_of_a_teacher(figure):
     """The baseline is a teacher with strong features: exchange the two."""
     page = figure("explorer")
-    exact, values = problem(np.random.default_rng(20260303), 7, 5, np.array([1, 0.5, 0.3, 0, 0]))
-    turned, swapped = problem(np.random.default_rng(20260303), 7, 5, np.array([1, 0.5, 0.3, 0, 0]))
-    swapped = swapped | {"rho_w": values["rho_s"], "rho_s": values["rho_w"]}
-    strong = ridge.Principal(
-        cross=turned.cross.T,
-        alpha=exact.beta,
-        beta=exact.alpha,
-        weak_spectrum=exact.strong_spectrum,
-        strong_spectrum=exact.weak_spectrum,
-        rho_w=exact.rho_s,
-        rho_s=exact.rho_w,
-        sigma2=exact.sigma2,
-    )
+    setting, values = problem(np.random.default_rng(20260303), 7, 5, np.array([1, 0.5, 0.3, 0, 0]))
+    turned = replace(setting, d_w=5, d_s=7, rho_w=setting.rho_s, rho_s=setting.rho_w, b=0.0)
     for n, N in ((1, 1), (3, 20), (1, 2), (20, 20)):
         found = page.evaluate(
             f"async s => {{ {FORMULAS} return F.risks(s); }}",
             values | {"d_w": 7, "d_s": 5, "n": n, "N": N},
         )
         for role, count in (("baseline", n), ("ceiling", n + N)):
-            wanted = ridge.teacher(strong, ridge.minimum_norm(5, count))
+            wanted = float(risks.teacher(turned, count))
             assert found[role] == pytest.approx(wanted), (role, count)
 
 

@@ -210,7 +210,7 @@ function fit(formula) {
 
 const BOXES =
   "div.math > .w2s-tex, .pst-scrollable-table-container, .bd-article pre, .w2s-figure-box, " +
-  ".cell_output .text_html, .w2s-values, mjx-container.w2s-scrolls";
+  ".cell_output .text_html, .w2s-values, .cell_output div[style*=overflow-x], mjx-container.w2s-scrolls";
 
 function cue(box) {
   const more = box.scrollWidth - box.clientWidth;
