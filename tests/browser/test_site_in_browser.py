@@ -24,7 +24,9 @@ def test_figures_are_visible_and_fit(visit):
         for image in figures.all():
             image.scroll_into_view_if_needed()
             assert image.is_visible()
-            assert image.evaluate("image => image.complete && image.naturalWidth > 0")
+            page.wait_for_function(
+                "image => image.complete && image.naturalWidth > 0", arg=image.element_handle()
+            )
             # On a phone a figure stays readable, and its box scrolls.
             box = image.locator("xpath=ancestor-or-self::*[contains(@class, 'w2s-figure-box')]")
             fitting = box.first if box.count() else image
