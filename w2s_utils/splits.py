@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -137,21 +138,35 @@ def sweep(
     pairs = list(dict.fromkeys((int(n), int(N)) for n, N in cells))
     if not pairs or min(map(min, pairs)) < 1:
         raise ValueError(f"cells: expected pairs (n, N) of positive numbers, got {list(cells)}")
-    most = {"n": max(n for n, _ in pairs), "N": max(N for _, N in pairs)}
-    draw = random_splits(weak, strong, labels, **most, noise=noise, target=target, groups=groups)
+    everything = Inputs(weak, np.asarray(strong), np.asarray(labels), target)
+    deviation = validation.nonnegative(noise, "noise", "a standard deviation")
+    m, *tasks = everything.labels.shape
+    edges = list(zip(*pairs, strict=True))
+    split_rows = row_splitter(m, *map(max, edges), groups)
+    features = {"weak": everything.weak, "strong": everything.strong}
+    observed = everything.labels.reshape(m, -1)
+    known = np.hstack([*features.values(), everything.target.reshape(m, -1)])
+    whole = Moments.of(**features, truth=everything.target)
+    width = known.shape[1]
+    learnt = {**whole.blocks, "labels": slice(width, width + observed.shape[1])}
 
-    def blocks(part: Inputs, values: Array) -> dict[str, Any]:
-        return {"weak": part.weak, "strong": part.strong, "labels": values}
+    def grown(part: NDArray[np.intp], sizes: Sequence[int], rng: np.random.Generator) -> Any:
+        noisy = observed[part] + deviation * rng.standard_normal(observed[part].shape)
+        found = cumulative_moments(sizes, all=np.hstack([known[part], noisy]))
+        return {size: replace(moments, blocks=learnt) for size, moments in found.items()}
 
     def one(generator: np.random.Generator) -> list[dict[str, Array]]:
-        labelled, unlabelled, test = draw(generator)
-        risks = nested_trial(
-            pairs,
-            cumulative_moments([n for n, _ in pairs], **blocks(labelled, labelled.labels)),
-            cumulative_moments([N for _, N in pairs], **blocks(unlabelled, unlabelled.labels)),
-            Moments.of(**blocks(test, test.target)),
+        *training, test = split_rows(generator)
+        labelled, unlabelled = (
+            grown(part, sizes, generator) for part, sizes in zip(training, edges, strict=True)
         )
-        tasks = test.target.shape[1:]
+        # The test inputs are all but these and what whole groups leave unused: most often many.
+        unused = known[np.delete(np.arange(m), np.concatenate([*training, test]))]
+        left = Moments(len(unused), unused.T @ unused, whole.blocks)
+        used = [moments[max(moments)].only(*whole.blocks) for moments in (labelled, unlabelled)]
+        tested = whole - used[0] - used[1] - left
+        truth = {"labels" if name == "truth" else name: at for name, at in whole.blocks.items()}
+        risks = nested_trial(pairs, labelled, unlabelled, replace(tested, blocks=truth))
         return [
             {name: values.reshape(tasks) for name, values in risks[pair].items()} for pair in pairs
         ]
