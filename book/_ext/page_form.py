@@ -5,7 +5,8 @@ chips, previews of what a link points to), from the folder ``page`` beside this 
 would load them once more if they lay in ``_static``. Without script a page is whole: code folds by
 itself, parameters are a code cell.
 
-Finished pages are mended: names for what has none, sizes for images, no script for icons that the
+Numbers in prose get a minus sign, which a chapter's results print as a hyphen. Finished pages are
+mended: names for what has none, sizes for images, no script for icons that the
 style sheet draws.
 """
 
@@ -18,8 +19,10 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from served import serve
 from sphinx.application import Sphinx
+from sphinx.transforms.post_transforms import SphinxPostTransform
 
 OWN = Path(__file__).parent / "page"
 
@@ -99,6 +102,21 @@ def finish(page: str, images: dict[str, Path], data: Path) -> str:
     return re.sub(IMAGE, sized, page)
 
 
+class Minus(SphinxPostTransform):
+    """Write a minus sign before a number in prose and tables, where a hyphen stood."""
+
+    default_priority = 900
+    formats = ("html",)
+
+    def run(self, **_: Any) -> None:
+        """Change the texts of a page; code, formulas and addresses stay."""
+        kept = nodes.literal, nodes.FixedTextElement, nodes.math, nodes.raw
+        for text in list(self.document.findall(nodes.Text)):
+            changed = re.sub(r"(?<![^\s(\[,|~])-(?=\.?\d)", "\N{MINUS SIGN}", text)
+            if changed != text and not isinstance(text.parent, kept):
+                text.parent.replace(text, nodes.Text(changed))
+
+
 @functools.cache
 def picture_size(path: Path) -> tuple[int, int] | None:
     """Return width and height in CSS pixels of an SVG or PNG; None for another kind of file."""
@@ -133,6 +151,7 @@ def finish_pages(app: Sphinx) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
     app.connect("builder-inited", finish_pages)
+    app.add_post_transform(Minus)
     app.add_css_file("page/page.css", priority=900)
     app.add_js_file("page/page.js", type="module")
     return {"parallel_read_safe": True, "parallel_write_safe": True}
