@@ -98,3 +98,31 @@ def test_one_hop_gives_the_exact_risk_of_the_student(seed, n, N):
 def test_a_hop_needs_two_more_labels_than_dimensions():
     with pytest.raises(ValueError, match="at least d \\+ 2 = 4"):
         filters.hop(np.ones(5), np.eye(5), np.eye(5)[:, :2], 3)
+
+
+@given(seed=seeds, d=st.integers(3, 7), shared=st.integers(1, 3))
+def test_a_chain_between_two_subspaces_ends_where_the_chapter_says(seed, d, shared):
+    rng = np.random.default_rng(seed)
+    cosines = np.r_[np.ones(shared), rng.uniform(0, 0.8, d - shared)]
+    weak, strong = subspaces.pair_with_cosines(2 * d - shared, d, d, cosines, rng)
+    count = 2 * d - shared + 2 + int(rng.integers(0, 20))
+    mean, second = np.zeros(len(weak)), weak @ weak.T
+    for k in range(400):
+        mean, second = filters.hop(mean, second, (strong, weak)[k % 2], count)
+    end = shared * (count - d - 1) / (count - 2 * d + shared - 1)
+    assert np.trace(second) == pytest.approx(end, rel=1e-4)
+
+
+@given(angle=st.floats(0.05, 1.5), hops=st.integers(1, 6), variance=st.floats(0.01, 3))
+def test_stepping_stones_lose_less_of_signal_and_noise(angle, hops, variance):
+    axes = np.eye(8)
+    turned = [np.cos(a) * axes[:, :4] + np.sin(a) * axes[:, 4:] for a in
+              angle * np.arange(hops + 1) / hops]  # fmt: skip
+    target = turned[-1][:, 0]
+    mean = turned[0] @ (turned[0].T @ target)
+    moments = mean, np.outer(mean, mean) + variance / 4 * turned[0] @ turned[0].T
+    for basis in turned[1:]:
+        moments = filters.hop(*moments, basis)
+    kept = np.cos(angle / hops) ** hops
+    expected = (1 - kept * np.cos(angle)) ** 2 + kept**2 * variance
+    assert filters.risk(target, *moments, np.ones(8)) == pytest.approx(expected, abs=1e-9)
