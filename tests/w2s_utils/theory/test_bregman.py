@@ -45,6 +45,28 @@ def test_potential_slope_and_curvature_belong_together(name, seed):
         assert_allclose(numeric, derivative(x), rtol=1e-4, atol=1e-6)
 
 
+MEANS = {  # dual means of many teachers
+    "squared": lambda f: f.mean(0),
+    "KL": lambda f: special.softmax(np.log(f).mean(0), axis=-1),
+    "Itakura-Saito": lambda f: 1 / np.mean(1 / f, axis=0),
+    "logistic": lambda f: special.expit(special.logit(f).mean(0)),
+}
+
+
+@every_divergence
+@given(seed=seeds)
+def test_at_a_posterior_mean_gain_is_misfit_in_both_orders(name, seed):
+    divergence, teacher, models, truth = instance(name, seed)
+    teachers = [teacher, *models]
+    dual, primal = MEANS[name](np.array(teachers)), np.mean(teachers, axis=0)
+    gains = [divergence(truth, f) - divergence(truth, dual) for f in teachers]
+    misfits = [divergence(dual, f) for f in teachers]
+    assert_allclose(np.mean(gains), np.mean(misfits), rtol=1e-9)
+    gains = [divergence(f, truth) - divergence(primal, truth) for f in teachers]
+    misfits = [divergence(f, primal) for f in teachers]
+    assert_allclose(np.mean(gains), np.mean(misfits), rtol=1e-9)
+
+
 def test_closed_forms():
     p, q = np.array([[0.2, 0.8], [0.5, 0.5]]), np.array([[0.6, 0.4], [0.5, 0.5]])
     assert_allclose(bregman.SQUARED(p, q), 0.16)
