@@ -147,6 +147,29 @@ def test_webis_repeats_are_kept_and_can_be_dropped():
 
 
 @needs_real_files
+def test_published_results_are_tables():
+    curves = datasets.load("utkface_published")
+    assert curves.inputs.shape == (66 * 20, 2)
+    # n = 1600, N = 18000, ResNet18: as reported in the paper's figure of test errors.
+    row = (curves.inputs == (1600, 18000)).all(axis=1) & (curves.extras["weak"] == "resnet18")
+    assert curves.extras["teacher"][row] == pytest.approx([234.3], abs=0.05)
+    assert curves.targets[row] == pytest.approx([122.0], abs=0.05)
+    assert np.isfinite(curves.extras["overlap"]).sum() == 26 * 20
+    runs = datasets.load("sst2_published")
+    roles, counts = np.unique(runs.extras["role"], return_counts=True)
+    assert dict(zip(roles, counts, strict=True)) == {
+        "ceiling": 270,
+        "student": 1914,
+        "teacher": 216,
+    }
+    assert set(runs.inputs[runs.extras["role"] == "teacher", 1]) == {0}
+    assert runs.targets.min() > 0.5
+    for data in (curves, runs):
+        assert set(data.columns) == {"inputs", "targets", *data.extras}
+        assert all(column.shape == data.targets.shape for column in data.extras.values())
+
+
+@needs_real_files
 @pytest.mark.parametrize("name", ["freesolv", "mnist", "sst2"])
 def test_one_flipped_bit_in_a_real_file_is_refused(name, places):
     for file in datasets.REGISTRY[name].files:

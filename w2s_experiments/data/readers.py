@@ -21,6 +21,7 @@ __all__ = ["READERS", "Dataset", "Splits", "without_repeats"]
 
 Splits = dict[str, dict[str, np.ndarray]]
 Contents = Mapping[str, bytes]  # of the files, by their path in the registry
+_ROLES = ("teacher", "student", "baseline", "ceiling")
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,6 +192,42 @@ def _webis(contents: Contents) -> Dataset:
     )
 
 
+def _utkface_published(contents: Contents) -> Dataset:
+    # One row for each point of a curve; what is fixed along a curve is stored as one number.
+    rows: dict[str, list[object]] = {}
+    curves = json.loads(contents["published/utkface_curves.json"])["curves"]
+    for number, curve in enumerate(curves):
+        count = len(curve["student_mean"])
+        columns = {
+            **{name: curve[name] * (count // len(curve[name])) for name in ("n", "N")},
+            **{name: [curve[name]] * count for name in ("weak", "strong", "swept")},
+            **{name: curve[f"{name}_mean"] for name in (*_ROLES, "pgr", "opr")},
+            **{f"{name}_sd": curve[f"{name}_sd"] for name in (*_ROLES, "pgr", "opr")},
+            "curve": [number] * count,
+            "noise": [float(curve["label_noise_std"])] * count,
+            "overlap": [curve.get("reported_correlation_dimension", np.nan)] * count,
+        }
+        for name, values in columns.items():
+            rows.setdefault(name, []).extend(values)
+    table = {name: np.array(values) for name, values in rows.items()}
+    sizes = np.column_stack([table.pop("n"), table.pop("N")])
+    return _dataset("utkface_published", sizes, table.pop("student"), None, **table)
+
+
+def _sst2_published(contents: Contents) -> Dataset:
+    text = contents["published/sst2_finetuned.csv"].decode()
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    return _dataset(
+        "sst2_published",
+        np.array([[int(row[size] or 0) for size in ("n", "N")] for row in rows]),
+        np.array([float(row["test_accuracy"]) for row in rows]),
+        None,
+        **{name: np.array([row[name] for row in rows]) for name in ("role", "teacher")},
+        **{name: np.array([int(row[name]) for row in rows]) for name in ("seed", "epoch")},
+        loss=np.array([float(row["test_loss"]) for row in rows]),
+    )
+
+
 def _digits(_: Contents) -> Dataset:
     from sklearn.datasets import load_digits
 
@@ -216,6 +253,8 @@ READERS: dict[str, Callable[[Contents], Dataset]] = {
     "mnist": _mnist,
     "sst2": _sst2,
     "webis_cls_fr": _webis,
+    "utkface_published": _utkface_published,
+    "sst2_published": _sst2_published,
     "digits": _digits,
     "diabetes": _diabetes,
 }
