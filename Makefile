@@ -106,7 +106,7 @@ $(READY): requirements.lock pyproject.toml
 	fi; \
 	echo "installing the pinned dependencies into $(VENV) ($$("$$python" --version)) ..."; \
 	if ! $(PY) -c '$(SUITABLE)' 2>/dev/null; then "$$python" -m venv --clear $(VENV); fi
-	@$(PY) -m pip install -qq -r requirements.lock
+	@$(PY) -m pip install -qq --no-deps -r requirements.lock
 	@$(PY) -m pip install -qq --no-deps -e .
 	@touch $@
 

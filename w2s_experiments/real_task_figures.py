@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from w2s_experiments import references
 from w2s_utils import figures, plots
 from w2s_utils.problem import Cell, Key, Pair
+from w2s_utils.protocol import Result
 from w2s_utils.resampling import mean
 
 Columns = dict[str, list[Any]]
@@ -128,6 +129,26 @@ def risks(by_teacher: Mapping[str, Mapping[str, Any]]) -> Drawn:
     axis.invert_yaxis()
     plots.ticks(axis, "x", (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.5, 2, 4, 8))
     plots.legend_below(figure, 6, fontsize=9)
+    return figure, data
+
+
+def several(results: Mapping[str, Result], teachers: Sequence[str]) -> Drawn:
+    """Draw `references.several`: teachers and students beside what needs no teacher, by head."""
+    figure, axes = plots.panels(2, 3.35, 3.9, sharey=True)
+    places, data = np.arange(len(teachers)), Columns(teacher=list(teachers))
+    for axis, (head, result) in zip(axes, results.items(), strict=True):
+        for role, shift in (("teacher", -0.1), ("student", 0.1)):
+            measured = [mean(column) for column in getattr(result, role).T]
+            data[role + head] = plots.estimates(axis, places + shift, measured, role)
+        for role, line in (("baseline", "-"), ("ceiling", "--")):
+            value, label = result.mean(role).value, references.WORDS[role]
+            axis.axhline(value, color=plots.COLOURS[role], ls=line, lw=1.4, label=label, zorder=0)
+            data[role + head] = [value] * len(teachers)
+        constant(axis)
+        axis.set_title(head.removeprefix(", ") or "least squares", fontsize=10)
+        axis.set_xticks(places, teachers, rotation=45, ha="right", fontsize=9)
+    axes[0].set_ylabel("risk / variance of the target")
+    plots.legend_below(figure, 2, fontsize=9)
     return figure, data
 
 

@@ -7,11 +7,9 @@ the hash of what they were computed from, so a second call reads a file.
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +18,10 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from w2s_experiments.data import datasets
 from w2s_experiments.encoders import descriptors as _descriptors
 from w2s_experiments.encoders import smiles as _smiles
 from w2s_experiments.encoders import weights as _weights
 from w2s_experiments.encoders.smiles import MoleculeError
-from w2s_utils import files
 
 WEIGHTS = Path(__file__).parent / "shipped" / "smiles"
 DESCRIPTORS = "descriptors"
@@ -151,47 +147,17 @@ def _features(
     row_of = {text: row for row, text in enumerate(distinct)}
     if encoder == DESCRIPTORS:
         version = _smiles.require("rdkit").__version__
-        features = cached_features(
+        features = _weights.cached_features(
             ["descriptors", version, *_descriptors.names(), *distinct],
             lambda: _described(distinct, progress),
         )
     else:
         about = card(encoder, folder)
-        features = cached_features(
+        features = _weights.cached_features(
             [about["sha256"], *distinct],
             lambda: _run(encoder, about, distinct, folder, progress, threads),
         )
     return features[[row_of[text] for text in canonical]]
-
-
-def cached_features(
-    content: Sequence[str], compute: Callable[[], NDArray[np.float32]]
-) -> NDArray[np.float32]:
-    """Features from the cache, or computed and put there.
-
-    Parameters
-    ----------
-    content : sequence of str
-        What the features are a function of; its hash is the name of the file.
-    compute : callable
-        Without arguments, to the features.
-
-    Returns
-    -------
-    ndarray
-    """
-    digest = hashlib.sha256("\n".join(content).encode()).hexdigest()
-    file = datasets.cache_folder() / "features" / f"{digest}.npy"
-    with suppress(OSError, ValueError, EOFError):
-        cached: NDArray[np.float32] = np.load(file, allow_pickle=False)
-        return cached
-    features = compute()
-    # A cache that cannot be written costs time, not the result.
-    with suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with files.replacing(file) as temporary, temporary.open("wb") as stream:
-            np.save(stream, features, allow_pickle=False)
-    return features
 
 
 def _described(smiles: list[str], progress: bool) -> NDArray[np.float32]:

@@ -1,0 +1,226 @@
+"""Encoders that other packages carry: reading what may be trusted, refusing the rest."""
+
+import hashlib
+import pickle
+import re
+import sys
+
+import numpy as np
+import pytest
+from scipy.signal import correlate2d
+from scipy.special import erf
+
+from w2s_experiments.encoders import pretrained, weights
+from w2s_experiments.encoders.pretrained import WeightsError
+
+NUMBERS = np.arange(6, dtype=np.float32)
+
+
+def here(*names):
+    commands = pretrained.missing(*names)
+    return pytest.mark.skipif(bool(commands), reason=f"missing here: {'; '.join(commands)}")
+
+
+def tensor(key=b"0", count=6, offset=0, size=(2, 3), stride=(3, 1)):
+    """Pickle opcodes of a tensor in PyTorch's old format, written by hand."""
+    small = b"".join
+
+    def numbers(values):
+        return b"(" + small(b"K" + bytes([v]) for v in values) + b"t"
+
+    storage = (
+        b"(U\x07storagectorch\nFloatStorage\nU" + bytes([len(key)]) + key + b"U\x03cpuK"
+        + bytes([count]) + b"NtQ"
+    )  # fmt: skip
+    call = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K" + bytes([offset])
+    return call + numbers(size) + numbers(stride) + b"\x89}tR"
+
+
+def stored(values, keys=("0",), count=6):
+    """File with a dictionary of what ``values`` pickle to."""
+    items = b"".join(b"U" + bytes([len(k)]) + k + v + b"s" for k, v in values.items())
+    head = b"".join(pickle.dumps(part, protocol=2) for part in (1, 1001, {}))
+    return (
+        head + b"\x80\x02}" + items + b"." + pickle.dumps(list(keys), protocol=2)
+        + count.to_bytes(8, "little") + NUMBERS.tobytes()
+    )  # fmt: skip
+
+
+def test_tensors_in_pytorchs_old_format():
+    values = {b"a": tensor(), b"b": tensor(offset=1, size=(2,), stride=(3,))}
+    found = pretrained.torch_tensors(stored(values))
+    assert found.keys() == {"a", "b"}
+    np.testing.assert_array_equal(found["a"], NUMBERS.reshape(2, 3))
+    np.testing.assert_array_equal(found["b"], [1, 4])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "cannot be read as tensors"),
+        (stored({b"a": tensor()})[:-4], "cannot be read as tensors"),
+        (stored({b"a": b"cposix\nsystem\n(U\x04truetR"}), "posix.system is no tensor"),
+        (stored({b"a": b"cbuiltins\neval\n"}), "builtins.eval is no tensor"),
+        (stored({b"a": tensor(), b"b": b"K\x07"}), "something that is no tensor"),
+        (stored({b"a": tensor(), b"b": tensor(key=b"1")}), "something that is no tensor"),
+        (stored({b"a": tensor(offset=1)}), "reaches beyond its numbers"),
+        (stored({b"a": tensor(count=255)}), "storage is larger than the file"),
+        (stored({b"a": tensor()}, count=5), "another size than it says"),
+    ],
+)
+def test_other_objects_and_damage_are_one_line(content, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WeightsError, match=message) as caught:
+        pretrained.torch_tensors(content)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def carried(tmp_path, monkeypatch):
+    """A package with a file of weights, its card, and an empty cache."""
+    folder = tmp_path / "site" / "carrier_of_weights"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("raise AssertionError('imported')")
+    content = stored({b"a": tensor()})
+    (folder / "model.pth").write_bytes(content)
+    file = {"path": "model.pth", "sha256": hashlib.sha256(content).hexdigest()}
+    card = {"package": folder.name, "install": "pip install it", "files": {"weights": file}}
+    monkeypatch.setitem(pretrained.CARDS, "carried", card)
+    monkeypatch.syspath_prepend(str(folder.parent))
+    monkeypatch.setattr(weights.datasets, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(pretrained, "PIECE", 2)
+    return folder / "model.pth"
+
+
+def test_a_package_is_found_and_not_imported(carried):
+    assert pretrained.missing("carried") == []
+    assert pretrained.tensors("carried")["a"].shape == (2, 3)
+    assert "carrier_of_weights" not in sys.modules
+
+
+def test_what_is_missing_or_another_file_is_one_line(carried, monkeypatch):
+    carried.write_bytes(carried.read_bytes() + b"\0")
+    with pytest.raises(WeightsError, match=r"model\.pth: its hash .* card; pip install it$"):
+        pretrained.tensors("carried")
+    carried.unlink()
+    with pytest.raises(WeightsError, match=r"model\.pth: cannot be read"):
+        pretrained.tensors("carried")
+    monkeypatch.setitem(pretrained.CARDS["carried"], "package", "no_such_package")
+    with pytest.raises(WeightsError, match="no_such_package is not installed: pip install it"):
+        pretrained.tensors("carried")
+    assert pretrained.missing("carried") == ["pip install it"]
+
+
+def test_pieces_are_cached_whole(carried, tmp_path):
+    seen = []
+
+    def run(part):
+        seen.append(len(part))
+        if 3 in part:
+            raise KeyboardInterrupt
+        return np.array(part, np.float32)
+
+    with pytest.raises(KeyboardInterrupt):
+        pretrained._pieces([1, 2, 3], ["1", "2", "3"], "carried", run)
+    assert len(list((tmp_path / "cache" / "features").iterdir())) == 1
+    found = pretrained._pieces([1, 2, 4], ["1", "2", "4"], "carried", run)
+    assert seen == [2, 1, 1]
+    np.testing.assert_array_equal(found, [1, 2, 4])
+
+
+def test_missing_readers_are_named(monkeypatch):
+    def find(name):
+        return None if name == "tokenizers" else object()
+
+    monkeypatch.setattr(pretrained, "find_spec", find)
+    assert pretrained.missing("minilm") == [pretrained.EXTRA]
+    assert pretrained.missing("lite0") == []
+    with pytest.raises(WeightsError, match="nothing_here is not installed"):
+        pretrained._require("nothing_here.at_all")
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((1, 64, 64, 3)), "got float64"),
+        (np.zeros((1, 28, 28, 3), np.uint8), re.escape("shape (1, 28, 28, 3)")),
+        (np.zeros((0, 64, 64, 3), np.uint8), re.escape("shape (0, 64, 64, 3)")),
+        (np.zeros((64, 64, 3), np.uint8), re.escape("shape (64, 64, 3)")),
+    ],
+)
+def test_images_of_another_size_or_type(images, message):
+    with pytest.raises(ValueError, match=message):
+        pretrained.efficientnet(images, "lite0")
+
+
+@pytest.mark.parametrize(("side", "size", "stride"), [(8, 3, 1), (8, 3, 2), (7, 5, 2), (8, 5, 1)])
+def test_convolution_is_scipys(side, size, stride):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2, side, side, 3)).astype(np.float32)
+    full, single = rng.standard_normal((4, 3, size, size)), rng.standard_normal((3, 1, size, size))
+    out = -(-side // stride)
+    pad = max((out - 1) * stride + size - side, 0)
+    padded = np.pad(x, ((0, 0), (pad // 2, pad - pad // 2), (pad // 2, pad - pad // 2), (0, 0)))
+
+    def expected(image, kernel, channel):
+        return correlate2d(image[..., channel], kernel, mode="valid")[::stride, ::stride]
+
+    each = pretrained._convolve(x, single, stride)
+    crossed = pretrained._convolve(x, full, stride)
+    for got, image in zip(each, padded, strict=True):
+        for c in range(3):
+            np.testing.assert_allclose(got[..., c], expected(image, single[c, 0], c), atol=1e-4)
+    for got, image in zip(crossed, padded, strict=True):
+        for o, kernels in enumerate(full):
+            total = sum(expected(image, kernel, c) for c, kernel in enumerate(kernels))
+            np.testing.assert_allclose(got[..., o], total, atol=1e-4)
+
+
+def test_gelu_is_the_normal_distribution_function():
+    x = np.linspace(-8, 8, 2001).astype(np.float32)
+    np.testing.assert_allclose(pretrained._gelu(x), x * (1 + erf(x / np.sqrt(2))) / 2, atol=1e-6)
+
+
+@pytest.fixture
+def no_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights.datasets, "cache_folder", lambda: tmp_path)
+
+
+@here("minilm")
+def test_minilm_gives_the_similarities_of_its_documentation(no_cache):
+    texts = ["The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium."]
+    states = pretrained.minilm(texts)
+    assert states.shape == (3, 7, 384)
+    last = states[:, -1] / np.linalg.norm(states[:, -1], axis=1, keepdims=True)
+    # sentence-transformers' documentation, quickstart.
+    np.testing.assert_allclose(
+        (last @ last.T)[np.triu_indices(3, 1)], [0.6660, 0.1046, 0.1411], atol=2e-4
+    )
+
+
+@here("wordllama")
+def test_static_words_ignore_their_order(no_cache):
+    one, two, other = pretrained.static_words(["a b c", "a c b", "a c d"])
+    assert one.shape == (256,)
+    np.testing.assert_allclose(one, two, atol=1e-6)
+    assert np.abs(one - other).max() > 1e-3
+
+
+@here("lite0", "lite2")
+@pytest.mark.parametrize("name", ["lite0", "lite2"])
+def test_lite_networks_know_a_palace(name):
+    image = pytest.importorskip("PIL.Image")
+    from sklearn.datasets import load_sample_image
+
+    photo = image.fromarray(load_sample_image("china.jpg")).crop((106, 0, 533, 427))
+    loaded, card = pretrained.tensors(name), pretrained.CARDS[name]
+    pixels = np.asarray(photo.resize((256, 256)))[None]
+    ends, last = pretrained._lite(pixels, loaded, card["blocks"])
+    assert ends.shape == (1, 4 * sum(card["channels"]))
+    assert np.argmax(last @ loaded["_fc.weight"].T + loaded["_fc.bias"]) == 698  # palace
+
+
+def test_every_card_says_where_it_comes_from_and_what_it_has_seen():
+    for name, card in pretrained.CARDS.items():
+        assert {"title", "source", "licence", "trained_on", "seen"} <= card.keys(), name
+        assert all(re.fullmatch("[0-9a-f]{64}", one["sha256"]) for one in card["files"].values())

@@ -1,0 +1,369 @@
+"""Encoders that other packages carry: checked by hash, read without unpickling, run by numpy.
+
+Each has a card in ``pretrained.yml``. The packages are found, never imported, but for VADER, which
+is a program; a chapter asks `missing` first and does without what is not there. Features are cached
+a piece at a time, under the hash of the weights and of the texts or images.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import ArrayLike, NDArray
+from tqdm import tqdm
+
+from w2s_experiments.encoders import weights
+from w2s_experiments.encoders.weights import WeightsError
+
+FOLDER = Path(__file__).parent
+CARDS: dict[str, dict[str, Any]] = yaml.safe_load((FOLDER / "pretrained.yml").read_text("utf-8"))
+# Fixed before any of them was scored on the inputs that the chapters use.
+DESIGN: dict[str, dict[str, Any]] = yaml.safe_load((FOLDER / "design.yml").read_text("utf-8"))
+EXTRA = 'pip install "w2s_utils[pretrained]"'
+PIECE = 500
+Tensors = dict[str, NDArray[Any]]
+
+
+def missing(*names: str) -> list[str]:
+    """Commands that install those of some encoders that are not here, and what reads them.
+
+    Parameters
+    ----------
+    *names : str
+        Keys of ``CARDS``.
+    """
+    commands = [CARDS[name]["install"] for name in names if not find_spec(CARDS[name]["package"])]
+    text = {"minilm", "wordllama"} & set(names)
+    readers = ("safetensors", "tokenizers") if text else ()
+    return commands + ([EXTRA] if not all(map(find_spec, readers)) else [])
+
+
+def content(name: str, file: str = "weights") -> bytes:
+    """Content of a file of an encoder, with the hash of its card.
+
+    Raises
+    ------
+    WeightsError
+        If the package is not installed, the file is not in it, or its hash is another.
+    """
+    card = CARDS[name]
+    spec = find_spec(card["package"])
+    if spec is None or not spec.submodule_search_locations:
+        raise WeightsError(f"{name}: {card['package']} is not installed: {card['install']}")
+    about, folder = card["files"][file], Path(spec.submodule_search_locations[0])
+    return weights.checked(folder / about["path"], about["sha256"], card["install"])
+
+
+def tensors(name: str) -> Tensors:
+    """Weights of an encoder by name.
+
+    Raises
+    ------
+    WeightsError
+        As `content`, or if the file does not hold tensors and nothing else.
+    """
+    stored = content(name)
+    if not CARDS[name]["files"]["weights"]["path"].endswith(".safetensors"):
+        return torch_tensors(stored)
+    loaded: Tensors = _require("safetensors.numpy").load(stored)
+    return loaded
+
+
+def _require(module: str) -> Any:
+    try:
+        return import_module(module)
+    except ImportError:
+        package = module.partition(".")[0]
+        raise WeightsError(f"{package} is not installed: {EXTRA}") from None
+
+
+# PyTorch's old file: five pickles, then the raw numbers of each storage.
+
+
+def _rebuild(storage: NDArray, offset: int, size: tuple, stride: tuple, *_: object) -> NDArray:
+    """Tensor on a storage; refused where it would reach beyond it."""
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    if min((offset, *size, *stride), default=0) < 0 or last >= len(storage):
+        raise pickle.UnpicklingError("a tensor reaches beyond its numbers")
+    steps = tuple(step * storage.itemsize for step in stride)
+    return np.lib.stride_tricks.as_strided(storage[offset:], size, steps, writeable=False)
+
+
+class _TensorsOnly(pickle.Unpickler):
+    """Reads tensors and plain containers; calls nothing else that a file may name."""
+
+    ADMITTED = {  # noqa: RUF012
+        ("collections", "OrderedDict"): OrderedDict,
+        ("torch._utils", "_rebuild_tensor_v2"): _rebuild,
+        ("torch", "FloatStorage"): np.float32,
+        ("torch", "LongStorage"): np.int64,
+    }
+
+    def __init__(self, stream: io.BytesIO, storages: Tensors, size: int) -> None:
+        super().__init__(stream)
+        self.storages, self.size = storages, size
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self.ADMITTED:
+            raise pickle.UnpicklingError(f"{module}.{name} is no tensor")
+        return self.ADMITTED[module, name]
+
+    def persistent_load(self, pid: Any) -> NDArray:
+        _, dtype, key, _, count, _ = pid
+        if not 0 <= count * np.dtype(dtype).itemsize <= self.size:
+            raise pickle.UnpicklingError("a storage is larger than the file")
+        return self.storages.setdefault(key, np.empty(count, dtype))
+
+
+def torch_tensors(stored: bytes) -> Tensors:
+    """Tensors of a file in PyTorch's old format; any other object in it is refused.
+
+    Parameters
+    ----------
+    stored : bytes
+
+    Returns
+    -------
+    dict of str to ndarray
+
+    Raises
+    ------
+    WeightsError
+        If the file is damaged, or holds an object that is no tensor.
+    """
+    stream, storages = io.BytesIO(stored), Tensors()
+    try:
+        *_, found, keys = (_TensorsOnly(stream, storages, len(stored)).load() for _ in range(5))
+        for key in keys:
+            storage = storages[key]
+            if int.from_bytes(stream.read(8), "little") != len(storage):
+                raise pickle.UnpicklingError("a storage has another size than it says")
+            storage[:] = np.frombuffer(stream.read(storage.nbytes), storage.dtype)
+        if set(keys) != set(storages) or not all(isinstance(v, np.ndarray) for v in found.values()):
+            raise pickle.UnpicklingError("it holds something that is no tensor")
+    except Exception as error:
+        raise WeightsError(f"the weights cannot be read as tensors ({error})") from None
+    return dict(found)
+
+
+# Features, a piece at a time.
+
+
+def _pieces(items: Any, keys: Sequence[str], name: str, run: Callable[[Any], NDArray]) -> NDArray:
+    """Features of items, every piece from the cache or computed; a bar shows the pieces."""
+    digest, found = CARDS[name]["files"]["weights"]["sha256"], []
+    starts = range(0, len(items), PIECE)
+    for i in tqdm(starts, name, leave=False, disable=len(starts) < 2):
+        compute = functools.partial(run, items[i : i + PIECE])
+        found.append(weights.cached_features([digest, *keys[i : i + PIECE]], compute))
+    return np.concatenate(found)
+
+
+def _texts(texts: Sequence[str], name: str, run: Callable, **options: Any) -> NDArray:
+    """Features of texts from the token numbers of each."""
+    listed = [str(text) for text in texts]
+    tokenizer = _require("tokenizers").Tokenizer.from_str(content(name, "tokenizer").decode())
+    tokenizer.no_padding()
+    loaded = tensors(name)
+
+    def encode(part: list[str]) -> NDArray:
+        return run([one.ids for one in tokenizer.encode_batch(part, **options)], loaded)
+
+    return _pieces(listed, listed, name, encode)
+
+
+def static_words(texts: Sequence[str]) -> NDArray[np.float32]:
+    """WordLlama's: the mean over the tokens of each text of one vector a token, shape (m, 256).
+
+    Raises
+    ------
+    WeightsError
+        If its package is not installed, or damaged.
+    """
+
+    def run(ids: list[list[int]], loaded: Tensors) -> NDArray:
+        table = loaded["embedding.weight"].astype(np.float32)
+        return np.array([table[one].mean(axis=0) for one in ids])
+
+    return _texts(texts, "wordllama", run, add_special_tokens=False)
+
+
+def minilm(texts: Sequence[str]) -> NDArray[np.float32]:
+    """MiniLM's: mean over the tokens of the hidden states, shape (m, 7, 384).
+
+    The first is of the embeddings, the last of the sixth layer.
+
+    Raises
+    ------
+    WeightsError
+        If its package is not installed, or damaged.
+    """
+
+    def run(ids: list[list[int]], loaded: Tensors) -> NDArray:
+        lengths = np.array([len(one) for one in ids])
+        features = np.empty((len(ids), 7, 384), np.float32)
+        # Texts of one length at a time: nothing to pad, nothing to mask.
+        for length in np.unique(lengths):
+            rows = np.flatnonzero(lengths == length)
+            features[rows] = _transformer(np.array([ids[row] for row in rows]), loaded)
+        return features
+
+    return _texts(texts, "minilm", run)
+
+
+def _gelu(x: NDArray) -> NDArray:
+    """``x`` times the normal distribution function, to single precision.
+
+    Abramowitz and Stegun, 7.1.26; ten times as fast as `scipy.special.erf`.
+    """
+    size = np.abs(x) / np.float32(np.sqrt(2))
+    t = 1 / (1 + np.float32(0.3275911) * size)
+    tail = np.full_like(t, 1.061405429)
+    for coefficient in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
+        tail *= t
+        tail += np.float32(coefficient)
+    tail *= t * np.exp(-size * size) / 2
+    return x * np.where(x > 0, 1 - tail, tail)
+
+
+def _transformer(ids: NDArray, w: Tensors, heads: int = 12) -> NDArray:
+    """BERT's forward pass: means over the positions after the embeddings and after each layer."""
+
+    def normed(x: NDArray, name: str) -> NDArray:
+        x = x - x.mean(axis=-1, keepdims=True)
+        x /= np.sqrt(np.mean(x**2, axis=-1, keepdims=True) + 1e-12)
+        return x * w[f"{name}.LayerNorm.weight"] + w[f"{name}.LayerNorm.bias"]
+
+    def linear(x: NDArray, name: str) -> NDArray:
+        return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+
+    tables = (w[f"embeddings.{kind}_embeddings.weight"] for kind in ("word", "position"))
+    word, position = tables
+    x = word[ids] + position[: ids.shape[1]] + w["embeddings.token_type_embeddings.weight"][0]
+    x = normed(x, "embeddings")
+    means = [x.mean(axis=1)]
+    for layer in range(6):
+        name = f"encoder.layer.{layer}"
+        query, key, value = (
+            linear(x, f"{name}.attention.self.{part}")
+            .reshape(*ids.shape, heads, -1)
+            .transpose(0, 2, 1, 3)
+            for part in ("query", "key", "value")
+        )
+        scores = query @ key.transpose(0, 1, 3, 2) / np.float32(np.sqrt(query.shape[-1]))
+        share = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        mixed = (share / share.sum(axis=-1, keepdims=True)) @ value
+        mixed = mixed.transpose(0, 2, 1, 3).reshape(x.shape)
+        x = normed(x + linear(mixed, f"{name}.attention.output.dense"), f"{name}.attention.output")
+        inner = linear(x, f"{name}.intermediate.dense")
+        x = normed(x + linear(_gelu(inner), f"{name}.output.dense"), f"{name}.output")
+        means.append(x.mean(axis=1))
+    return np.stack(means, axis=1)
+
+
+STRIDES = (1, 2, 2, 2, 1, 2, 1)  # of the seven stages
+FEW = 8  # images at a time: more leave the processor's cache
+
+
+def efficientnet(images: ArrayLike, name: str, *, stages: bool = False) -> NDArray[np.float32]:
+    """EfficientNet-Lite's: means over the image of the last layer, or what each stage ends with.
+
+    Parameters
+    ----------
+    images : array_like of uint8, shape (m, h, w, 3)
+        Sides multiples of 64.
+    name : str
+        ``"lite0"`` or ``"lite2"``.
+    stages : bool
+        Whether to give the ends of the seven stages, means over the four quarters of the image,
+        one stage beside the other; the card has their channels.
+
+    Returns
+    -------
+    ndarray, shape (m, channels)
+
+    Raises
+    ------
+    ValueError
+        If the images are of another type or size.
+    WeightsError
+        If its package is not installed, or damaged.
+    """
+    pixels = np.asarray(images)
+    sides = pixels.shape[1:3]
+    if (
+        pixels.dtype != np.uint8
+        or pixels.shape[3:] != (3,)
+        or not pixels.size
+        or any(side % 64 for side in sides)
+    ):
+        raise ValueError(
+            "images: expected uint8 values of shape (m, h, w, 3), sides multiples of 64, got "
+            f"{pixels.dtype} of shape {pixels.shape}"
+        )
+    loaded, card = tensors(name), CARDS[name]
+
+    def run(part: NDArray) -> NDArray:
+        starts = range(0, len(part), FEW)
+        return np.concatenate(
+            [_lite(part[i : i + FEW], loaded, card["blocks"])[not stages] for i in starts]
+        )
+
+    keys = [hashlib.sha256(image.tobytes()).hexdigest() + str(stages) for image in pixels]
+    return _pieces(pixels, keys, name, run)
+
+
+def _lite(images: NDArray, w: Tensors, blocks: Sequence[int]) -> tuple[NDArray, NDArray]:
+    """Forward pass: ends of the stages by quarters, and means of the last layer."""
+
+    def layer(x: NDArray, name: str, normed: str, stride: int = 1, cap: float = 6) -> NDArray:
+        scale = w[f"{normed}.weight"] / np.sqrt(w[f"{normed}.running_var"] + np.float32(1e-3))
+        x = _convolve(x, w[f"{name}.weight"] * scale[:, None, None, None], stride)
+        x += w[f"{normed}.bias"] - w[f"{normed}.running_mean"] * scale
+        return np.clip(x, 0, cap, out=x) if cap else x
+
+    x = layer((images.astype(np.float32) - 127) / 128, "_conv_stem", "_bn0", 2)
+    ends: list[NDArray] = []
+    index = 0
+    for count, stride in zip(blocks, STRIDES, strict=True):
+        for first in [True] + [False] * (count - 1):
+            name, kept = f"_blocks.{index}", x
+            if index:
+                x = layer(x, f"{name}._expand_conv", f"{name}._bn0")
+            x = layer(x, f"{name}._depthwise_conv", f"{name}._bn1", stride if first else 1)
+            x = layer(x, f"{name}._project_conv", f"{name}._bn2", cap=0)
+            x = x if first else x + kept
+            index += 1
+        m, height, width, channels = x.shape
+        quarters = x.reshape(m, 2, height // 2, 2, width // 2, channels).mean(axis=(2, 4))
+        ends.append(quarters.reshape(m, -1))
+    return np.hstack(ends), layer(x, "_conv_head", "_bn1").mean(axis=(1, 2))
+
+
+def _convolve(x: NDArray, kernel: NDArray, stride: int) -> NDArray:
+    """Convolve images, channels last, padded as TensorFlow's "SAME"; one map each if depthwise."""
+    size = kernel.shape[-1]
+    if size == 1:
+        return x @ kernel[:, :, 0, 0].T
+    out = [-(-side // stride) for side in x.shape[1:3]]
+    beyond = ((n - 1) * stride + size - side for n, side in zip(out, x.shape[1:3], strict=True))
+    pads = [(max(pad, 0) // 2, max(pad, 0) - max(pad, 0) // 2) for pad in beyond]
+    x = np.pad(x, ((0, 0), *pads, (0, 0)))
+    total = np.zeros((len(x), *out, len(kernel)), np.float32)
+    for i in range(size):
+        for j in range(size):
+            part = x[:, i : i + stride * out[0] : stride, j : j + stride * out[1] : stride]
+            each = kernel.shape[1] == 1
+            total += part * kernel[:, 0, i, j] if each else part @ kernel[:, :, i, j].T
+    return total
