@@ -232,8 +232,8 @@ def table(records: Sequence[Record], anchor: str = "claim", linked: bool = False
         '<table role="table" class="w2s-evidence"><caption>Evidence</caption>'
         f'<thead><tr role="row">{head}</tr></thead><tbody>{rows}</tbody></table>'
     )
-    # A number's sign is no hyphen.
-    body, lines = (re.sub(r"(?<=[>\s])-(?=\.?\d)", "\N{MINUS SIGN}", part) for part in (body, lines))
+    signed = re.compile(r"(?<=[>\s])-(?=\.?\d)")  # a number's sign is no hyphen
+    body, lines = (signed.sub("\N{MINUS SIGN}", part) for part in (body, lines))
     return f'<div class="w2s-ledger">{body if rows else ""}{lines}</div>'
 
 
