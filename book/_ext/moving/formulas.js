@@ -125,6 +125,33 @@ export function whiteCloud(size = 22, seed = 7) {
   return [...rows, ...rows.map(([a, b, c, d]) => [a, b, -c, -d])];
 }
 
+/* ---- A chain between two planes in space that share an axis ------------------------------------ */
+
+/* Bias and variance hop by hop, 0 the first teacher (8 labels of noise variance 1), odd hops in the
+   student's plane. Of the target, of length one, a `share` lies along the student's other axis and
+   the rest along the shared one. `said` is what the mean of the hop has along its plane's other axis.
+   Needs N >= 4. */
+export function planeChain(angle, share, N, hops) {
+  const cosine = Math.cos(angle), lost = Math.sin(angle) ** 2;
+  const outside = Math.sqrt(share);
+  const tau = (1 + lost * share) / 5;
+  let said = cosine * outside, square = said ** 2 + tau, common = tau;
+  const found = [];
+  for (let hop = 0; hop <= hops; hop += 1) {
+    const along = hop % 2 ? outside : cosine * outside;
+    found.push({
+      said,
+      bias: said ** 2 - 2 * said * along + share,
+      variance: common + square - said ** 2,
+    });
+    const spread = (lost * square) / (N - 3);
+    said *= cosine;
+    square = cosine ** 2 * square + spread;
+    common += spread;
+  }
+  return found;
+}
+
 /* ---- The exact risks, as w2s_utils.theory.risks and .ridge have them -------------------------- */
 
 /* A setting is {d_w, d_s, d_sw, n, N, sigma2, rho_w, rho_s, b, kappa, a}: a, b and kappa are the
