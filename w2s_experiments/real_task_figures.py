@@ -140,7 +140,7 @@ def several(results: Mapping[str, Result], teachers: Sequence[str]) -> Drawn:
         for role, shift in (("teacher", -0.1), ("student", 0.1)):
             measured = [mean(column) for column in getattr(result, role).T]
             data[role + head] = plots.estimates(axis, places + shift, measured, role)
-        for role, line in (("baseline", "-"), ("ceiling", "--")):
+        for role, line in (("baseline", "-."), ("ceiling", "--")):
             value, label = result.mean(role).value, references.WORDS[role]
             axis.axhline(value, color=plots.COLOURS[role], ls=line, lw=1.4, label=label, zorder=0)
             data[role + head] = [value] * len(teachers)
