@@ -48,30 +48,21 @@ STUDENTS = ("words", "characters")
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """Pool and development phrases, encoded.
+    """Pool of phrases, encoded.
 
     Attributes
     ----------
     pool : Problem
         Target: sentiment, standardised. Teachers ``"words"``, ``"pairs"`` and ``"characters"``,
         students ``"words"`` and ``"characters"``.
-    texts : ndarray of str, shape (m,)
-        The phrases of the pool; not for printing.
     groups : ndarray of int, shape (m,)
         Sentence of each phrase of the pool.
-    dev : Problem
-        The same representations of whole sentences from another part of the collection.
-    encoder_phrases : int
-        Phrases the encoders were made from.
     own : dict of str to ndarray, shape (m,)
         What each student's network answers by itself: the probability of a positive sentiment.
     """
 
     pool: Problem
-    texts: NDArray
     groups: NDArray[np.int_]
-    dev: Problem
-    encoder_phrases: int
     own: Mapping[str, NDArray[np.float64]]
 
     def one_a_sentence(self, most: int | None = None) -> NDArray[np.intp]:
@@ -147,37 +138,26 @@ def encode(
     for name, count in (("encoder_phrases", encoder_phrases), ("pool_phrases", pool_phrases)):
         validation.at_least(count, 2 * (d_w + d_s), name, why)
     data = datasets.load("sst2")
-    train, dev = (data.splits["glue"][part] for part in ("train", "dev"))
+    train = data.splits["glue"]["train"]
     found = phrases.find_sentences(data.inputs[train]) if sentences is None else sentences
     apart, pool = _divide(found, encoder_phrases, pool_phrases, rng)
-    texts = {"apart": train[apart], "pool": train[pool], "dev": dev}
+    texts = {"apart": train[apart], "pool": train[pool]}
     labels = {name: data.targets[rows] for name, rows in texts.items()}
-    teachers: dict[str, dict] = {"pool": {}, "dev": {}}
-    students: dict[str, dict] = {"pool": {}, "dev": {}}
+    teachers: dict[int | str, NDArray] = {}
+    students: dict[str, NDArray] = {}
     own = {}
     for view, options in VIEWS.items():
         counts = _counts({name: data.inputs[rows] for name, rows in texts.items()}, options)
-        directions = _directions(counts, d_w - 1, rng)
-        for part, phi in directions.items():
-            teachers[part][view] = with_constant(phi)
+        phi = _directions(counts, d_w - 1, rng)
+        teachers[view] = with_constant(phi)
         if view in STUDENTS:
-            hidden, own[view] = _network(counts, labels, rng)
-            for part, phi in directions.items():
-                both = np.hstack([hidden[part], phi[:, : d_s - 1 - KEPT]])
-                students[part][view] = with_constant(both)
-    problems = {
-        part: Problem(
-            "SST-2", standardise(labels[part].astype(float)), noise, teachers[part], students[part]
-        )
-        for part in ("pool", "dev")
-    }
+            hidden, own[view] = _network(counts, labels["apart"], rng)
+            students[view] = with_constant(np.hstack([hidden, phi[:, : d_s - 1 - KEPT]]))
+    target = standardise(labels["pool"].astype(float))
     groups = found.groups(pool)
     return Encoded(
-        pool=problems["pool"],
-        texts=data.inputs[texts["pool"]],
+        pool=Problem("SST-2", target, noise, teachers, students),
         groups=rng.permutation(groups.max() + 1)[groups],
-        dev=problems["dev"],
-        encoder_phrases=len(apart),
         own=own,
     )
 
@@ -205,13 +185,13 @@ def _counts(
 ) -> dict[str, sparse.csr_matrix]:
     vectorizer = TfidfVectorizer(sublinear_tf=True, min_df=2, **options)
     counts = {"apart": vectorizer.fit_transform(texts["apart"])}
-    return counts | {part: vectorizer.transform(texts[part]) for part in ("pool", "dev")}
+    return counts | {"pool": vectorizer.transform(texts["pool"])}
 
 
 def _directions(
     counts: Mapping[str, sparse.csr_matrix], count: int, rng: np.random.Generator
-) -> dict[str, NDArray[np.float64]]:
-    """Coordinates along the leading directions, by part."""
+) -> NDArray[np.float64]:
+    """Coordinates of the pool along the leading directions."""
     some, seed = counts["apart"][:DIRECTIONS_FROM], int(rng.integers(2**31))
     if min(some.shape) <= count:
         raise ValueError(
@@ -219,15 +199,16 @@ def _directions(
             f"{some.shape[1]} different features, got {count + 1}"
         )
     found = TruncatedSVD(count, n_iter=2, random_state=seed).fit(some)
-    return {part: counts[part] @ found.components_.T for part in ("pool", "dev")}
+    coordinates: NDArray[np.float64] = counts["pool"] @ found.components_.T
+    return coordinates
 
 
 def _network(
     counts: Mapping[str, sparse.csr_matrix],
-    labels: Mapping[str, NDArray],
+    labels: NDArray,
     rng: np.random.Generator,
-) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
-    """Hidden units of a network taught sentiment, cut to directions; its answers on the pool."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Hidden units of a network taught sentiment, cut to directions; its answers: on the pool."""
     network = MLPClassifier(
         HIDDEN, activation="tanh", alpha=1e-3, batch_size=256, learning_rate_init=2e-3,
         max_iter=EPOCHS, random_state=int(rng.integers(2**31)),
@@ -235,9 +216,9 @@ def _network(
     with warnings.catch_warnings():
         # Stopping after a few epochs is meant.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        network.fit(counts["apart"], labels["apart"])
+        network.fit(counts["apart"], labels)
     hidden = {
         part: np.tanh(counts[part] @ network.coefs_[0] + network.intercepts_[0]) for part in counts
     }
-    kept = {part: cut(hidden[part], KEPT, fitted_on=hidden["apart"]) for part in ("pool", "dev")}
+    kept = cut(hidden["pool"], KEPT, fitted_on=hidden["apart"])
     return kept, network.predict_proba(counts["pool"])[:, 1]
