@@ -134,7 +134,8 @@ def carry(app: Sphinx, exception: Exception | None) -> None:
     if exception is not None or app.builder.format != "html":
         return
     for path in (Path(app.outdir) / "_images").glob("*.svg"):
-        drawing = path.read_text("utf-8")
+        # What the italic lacks, Greek above all, is set in a fallback that the reader need not have.
+        drawing = path.read_text("utf-8").replace("'STIXGeneral'", f"'{FIGURES}'")
         if "<text" not in drawing or FIGURES not in drawing:
             continue
         # Bold is in every style attribute that wants it; the regular face is always there.

@@ -158,6 +158,19 @@ def test_style_is_set_for_the_kernel():
     assert mpl.rcParams["savefig.transparent"]
 
 
+def test_letters_of_formulas_are_those_of_unicode(tmp_path):
+    """A letter of a private area is a box in every font but the one that it was set in."""
+    figures.use_style()
+    figure, axes = plt.subplots()
+    axes.set_title(
+        r"$\alpha \beta \varepsilon \eta \theta \kappa \lambda \mu \rho \sigma \tau \Lambda$"
+    )
+    axes.set_xlabel(r"$d_{s\wedge w}$, $\ell \perp x_i$, $\|t\|^2 \leq \pm 1$")
+    figure.savefig(tmp_path / "letters.svg")
+    drawn = re.findall(r">([^<]+)</t", (tmp_path / "letters.svg").read_text("utf-8"))
+    assert not [text for text in drawn if any("\ue000" <= letter <= "\uf8ff" for letter in text)]
+
+
 def code(*outputs, metadata=None):
     return nbformat.v4.new_code_cell("x", outputs=list(outputs), metadata=metadata or {})
 

@@ -164,7 +164,7 @@ def _pieces(items: Any, keys: Sequence[str], name: str, run: Callable[[Any], NDA
     """Features of items, every piece from the cache or computed; a bar shows the pieces."""
     digest, found = CARDS[name]["files"]["weights"]["sha256"], []
     starts = range(0, len(items), PIECE)
-    for i in tqdm(starts, name, leave=False, disable=len(starts) < 2):
+    for i in tqdm(starts, name, leave=False, disable=None):
         compute = functools.partial(run, items[i : i + PIECE])
         found.append(weights.cached_features([digest, *keys[i : i + PIECE]], compute))
     return np.concatenate(found)
