@@ -134,7 +134,7 @@ def carry(app: Sphinx, exception: Exception | None) -> None:
     if exception is not None or app.builder.format != "html":
         return
     for path in (Path(app.outdir) / "_images").glob("*.svg"):
-        # What the italic lacks, Greek above all, is set in a fallback that the reader need not have.
+        # What the italic lacks, Greek above all, is in a fallback that the reader need not have.
         drawing = path.read_text("utf-8").replace("'STIXGeneral'", f"'{FIGURES}'")
         if "<text" not in drawing or FIGURES not in drawing:
             continue
