@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,24 +140,6 @@ def freesolv(sizes: Sequence[int]) -> Problem:
             "physics": with_constant(data.extras["calculated"][:, None]),
         },
     )
-
-
-def with_teachers_as_students(problem: Problem, sizes: Mapping[str, int]) -> Problem:
-    """Problem whose students see what some of its teachers see.
-
-    Parameters
-    ----------
-    problem : Problem
-    sizes : mapping of str to int
-        A teacher's dimension, by the name of the new student. Leading directions are nested: the
-        features of a larger teacher contain those of a smaller one.
-
-    Returns
-    -------
-    Problem
-    """
-    students = {name: problem.teachers[size] for name, size in sizes.items()}
-    return replace(problem, students=students)
 
 
 def _counts(texts: NDArray, longest: int, min_df: int = 1) -> NDArray[np.float64]:

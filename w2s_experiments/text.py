@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,10 +85,9 @@ def restrict(problem: Problem, rows: NDArray[np.intp]) -> Problem:
     -------
     Problem
     """
-    return Problem(
-        name=problem.name,
+    return replace(
+        problem,
         targets=standardise(problem.targets[rows]),
-        noise=problem.noise,
         teachers={name: phi[rows] for name, phi in problem.teachers.items()},
         students={name: phi[rows] for name, phi in problem.students.items()},
     )

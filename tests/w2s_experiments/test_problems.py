@@ -56,8 +56,7 @@ def test_the_same_generator_gives_the_same_features():
 
 
 def test_leading_directions_are_nested(problems):
-    nested = builders.with_teachers_as_students(problems[0], {"small": 5, "large": 20})
-    small, large = nested.students["small"], nested.students["large"]
+    small, large = problems[0].teachers[5], problems[0].teachers[20]
     np.testing.assert_allclose(small, large[:, :5], atol=1e-9)
 
 

@@ -248,8 +248,7 @@ def _transformer(ids: NDArray, w: Tensors, heads: int = 12) -> NDArray:
     def linear(x: NDArray, name: str) -> NDArray:
         return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
 
-    tables = (w[f"embeddings.{kind}_embeddings.weight"] for kind in ("word", "position"))
-    word, position = tables
+    word, position = (w[f"embeddings.{kind}_embeddings.weight"] for kind in ("word", "position"))
     x = word[ids] + position[: ids.shape[1]] + w["embeddings.token_type_embeddings.weight"][0]
     x = normed(x, "embeddings")
     means = [x.mean(axis=1)]
@@ -301,12 +300,11 @@ def efficientnet(images: ArrayLike, name: str, *, stages: bool = False) -> NDArr
         If its package is not installed, or damaged.
     """
     pixels = np.asarray(images)
-    sides = pixels.shape[1:3]
     if (
         pixels.dtype != np.uint8
         or pixels.shape[3:] != (3,)
         or not pixels.size
-        or any(side % 64 for side in sides)
+        or any(side % 64 for side in pixels.shape[1:3])
     ):
         raise ValueError(
             "images: expected uint8 values of shape (m, h, w, 3), sides multiples of 64, got "
