@@ -142,7 +142,7 @@ def sweep(
     deviation = validation.nonnegative(noise, "noise", "a standard deviation")
     m, *tasks = everything.labels.shape
     edges = list(zip(*pairs, strict=True))
-    split_rows = row_splitter(m, *map(max, edges), groups)
+    split_rows = row_splitter(m, max(edges[0]), max(edges[1]), groups)
     features = {"weak": everything.weak, "strong": everything.strong}
     observed = everything.labels.reshape(m, -1)
     known = np.hstack([*features.values(), everything.target.reshape(m, -1)])
