@@ -52,8 +52,6 @@ class Entry:
     exact : sequence of mapping
         For a formula that the book calls exact: ``claim``, which carries it, and ``errors``, the
         wrong formulas among the claim's alternatives that it must refute.
-    optional : bool
-        Whether a chapter may do without, where packages that it can use are not installed.
     """
 
     name: str
@@ -67,7 +65,6 @@ class Entry:
     why: str = ""
     unseen: str = ""
     exact: Sequence[Mapping[str, Any]] = ()
-    optional: bool = False
 
     def owns(self, id: str) -> bool:
         """Tell whether a claim belongs to this entry."""
@@ -106,11 +103,6 @@ def read_entries(folder: Path) -> list[Entry]:
     if faults:
         raise EvidenceError("\n".join(faults))
     return entries
-
-
-def present(entries: Iterable[Entry], records: Sequence[Record]) -> list[Entry]:
-    """Return the entries of this build: without the optional ones whose claims were not made."""
-    return [entry for entry in entries if not entry.optional or entry.records(records)]
 
 
 def check(entries: Sequence[Entry], pages: Sequence[Page], records: Sequence[Record]) -> None:

@@ -178,7 +178,7 @@ def write(source: Path, claims_json: Path, toc: Path) -> None:
     pages, records = read_pages(source, reading_order(toc)), claims.read(claims_json)
     place = {page.name: index for index, page in enumerate(pages)}
     records = sorted(records, key=lambda record: place.get(record["notebook"], len(place)))
-    entries = evidence.present(evidence.read_entries(source / "evidence"), records)
+    entries = evidence.read_entries(source / "evidence")
     for name, target in TEMPLATES.items():
         with files.replacing(source / target) as temporary:
             temporary.write_text(render(name, pages, records, entries), "utf-8")

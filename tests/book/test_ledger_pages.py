@@ -209,12 +209,6 @@ def test_a_chapter_that_did_not_run_owes_no_claims():
     evidence.check([entry()], [page(about=ABSENT)], [])
 
 
-def test_an_optional_entry_is_there_with_its_claims_only():
-    without = entry(optional=True)
-    assert evidence.present([without, entry()], [MEASURED]) == [without, entry()]
-    assert evidence.present([without, entry()], []) == [entry()]
-
-
 @pytest.mark.parametrize(
     ("wrong", "fault"),
     [
@@ -241,7 +235,7 @@ def test_a_claim_links_to_its_cell_and_says_what_it_rules_out():
     for id in ("p1-thm1-gain", "p1-thm1-rounding"):
         assert f'href="notebooks/misfit/projection.html#claim-{id}"' in text
         assert f'id="ledger-{id}"' in text
-    assert "half the misfit: \N{MINUS SIGN}0.063, 31.0 standard errors away" in text
+    assert "half the misfit: -0.063, 31.0 standard errors away" in text
     assert "**1 measurement** in 1 notebook, and tested 1 identity beside them" in text
 
 
