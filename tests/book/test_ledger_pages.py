@@ -209,6 +209,18 @@ def test_a_chapter_that_did_not_run_owes_no_claims():
     evidence.check([entry()], [page(about=ABSENT)], [])
 
 
+def test_an_entry_without_its_optional_packages_owes_no_claims():
+    needing = entry(needs="pretrained encoders", exact=[], label="fig-gain")
+    told = entry(claims=[], exact=[])
+    evidence.check([needing, told], [page()], [])
+    text = ledger_pages.render("evidence", [page()], [], [needing])
+    assert "it needs pretrained encoders" in text
+    assert "{numref}`fig-gain`" not in text
+    with pytest.raises(evidence.EvidenceError, match="no claim p1-thm1-rounding"):
+        evidence.check([needing, told], [page()], [MEASURED])
+    assert "{numref}`fig-gain`" in ledger_pages.render("evidence", [page()], [MEASURED], [needing])
+
+
 @pytest.mark.parametrize(
     ("wrong", "fault"),
     [
