@@ -73,27 +73,6 @@ class Encoded:
         return np.unique(self.groups, return_index=True)[1][:most]
 
 
-def restrict(problem: Problem, rows: NDArray[np.intp]) -> Problem:
-    """Problem on some of its inputs, its targets standardised anew.
-
-    Parameters
-    ----------
-    problem : Problem
-    rows : ndarray of int
-
-    Returns
-    -------
-    Problem
-    """
-    return Problem(
-        name=problem.name,
-        targets=standardise(problem.targets[rows]),
-        noise=problem.noise,
-        teachers={name: phi[rows] for name, phi in problem.teachers.items()},
-        students={name: phi[rows] for name, phi in problem.students.items()},
-    )
-
-
 def encode(
     rng: np.random.Generator,
     *,
