@@ -133,7 +133,7 @@ def risks(by_teacher: Mapping[str, Mapping[str, Any]]) -> Drawn:
 
 
 def several(results: Mapping[str, Result], teachers: Sequence[str]) -> Drawn:
-    """Draw `references.several`: teachers and students beside what needs no teacher, by head."""
+    """Draw results of several teachers and their students, beside what needs none, a panel each."""
     figure, axes = plots.panels(2, 3.35, 3.9, sharey=True)
     places, data = np.arange(len(teachers)), Columns(teacher=list(teachers))
     for axis, (head, result) in zip(axes, results.items(), strict=True):

@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike
 from w2s_utils import checks, protocol
 from w2s_utils.ladder import Predictions, train_students
 from w2s_utils.least_squares import MinimumNorm, RidgeGCV
-from w2s_utils.protocol import ROLES, Inputs, Result
+from w2s_utils.protocol import ROLES, Inputs
 from w2s_utils.resampling import Estimate, mean, ratio_of_means
-from w2s_utils.splits import Rows, random_splits, row_splitter
+from w2s_utils.splits import Rows, row_splitter
 from w2s_utils.validation import Array
 
 UNIT = "share of the target's variance"
@@ -113,36 +113,6 @@ def compare(
 
     found = protocol.map_trials(one, trials, np.random.default_rng(seed))
     return {name: np.array([row[name] for row in found]) for name in found[0]}
-
-
-def several(
-    teachers: Mapping[str, ArrayLike],
-    strong: ArrayLike,
-    target: ArrayLike,
-    *,
-    n: int,
-    N: int,
-    trials: int,
-    seed: Sequence[int],
-    noise: float = 0.0,
-) -> dict[str, Result]:
-    """Several teachers of one student on common random splits, by the name of the head.
-
-    Arguments are as in `compare`, with features by teacher, and one task. Teachers are in the last
-    axis of the results.
-    """
-    weak = tuple(np.asarray(features) for features in teachers.values())
-    draw = random_splits(weak, strong, np.ravel(target), n=n, N=N, noise=noise)
-
-    def one(rng: np.random.Generator) -> dict[str, dict[str, Array]]:
-        parts = draw(rng)
-        return {
-            name: protocol.run_trial(*parts, teacher_head=head, student_head=head)
-            for name, head in HEADS.items()
-        }
-
-    rows = protocol.map_trials(one, trials, np.random.default_rng(seed))
-    return {name: Result.of([row[name] for row in rows]) for name in HEADS}
 
 
 def answers(probability: ArrayLike, target: ArrayLike) -> Array:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,26 +71,6 @@ class Encoded:
         The numbers of the groups are random, and so is the phrase of each.
         """
         return np.unique(self.groups, return_index=True)[1][:most]
-
-
-def restrict(problem: Problem, rows: NDArray[np.intp]) -> Problem:
-    """Problem on some of its inputs, its targets standardised anew.
-
-    Parameters
-    ----------
-    problem : Problem
-    rows : ndarray of int
-
-    Returns
-    -------
-    Problem
-    """
-    return replace(
-        problem,
-        targets=standardise(problem.targets[rows]),
-        teachers={name: phi[rows] for name, phi in problem.teachers.items()},
-        students={name: phi[rows] for name, phi in problem.students.items()},
-    )
 
 
 def encode(

@@ -52,6 +52,8 @@ class Entry:
     exact : sequence of mapping
         For a formula that the book calls exact: ``claim``, which carries it, and ``errors``, the
         wrong formulas among the claim's alternatives that it must refute.
+    needs : str
+        Optional packages that the claims need; where none is registered, the page went without.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Entry:
     why: str = ""
     unseen: str = ""
     exact: Sequence[Mapping[str, Any]] = ()
+    needs: str = ""
 
     def owns(self, id: str) -> bool:
         """Tell whether a claim belongs to this entry."""
@@ -108,7 +111,7 @@ def read_entries(folder: Path) -> list[Entry]:
 def check(entries: Sequence[Entry], pages: Sequence[Page], records: Sequence[Record]) -> None:
     """Refuse an account with a gap or a contradiction.
 
-    Chapters that did not run owe no claims.
+    Chapters that did not run owe no claims, nor do entries whose optional packages are not here.
 
     Raises
     ------
@@ -137,7 +140,7 @@ def _faults(
         page = by_name.get(entry.chapter)
         if page is None:
             yield f"{place}: no such chapter"
-        elif page.executed:
+        elif page.executed and not (entry.needs and not entry.records(records)):
             for known in (*entry.claims, *entry.controls):
                 if not fnmatch.filter(by_id, known):
                     yield f"{place}: no claim {known} is registered"

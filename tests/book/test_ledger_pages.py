@@ -209,6 +209,18 @@ def test_a_chapter_that_did_not_run_owes_no_claims():
     evidence.check([entry()], [page(about=ABSENT)], [])
 
 
+def test_an_entry_without_its_optional_packages_owes_no_claims():
+    needing = entry(needs="pretrained encoders", exact=[], label="fig-gain")
+    told = entry(claims=[], exact=[])
+    evidence.check([needing, told], [page()], [])
+    text = ledger_pages.render("evidence", [page()], [], [needing])
+    assert "it needs pretrained encoders" in text
+    assert "{numref}`fig-gain`" not in text
+    with pytest.raises(evidence.EvidenceError, match="no claim p1-thm1-rounding"):
+        evidence.check([needing, told], [page()], [MEASURED])
+    assert "{numref}`fig-gain`" in ledger_pages.render("evidence", [page()], [MEASURED], [needing])
+
+
 @pytest.mark.parametrize(
     ("wrong", "fault"),
     [
@@ -235,7 +247,7 @@ def test_a_claim_links_to_its_cell_and_says_what_it_rules_out():
     for id in ("p1-thm1-gain", "p1-thm1-rounding"):
         assert f'href="notebooks/misfit/projection.html#claim-{id}"' in text
         assert f'id="ledger-{id}"' in text
-    assert "half the misfit: -0.063, 31.0 standard errors away" in text
+    assert "half the misfit: \N{MINUS SIGN}0.063, 31.0 standard errors away" in text
     assert "**1 measurement** in 1 notebook, and tested 1 identity beside them" in text
 
 

@@ -8,7 +8,6 @@ import sys
 import numpy as np
 import pytest
 from scipy.signal import correlate2d
-from scipy.special import erf
 
 from w2s_experiments.encoders import pretrained, weights
 from w2s_experiments.encoders.pretrained import WeightsError
@@ -48,7 +47,7 @@ def stored(values, keys=("0",), count=6):
 
 def test_tensors_in_pytorchs_old_format():
     values = {b"a": tensor(), b"b": tensor(offset=1, size=(2,), stride=(3,))}
-    found = pretrained.torch_tensors(stored(values))
+    found = pretrained._torch_tensors(stored(values))
     assert found.keys() == {"a", "b"}
     np.testing.assert_array_equal(found["a"], NUMBERS.reshape(2, 3))
     np.testing.assert_array_equal(found["b"], [1, 4])
@@ -71,7 +70,7 @@ def test_tensors_in_pytorchs_old_format():
 def test_other_objects_and_damage_are_one_line(content, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(WeightsError, match=message) as caught:
-        pretrained.torch_tensors(content)
+        pretrained._torch_tensors(content)
     assert "\n" not in str(caught.value)
 
 
@@ -133,10 +132,10 @@ def test_missing_readers_are_named(monkeypatch):
         return None if name == "tokenizers" else object()
 
     monkeypatch.setattr(pretrained, "find_spec", find)
-    assert pretrained.missing("minilm") == [pretrained.EXTRA]
+    assert pretrained.missing("minilm") == ['pip install "w2s_utils[pretrained]"']
     assert pretrained.missing("lite0") == []
     with pytest.raises(WeightsError, match="nothing_here is not installed"):
-        pretrained._require("nothing_here.at_all")
+        weights.require("nothing_here.at_all", "pretrained")
 
 
 @pytest.mark.parametrize(
@@ -174,11 +173,6 @@ def test_convolution_is_scipys(side, size, stride):
         for o, kernels in enumerate(full):
             total = sum(expected(image, kernel, c) for c, kernel in enumerate(kernels))
             np.testing.assert_allclose(got[..., o], total, atol=1e-4)
-
-
-def test_gelu_is_the_normal_distribution_function():
-    x = np.linspace(-8, 8, 2001).astype(np.float32)
-    np.testing.assert_allclose(pretrained._gelu(x), x * (1 + erf(x / np.sqrt(2))) / 2, atol=1e-6)
 
 
 @pytest.fixture

@@ -78,16 +78,3 @@ def test_table_and_verdict_say_what_was_found(found):
 def test_no_test_inputs_are_left(data):
     with pytest.raises(ValueError, match=r"n, N: expected .* n \+ N < 800"):
         references.compare(*data, **{**SIZES, "N": 740})
-
-
-def test_several_teachers_are_those_of_one_each(data):
-    weak, strong, target = data
-    teachers = {"all": weak, "half": weak[:, :3]}
-    found = references.several(teachers, strong, target, **SIZES, noise=1.0)
-    for i, features in enumerate(teachers.values()):
-        single = references.compare(features, strong, target, **SIZES, noise=1.0)
-        for head, result in found.items():
-            for role in ("teacher", "student"):
-                np.testing.assert_allclose(getattr(result, role)[:, i], single[role + head])
-            np.testing.assert_allclose(result.baseline, single["baseline" + head])
-            np.testing.assert_allclose(result.ceiling, single["ceiling" + head])

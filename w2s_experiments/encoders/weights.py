@@ -21,6 +21,17 @@ class WeightsError(ValueError):
     """Weights that are missing, damaged or not those of their card, or a missing runtime."""
 
 
+def require(module: str, extra: str) -> Any:
+    """Import a module of an extra of this package; `WeightsError` if it is not installed."""
+    try:
+        return import_module(module)
+    except ImportError:
+        package = module.partition(".")[0]
+        raise WeightsError(
+            f'{package} is not installed: pip install "w2s_utils[{extra}]"'
+        ) from None
+
+
 def read_card(file: Path) -> dict[str, Any]:
     """Read the card of a file of weights.
 
@@ -99,12 +110,7 @@ def session(file: Path, sha256: str, *, threads: int = 0, extra: str) -> Any:
     WeightsError
         If the runtime is missing, or the file is, or it does not have its hash.
     """
-    try:
-        runtime = import_module("onnxruntime")
-    except ImportError:
-        raise WeightsError(
-            f'onnxruntime is not installed: pip install "w2s_utils[{extra}]"'
-        ) from None
+    runtime = require("onnxruntime", extra)
     content = checked(file, sha256, "install the package again, or export the weights again")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = int(threads)
