@@ -1,4 +1,4 @@
-"""The report card: will a strong model gain from a weak one's labels, told from features or predictions.
+"""The report card tells whether a strong model gains from a weak one's labels.
 
 `report` is the way in, ``w2s report`` the command, `schema` the form of what it writes. The
 modules, in the order in which they use each other: `options` and `readers` (files), `labels`,

@@ -8,7 +8,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
 
@@ -123,7 +123,7 @@ def report(
             comparisons=compared,
             rankings=verdict.rank(found, compared),
             verdict=verdict.decide(found, compared),
-            design=_sizes(study, settings.trials),
+            design=asdict(study.design) | {"trials": settings.trials, "folds": study.folds},
             ceiling_measured=study.design.ceiling,
             provenance=_provenance(inputs.tables, digests, settings),
         )
@@ -337,12 +337,6 @@ def _compare(inputs: Inputs, study: _Study, settings: Options) -> tuple[comparis
         seed=settings.seed,
         run=run,
     )
-
-
-def _sizes(study: _Study, trials: int) -> dict[str, int]:
-    design = study.design
-    return {"n": design.n, "N": design.N, "test_rows": design.test, "trials": trials,
-            "folds": study.folds}  # fmt: skip
 
 
 def _data(inputs: Inputs, study: _Study) -> card.Data:

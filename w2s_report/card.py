@@ -19,7 +19,6 @@ class Representation:
 
     name: str
     role: Literal["strong", "weak"]
-    """Role is "strong" or "weak"."""
     columns: int
     constant: int
     """Columns that do not vary."""
@@ -47,9 +46,7 @@ class Data:
     repeated: int
     """Rows whose strong features an earlier row has as well."""
     task: Task
-    """"regression", "binary" or "multiclass"."""
     task_decided: Literal["auto", "given"]
-    """"given" or "auto"."""
     classes: Mapping[str, int]
     """Labels of each class."""
     label_mean: float | None
@@ -92,7 +89,7 @@ class ReportCard:
     rankings: tuple[Ranking, ...]
     verdict: Verdict
     design: Mapping[str, int]
-    """``n``, ``N``, ``test_rows``, ``trials``, ``folds``."""
+    """Of least squares: `w2s_report.splits.Design`, with ``trials`` and ``folds``."""
     ceiling_measured: bool
     provenance: Provenance
     format: Literal[2] = FORMAT

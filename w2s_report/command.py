@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -86,7 +85,7 @@ def report(
     from w2s_report.analysis import report as analyse
     from w2s_report.readers import InputError
 
-    with _bar(sys.stderr.isatty()) as tell:
+    with _bar() as tell:
         try:
             card = analyse(labels=labels, progress=tell, **options)
         except InputError as error:
@@ -115,15 +114,12 @@ def _outputs(out: Path, force: bool) -> dict[str, Path]:
 
 
 @contextmanager
-def _bar(shown: bool) -> Iterator[Progress]:
-    """Show on standard error how far the report is."""
-    if not shown:
-        yield lambda share, what: None
-        return
+def _bar() -> Iterator[Progress]:
+    """Show on a terminal's standard error how far the report is."""
     from tqdm import tqdm
 
     style = "{desc} |{bar}| {n:.0f} %"
-    with tqdm(total=100, leave=False, bar_format=style, desc="starting") as bar:
+    with tqdm(total=100, leave=False, bar_format=style, desc="starting", disable=None) as bar:
 
         def tell(share: float, what: str) -> None:
             bar.set_description_str(what, refresh=False)

@@ -39,11 +39,6 @@ class Labels:
             return self.values[:, None].astype(float)
         return np.eye(len(self.classes))[self.values.astype(int)]
 
-    @property
-    def unit(self) -> str:
-        """What errors are."""
-        return "squared error of the probabilities" if self.classes else "squared error"
-
     def only(self, chosen: NDArray[np.int64]) -> Labels:
         """Some of the labels, by position."""
         return replace(self, rows=self.rows[chosen], values=self.values[chosen])
@@ -93,15 +88,16 @@ def read_predictions(table: Table, labels: Labels, rows: int) -> Predictions:
     else:
         there = ~_missing(values)
         known = _as_numbers(values[there])
+    if not len(known):
+        raise InputError(f"{table.name}: holds no finite answer; {expected}")
+    if not wide:
         named = np.array([_name(v) for v in known])
         if classes and np.isin(named, classes).all():
             found[there] = named[:, None] == np.array(classes)
             return Predictions(found, True)
         if known.dtype.kind == "U" or len(classes) > 2:
             odd = next(name for name in named if name not in classes)
-            raise InputError(f"{table.name}: holds {odd!r}; {expected}")
-    if not len(known):
-        raise InputError(f"{table.name}: holds no finite answer; {expected}")
+            raise InputError(f"{table.name}: holds '{odd}'; {expected}")
     if not classes:
         found[there, 0] = known
         return Predictions(found, False)
@@ -265,6 +261,13 @@ def _interpret(table: Table, where: NDArray, values: NDArray, task: str) -> Labe
             "can be learnt from them"
         )
     text = values.dtype.kind in "Ub"
+    if not text:
+        low, high = float(distinct[0]), float(distinct[-1])
+        if not max(1e-100, 1e4 * np.spacing(max(-low, high))) < high - low < 1e100:
+            raise InputError(
+                f"{table.name}: labels from {low:g} to {high:g} lose their differences to "
+                "rounding; subtract their mean and divide by their deviation"
+            )
     whole = not text and bool(np.all(values.astype(float) % 1 == 0))
     classes = task == "classification" or (
         task == "auto" and (text or (whole and len(distinct) <= MOST_CLASSES))
@@ -276,13 +279,7 @@ def _interpret(table: Table, where: NDArray, values: NDArray, task: str) -> Labe
                 f"{table.name}: shape {table.shape}, labels are texts such as {distinct[0]!r}, "
                 "which are no numbers; use --task classification"
             )
-        spread = float(np.ptp(values := values.astype(float)))
-        if not 1e-100 < spread < 1e100 or spread < 1e4 * np.spacing(np.abs(values).max()):
-            raise InputError(
-                f"{table.name}: labels from {values.min():g} to {values.max():g} lose their "
-                "differences to rounding; subtract their mean and divide by their deviation"
-            )
-        return Labels("regression", where, values, (), decided)
+        return Labels("regression", where, values.astype(float), (), decided)
     codes = np.searchsorted(distinct, values)
     rarest = int(np.bincount(codes).min())
     if count < 5 * len(distinct) or rarest < PER_CLASS:

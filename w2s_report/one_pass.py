@@ -181,7 +181,8 @@ class _State:
             pilot = model.read(0, min(PILOT, model.rows)).astype(float)
             finite = np.where(np.isfinite(pilot), pilot, 0)
             self.shift[model.name] = finite.mean(axis=0)
-            size = float(np.sqrt(np.mean((finite - finite.mean(axis=0)) ** 2)))
+            with np.errstate(over="ignore"):
+                size = float(np.sqrt(np.mean((finite - finite.mean(axis=0)) ** 2)))
             self.scale[model.name] = size if np.isfinite(size) and size > 0 else 1.0
 
     def read(self, start: int, stop: int) -> dict[str, NDArray]:

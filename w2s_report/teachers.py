@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, special
+from scipy import special
 from threadpoolctl import threadpool_limits
 
 from w2s_report import splits
@@ -37,8 +37,6 @@ class Overlap:
     """Adjusted estimate, interval from leaving out folds."""
     raw: float
     """Sum of squared canonical correlations."""
-    canonical: tuple[float, ...]
-    """Squared canonical correlations, descending; the first is that of the constant."""
     p_value: float
     """Of the test of independence that permutes one model's inputs, `PERMUTATIONS` times."""
 
@@ -203,8 +201,7 @@ def _measured(measured: splits.Measured) -> dict[str, Range]:
 
 
 def _overlap(pair: Pair, rng: np.random.Generator) -> Overlap:
-    cross = pair.total.canonical("weak", "strong")
-    canonical = np.clip(linalg.svdvals(cross), 0, 1) ** 2
+    raw = float(np.sum(pair.total.canonical("weak", "strong") ** 2))
     parts = pair.folds
     if len(parts) < FEWEST:
         order = rng.permutation(pair.labelled)
@@ -227,8 +224,7 @@ def _overlap(pair: Pair, rng: np.random.Generator) -> Overlap:
     clipped = np.clip([found.estimate, found.low, found.high], 0, limit).tolist()
     return Overlap(
         d_sw=Range(*clipped),
-        raw=float(canonical.sum()),
-        canonical=tuple(canonical.tolist()),
+        raw=raw,
         p_value=test.p_value,
     )
 
@@ -265,11 +261,7 @@ def _pseudo_labels_for_most_gain(
         return float(np.ceil(problem.d_s / r + problem.d_s + 1))
 
     value = needed(setting)
-    if not np.isfinite(value):
-        return None
-    found = [needed(problem) for problem in drawn]
-    low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="nearest")
-    return Range(value, float(min(low, value)), float(max(high, value)))
+    return _spread(value, map(needed, drawn)) if np.isfinite(value) else None
 
 
 def _break_even(
@@ -283,10 +275,13 @@ def _break_even(
         return float(n[ahead].max()) if ahead.any() else 0.0
 
     value = last(setting)
-    if not value:
-        return None
-    low, high = np.quantile([last(problem) for problem in drawn], [(1 - LEVEL) / 2,
-                                                                   (1 + LEVEL) / 2])  # fmt: skip
+    return _spread(value, map(last, drawn)) if value else None
+
+
+def _spread(value: float, drawn: Iterable[float]) -> Range:
+    """A number with the quantiles that it has over problems drawn."""
+    at = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    low, high = np.quantile(list(drawn), at, method="nearest")
     return Range(value, float(min(low, value)), float(max(high, value)))
 
 

@@ -60,20 +60,18 @@ class Verdict:
 
 def rank(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> tuple[Ranking, ...]:
     """Rank teachers by each rule that their numbers allow, at the largest sizes measured."""
-    halves = {c.teacher: c.halves for c in comparisons}
-
-    def regret(scores: Sequence[Mapping[str, float]]) -> float:
-        pairs = zip(scores, (1, 0), strict=True)
-        values = {half: {n: halves[n][half] for n in scores[0]} for half in (0, 1)}
-        lost = [values[h][min(s, key=s.__getitem__)] - min(values[h].values()) for s, h in pairs]
-        return float(np.mean(lost))
+    halves = [{c.teacher: c.halves[half] for c in comparisons} for half in (0, 1)]
 
     def by(rule: str, labels: bool, scores: Mapping[str, float], sign: int = 1) -> Ranking:
         signed = {name: sign * score for name, score in scores.items()}
         order = tuple(sorted(scores, key=signed.__getitem__))
-        seen = [{n: halves[n][half] for n in halves} for half in (0, 1)]
-        lost = regret(seen if labels else [signed, signed])
-        return Ranking(rule, labels, order, tuple(scores[n] for n in order), lost)
+        # Measured errors of one half are judged on the other.
+        first, second = halves if labels else (signed, signed)
+        lost = [
+            judged[min(ranks, key=ranks.__getitem__)] - min(judged.values())
+            for ranks, judged in ((first, halves[1]), (second, halves[0]))
+        ]
+        return Ranking(rule, labels, order, tuple(scores[n] for n in order), float(np.mean(lost)))
 
     measured = {c.teacher: _student(c) for c in comparisons}
     found = [by("smallest measured error of the student", True, measured)]
