@@ -71,7 +71,7 @@ class Logistic:
             out = fold == number
             path = self._path(self.features[~out], targets[~out], len(SOFTER))
             for i, head in enumerate(path):
-                losses[i] += cross_entropy(self._predict(head, self.features[out]), targets[out])
+                losses[i] -= np.vdot(targets[out], np.log(self._predict(head, self.features[out])))
         head = self._path(self.features, targets, int(np.argmin(losses)) + 1)[-1]
         return lambda features: self._predict(head, features)
 
@@ -95,9 +95,12 @@ class Logistic:
         def loss(flat: NDArray) -> tuple[float, NDArray]:
             head = units * flat.reshape(start.shape)
             logits = phi @ head
+            logits -= logits.max(axis=1, keepdims=True)
+            likely = np.exp(logits)
+            total = likely.sum(axis=1, keepdims=True)
+            value = (np.log(total).sum() - np.vdot(targets, logits)) / len(phi)
             weighted = penalties[:, None] * head
-            value = np.mean(special.logsumexp(logits, axis=1) - np.sum(targets * logits, axis=1))
-            slope = phi.T @ (special.softmax(logits, axis=1) - targets) / len(phi) + weighted
+            slope = phi.T @ (likely / total - targets) / len(phi) + weighted
             return value + 0.5 * np.sum(head * weighted), (units * slope).ravel()
 
         options = {"maxiter": 60, "gtol": 1e-3}
@@ -108,11 +111,6 @@ class Logistic:
 
     def _predict(self, head: NDArray, features: NDArray) -> NDArray:
         return inside(special.softmax(features @ head[1:] + head[0], axis=1))
-
-
-def cross_entropy(probabilities: NDArray, targets: NDArray) -> float:
-    """Sum over rows of the cross-entropy, in nats, of probabilities with probable targets."""
-    return float(-np.sum(targets * np.log(probabilities)))
 
 
 def inside(probabilities: NDArray) -> NDArray:
