@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from w2s_utils import protocol
 from w2s_utils.least_squares import MinimumNorm
 
-MOST_PSEUDO = 2000
+MOST_PSEUDO = 1000
 # Directions that a training sample lacks (sparse features) get no head from rounding: white over
 # all inputs, those with less than a thousandth of their deviation are dropped.
 HEAD = MinimumNorm(cutoff=1e-3)
