@@ -3,7 +3,7 @@
     python benchmarks/report_card.py pass --rows 1000000   memory and time of one pass over the rows
     python benchmarks/report_card.py report                20 000 rows, three teachers
     python benchmarks/report_card.py coverage --draws 200  intervals against a known geometry
-    python benchmarks/report_card.py saving                sweeps: sums updated, heads refitted
+    python benchmarks/report_card.py verdicts --draws 200  labels of noise; what decides
 
 Each part can be run alone. `pass` compares the whole report with the bare matrix products of the
 same chunks in the same run, both on ``--jobs`` threads.
@@ -15,6 +15,7 @@ import argparse
 import os
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +24,7 @@ from numpy.lib.format import open_memmap
 from threadpoolctl import threadpool_limits
 
 import w2s_report
-from w2s_report import splits
-from w2s_utils import least_squares
 from w2s_utils.geometry import expected_risks_and_ratios
-from w2s_utils.least_squares import Moments
 from w2s_utils.theory import risks
 
 CHUNK = 20_000
@@ -34,7 +32,7 @@ CHUNK = 20_000
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=["pass", "report", "coverage", "saving"])
+    parser.add_argument("part", choices=["pass", "report", "coverage", "verdicts"])
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--jobs", type=int, default=2)
@@ -46,7 +44,7 @@ def main():
     elif given.part == "coverage":
         coverage(given.draws)
     else:
-        saving()
+        verdicts(given.draws)
 
 
 def write_features(folder, rows, widths, seed=0):
@@ -152,7 +150,7 @@ def whole_report(jobs):
 
 
 def coverage(draws):
-    inside, exact_pgr = {}, []
+    inside = {}
     for seed in range(draws):
         rng = np.random.default_rng([7, seed])
         g = rng.standard_normal((3000, 14))
@@ -173,54 +171,54 @@ def coverage(draws):
         values = {k: getattr(truth, k) for k in ("rho_w", "rho_s", "b", "kappa")}
         ranges = {k: found.estimates[k] for k in values}
         values["d_sw"], ranges["d_sw"] = truth.d_sw, found.overlap.d_sw
-        values |= {k: float(v) for k, v in exact.items()}
-        ranges |= {k: found.all_rows.predicted[k] for k in exact}
+        told = found.all_rows.predicted
+        values |= {k: float(v) for k, v in exact.items() if k in told}
+        ranges |= {k: told[k] for k in exact if k in told}
         for k, value in values.items():
             inside.setdefault(k, []).append(ranges[k].low <= value <= ranges[k].high)
-        exact_pgr.append(found.all_rows.predicted["pgr"].value)
     print(f"coverage of 95 % intervals over {draws} draws (standard error "
           f"{np.sqrt(0.95 * 0.05 / draws):.3f}), 300 labels, 3000 inputs")  # fmt: skip
     for k, hits in inside.items():
         print(f"{k:10} {np.mean(hits):.3f}")
 
 
-def saving():
-    rng = np.random.default_rng(0)
-    rows, d_w, d_s, trials = 20_000, 60, 120, 3
-    g = rng.standard_normal((rows, 200))
-    weak, strong, y = g[:, :d_w], g[:, 50 : 50 + d_s], g @ rng.standard_normal(200)
-    design = splits.Design.of(rows, 0, 0)
-    ns, Ns = design.sizes(3 * d_w, 3 * d_s)
-    cells = list(dict.fromkeys([*((n, design.N) for n in ns), *((design.n, N) for N in Ns)]))
-    targets = y[:, None]
-    started = time.process_time()
-    groups = splits.grouped(weak, strong, targets, design.size, rng)
-    grouping = time.process_time() - started
-    started = time.process_time()
-    splits.splits(groups, (), design, cells, trials=trials, rng=rng)
-    updated = time.process_time() - started
-    started = time.process_time()
-    head = least_squares.MinimumNorm()
-    for _ in range(trials):
-        order = rng.permutation(rows)
-        test = order[design.n + design.N :]
-        for n, N in cells:
-            given, hidden = order[:n], order[design.n : design.n + N]
-            teacher = head.fit(weak[given], y[given])
-            student = head.fit(strong[hidden], teacher.predict(weak[hidden]))
-            both = np.concatenate([given, hidden])
-            models = [head.fit(strong[given], y[given]), head.fit(strong[both], y[both]), student]
-            for model in models:
-                np.mean((model.predict(strong[test]) - y[test]) ** 2)
-            np.mean((teacher.predict(weak[test]) - y[test]) ** 2)
-    refitted = time.process_time() - started
-    assert isinstance(groups[0], Moments)
-    per = updated / trials
-    print(
-        f"{rows} labelled rows, d_w = {d_w}, d_s = {d_s}, {len(cells)} sizes, CPU seconds a split"
-    )
-    print(f"heads refitted on rows: {refitted / trials:.2f}; sums updated: {per:.2f}, after "
-          f"{grouping:.2f} once for groups; {refitted / trials / per:.0f} times less")  # fmt: skip
+def verdicts(draws):
+    """Verdicts on labels of noise, and coverage of what decides, against the mean over draws."""
+    for kind in ("gaussian", "relu", "sparse", "heavy tails", "classes"):
+        decided, differences = Counter(), {}
+        for noise in (True, False):
+            for seed in range(draws):
+                weak, strong, y = problem(kind, noise, np.random.default_rng([8, seed]))
+                found = w2s_report.report({"w": weak}, strong, y, seed=seed)
+                if noise:
+                    decided[found.verdict.decision] += 1
+                    continue
+                for rival, value in found.verdict.over.items():
+                    differences.setdefault(rival, []).append((value.value, value.low, value.high))
+        print(f"{kind}, {draws} draws of noise: {dict(decided)}")
+        for rival, rows in differences.items():
+            value, low, high = np.transpose(rows)
+            hits, width = np.mean((low <= value.mean()) & (value.mean() <= high)), high - low
+            print(f"  {rival} less student: coverage {hits:.3f}, mean {value.mean():.3f}, "
+                  f"width {width.mean():.3f}", flush=True)  # fmt: skip
+
+
+def problem(kind, noise, rng):
+    """Features of a kind, and 200 labels of 600, noise or not."""
+    g = rng.standard_normal((600, 30))
+    weak, strong = g[:, :10], g[:, 5:]
+    if kind == "relu":
+        maps = np.random.default_rng(0).standard_normal((10, 60))
+        strong, weak = np.maximum(g[:, :10] @ maps, 0), np.maximum(g[:, :10] @ maps[:, :12], 0)
+    elif kind == "sparse":
+        strong = (rng.random((600, 40)) < 0.05).astype(float)
+        weak = strong[:, :15]
+    drawn = rng.standard_t(3, 600) if kind == "heavy tails" else rng.standard_normal(600)
+    y = drawn + (0 if noise else strong[:, :6].sum(axis=1))
+    if kind == "classes":
+        y = (y > np.median(y)).astype(float)
+    y[200:] = np.nan
+    return weak, strong, y
 
 
 if __name__ == "__main__":

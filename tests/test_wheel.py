@@ -184,7 +184,7 @@ def test_what_needs_an_extra_is_refused_in_words(core, command):
 def test_a_report_is_written(core):
     core.python("""
 from pathlib import Path
-from w2s_report import example
+from w2s_experiments import report_example as example
 example.write_digits(Path("."), labelled=400, seed=1)
 """)
     arrays = ["--strong", "strong.npy", "--weak", "blurred=blurred.npy", "--labels", "labels.npy"]

@@ -1,11 +1,11 @@
-"""The report card: will a strong model gain from a weak one's labels, told from feature arrays.
+"""The report card tells whether a strong model gains from a weak one's labels.
 
 `report` is the way in, ``w2s report`` the command, `schema` the form of what it writes. The
 modules, in the order in which they use each other: `options` and `readers` (files), `labels`,
 `inputs` (all that was given, opened), `one_pass` (one pass over the rows), `spectra` (what the
-features alone say), `splits` (repeated splits), `teachers` (one teacher and the student),
-`probabilities` (logistic heads), `verdict`, `card` (all of it, as one dataclass), `analysis`;
-`draw`, `page` and `command` show it.
+features alone say), `splits` and `teachers` (least squares and its formulas), `heads` and
+`comparison` (what decides), `verdict`, `card` (all of it, as one dataclass), `analysis`; `draw`,
+`page` and `command` show it.
 """
 
 from __future__ import annotations

@@ -8,50 +8,52 @@ import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
 
 import joblib
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 from threadpoolctl import threadpool_limits
 
-from w2s_report import card, one_pass, probabilities, spectra, teachers, verdict
+from w2s_report import card, comparison, one_pass, spectra, teachers, verdict
 from w2s_report.inputs import STRONG, Inputs, Source, open_inputs
-from w2s_report.labels import Labels
+from w2s_report.labels import LEAST, Labels
 from w2s_report.options import Options
 from w2s_report.readers import InputError, Table
 from w2s_report.spectra import Cut, Spectrum
 from w2s_report.splits import Design
-from w2s_utils.geometry import Range
 
 LABELS_KEPT = 20_000
 SAMPLE = 4000
-SPECTRUM_SHOWN = 2048
 MOST_DIRECTIONS = 300  # kept unless more are asked for; costs grow with the cube
-REPEATS = 10  # degrees of freedom for an estimate of the noise
+SAME = 1e-7  # 1 less a correlation that is 1 up to the rounding of single precision
+EXACT = 1e-10  # of the labels' variance: residuals that are rounding
 _PACKAGES = ("w2s_utils", "numpy", "scipy", "scikit-learn")
 
 
 def report(
-    weak: Mapping[str, Source],
-    strong: Source,
-    labels: Source,
+    weak: Mapping[str, Source] | None = None,
+    strong: Source | None = None,
+    labels: Source = (),
     *,
     index: Source | None = None,
     unlabelled: Mapping[str, Source] | None = None,
+    teacher_predictions: Mapping[str, Source] | None = None,
+    student_predictions: Mapping[str, Source] | None = None,
+    baseline_predictions: Source | None = None,
+    ceiling_predictions: Source | None = None,
     progress: one_pass.Progress | None = None,
     **options: Any,
 ) -> card.ReportCard:
-    """Tell whether a strong model gains from weak models' labels, from feature arrays.
+    """Tell whether a strong model gains from weak models' labels, from features or predictions.
 
     Parameters
     ----------
-    weak : mapping of str to path or array_like, shape (m, D_w)
+    weak : mapping of str to path or array_like, shape (m, D_w), optional
         Features of the same inputs under each weak model (each teacher), by name.
-    strong : path or array_like, shape (m, D_s)
+    strong : path or array_like, shape (m, D_s), optional
         Features under the strong model.
     labels : path or array_like, shape (m,)
         Numbers or classes; NaN (or an empty text, or a mask) where an input has none.
@@ -59,11 +61,19 @@ def report(
         The labelled rows, counted from 0; then ``labels`` has one entry for each.
     unlabelled : mapping of str to path or array_like, optional
         Features of further inputs without labels, by model; the student's is ``"strong"``.
+    teacher_predictions, student_predictions : mapping of str to path or array_like, optional
+        Answers of teachers, and of the students that they taught, by the teacher's name: a row for
+        each input, used as they are. Numbers, classes, probabilities or logits
+        (`w2s_report.labels.read_predictions`). NaN where a model has no answer, or was trained:
+        labelled inputs without an answer are learnt from and never tested on.
+    baseline_predictions, ceiling_predictions : path or array_like, optional
+        Answers of the strong model trained on the labels, and on true labels of the inputs with
+        pseudo-labels.
     progress : callable, optional
         Gets the share done, from 0 to 1, and what is being done.
     **options
-        The fields of `w2s_report.options.Options`: ``task``, ``noise``, ``dimensions``,
-        ``share``, ``trials``, ``folds``, ``seed``, ``jobs``, ``scheduler``.
+        The fields of `w2s_report.options.Options`: ``task``, ``missing``, ``share``,
+        ``trials``, ``folds``, ``seed``, ``jobs``, ``scheduler``.
 
     Returns
     -------
@@ -76,31 +86,44 @@ def report(
 
     Notes
     -----
-    All errors are mean squares over inputs, against the labels as they are: what a label has of
-    noise is in every one of them. Heads have an intercept; for several classes the squared errors
-    of the class columns are added. The same seed gives the same bits for any number of workers and
-    any kind of input, on one machine.
+    All errors are means over inputs, against the labels as they are: what a label has of noise is
+    in every one of them. The verdict is from `w2s_report.comparison`, with penalised heads; the
+    formulas are for least squares, beside which they stand; there the squared errors of several
+    class columns are added. The same seed gives the same bits for any number of workers and any
+    kind of input, on one machine.
     """
-    settings = Options(**options)
+    settings = Options.of(options)
     tell = progress or (lambda share, what: None)
     inputs = open_inputs(
-        weak, strong, labels, index=index, unlabelled=unlabelled, task=settings.task
+        {} if weak is None else weak,
+        strong,
+        labels,
+        index=index,
+        unlabelled=unlabelled,
+        predictions=_by_role(
+            teacher=teacher_predictions,
+            student=student_predictions,
+            baseline=baseline_predictions,
+            ceiling=ceiling_predictions,
+        ),
+        task=settings.task,
+        missing=settings.missing,
     )
     # One thread, here as in every worker: sums are then formed in the same order everywhere.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as hashing:
         digests = {name: hashing.submit(t.sha256) for name, t in inputs.tables.items()}
         study = _study(inputs, settings, tell)
         found = _answers(study.questions, settings, tell)
-        logistic = _logistic(study, settings.seed, tell)
+        tell(0.8, "comparing models on labels left out")
+        compared = _compare(inputs, study, settings)
         tell(1.0, "done")
         return card.ReportCard(
             data=_data(inputs, study),
-            noise=_noise(settings.noise, study, found),
             teachers=tuple(found),
-            rankings=verdict.rank(found),
-            verdict=verdict.decide(found, inputs.labels.unit),
-            probabilities=logistic,
-            design=_sizes(study, settings.trials),
+            comparisons=compared,
+            rankings=verdict.rank(found, compared),
+            verdict=verdict.decide(found, compared),
+            design=asdict(study.design) | {"trials": settings.trials, "folds": study.folds},
             ceiling_measured=study.design.ceiling,
             provenance=_provenance(inputs.tables, digests, settings),
         )
@@ -108,25 +131,39 @@ def report(
 
 @dataclass(frozen=True, eq=False)
 class _Study:
-    """What is left of the features: spectra, and each teacher's question in few directions."""
+    """What is left of the features: spectra, and each teacher's question in few directions.
+
+    Without features there are no spectra, no questions and no rows.
+    """
 
     used: Labels  # the labels whose rows are kept in memory
     rows: int
     folds: int
     duplicates: NDArray[np.uint64]
-    features: Sequence[Spectrum]
+    spectra: Sequence[Spectrum]
     cuts: Mapping[str, Cut]
     design: Design
     questions: Sequence[teachers.Question]
+    kept: NDArray[np.int64]
+    """Rows in memory, the labelled ones first."""
+    features: Mapping[str, NDArray[np.float64]]
+    variances: Mapping[str, NDArray[np.float64]]
+    """Of the rows kept, in white directions without the constant, and the variance of each."""
 
 
 def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study:
     rng = np.random.default_rng(settings.seed)
     used = _labels_kept(inputs, rng)
+    if not inputs.models:
+        free = np.setdiff1d(np.arange(inputs.rows), used.rows)
+        kept = np.concatenate([used.rows, np.sort(rng.permutation(free)[:SAMPLE])])
+        design = Design.of(len(used.rows), len(free))
+        return _Study(used, inputs.rows, 0, np.arange(inputs.rows, dtype=np.uint64), (), {}, design,
+                      (), kept, {}, {})  # fmt: skip
     rows_left = one_pass.rows_that_fit(inputs.models) - len(used.rows)
     sums = one_pass.one_pass(
-        inputs.strong,
-        inputs.weak,
+        inputs.models[0],
+        inputs.models[1:],
         used.rows,
         folds=settings.folds,
         sample=max(0, min(SAMPLE, rows_left)),
@@ -135,24 +172,54 @@ def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study
         progress=lambda done, what: tell(0.6 * done, what),
     )
     tell(0.6, "comparing features")
-    strong, *weak = [spectra.spectrum(model, sums) for model in inputs.models]
-    design = Design.of(len(used.rows), sums.folds, sums.fold_rows)
-    cuts = _cuts(inputs, [strong, *weak], design, settings)
+    strong, *weak = [spectra.supported(model, sums) for model in inputs.models]
+    design = Design.of(len(used.rows), len(sums.rows_kept) - len(used.rows))
+    cuts = _cuts(inputs, [strong, *weak], design, settings.share)
     targets = _targets(used)
+    wide = {s.name: s.white(sums, MOST_DIRECTIONS) for s in (strong, *weak)}
+    _refuse_what_gives_the_label_away(inputs, sums, wide, targets)
     questions = []
     for teacher in weak:
         dimensions = cuts[teacher.name].dimension, cuts[STRONG].dimension
         pair = spectra.cut_pair(sums, teacher, strong, *dimensions)
-        questions.append(
-            teachers.Question(pair, targets, design, settings.trials, settings.seed, settings.noise)
-        )
-    return _Study(
-        used, sums.rows, sums.folds, sums.duplicates, [strong, *weak], cuts, design, questions
-    )
+        questions.append(teachers.Question(pair, targets, design, settings.trials, settings.seed))
+    variances = {
+        s.name: np.maximum(s.eigenvalues[: wide[s.name].shape[1]] / s.eigenvalues[0], 1e-12)
+        for s in (strong, *weak)
+    }
+    return _Study(used, sums.rows, sums.folds, sums.duplicates, [strong, *weak], cuts, design,
+                  questions, sums.rows_kept, wide, variances)  # fmt: skip
+
+
+def _refuse_what_gives_the_label_away(
+    inputs: Inputs, sums: one_pass.Sums, wide: Mapping[str, NDArray], targets: NDArray
+) -> None:
+    """One line where a column of features is the label, or all of them together, up to rounding."""
+    y = targets - targets.mean(axis=0)
+    for model in inputs.models:
+        x = sums.kept[model.name][: len(y), 1:]
+        x = x - x.mean(axis=0)
+        size = np.outer(np.sqrt(np.sum(x**2, axis=0)), np.sqrt(np.sum(y**2, axis=0)))
+        alike = np.abs(x.T @ y) / np.maximum(size, np.finfo(float).tiny)
+        if alike.max() > 1 - SAME:
+            column = int(alike.max(axis=1).argmax())
+            raise InputError(
+                f"{model.files}: column {column} is the label, up to scale; remove it, for no "
+                "verdict can be given where features contain what is to be predicted"
+            )
+        phi = wide[model.name][: len(y), : len(y) // 2]
+        phi = phi - phi.mean(axis=0)
+        left = y - phi @ np.linalg.lstsq(phi, y, rcond=1e-9)[0]
+        if np.sum(left**2) <= EXACT * np.sum(y**2):
+            raise InputError(
+                f"{model.files}: the labels are a linear function of these features, up to "
+                "rounding; if the label is not among the features, fit that model on the labels: "
+                "nobody can teach it more"
+            )
 
 
 def _labels_kept(inputs: Inputs, rng: np.random.Generator) -> Labels:
-    most = min(LABELS_KEPT, one_pass.rows_that_fit(inputs.models))
+    most = min(LABELS_KEPT, one_pass.rows_that_fit(inputs.models) if inputs.models else LABELS_KEPT)
     known = inputs.labels
     if len(known.rows) <= most:
         return known
@@ -169,45 +236,14 @@ def _targets(used: Labels) -> NDArray[np.float64]:
 
 
 def _cuts(
-    inputs: Inputs, found: Sequence[Spectrum], design: Design, settings: Options
+    inputs: Inputs, found: Sequence[Spectrum], design: Design, share: float
 ) -> dict[str, Cut]:
-    """Directions of each model and what set them; refuse what the labels cannot support."""
-    labels, asked = inputs.tables["labels"].name, settings.dimensions
-    unknown = [name for name in asked if name not in {s.name for s in found}]
-    if unknown:
-        known = ", ".join(s.name for s in found)
-        raise InputError(f"dimensions: no model {unknown[0]!r}; there are: {known}")
+    """Directions of each model and what set them."""
     cuts = {}
-    for spectrum, model in zip(found, inputs.models, strict=True):
-        if spectrum.name in asked:
-            d = int(asked[spectrum.name])
-            _check_dimension(d, spectrum, design, model.files, labels)
-            cuts[spectrum.name] = Cut(d, "given")
-        else:
-            student = spectrum.name == STRONG
-            half = min(design.n // 2, (design.N - 1) // 2) if student else design.n // 2
-            cuts[spectrum.name] = spectrum.default_cut(settings.share, half, MOST_DIRECTIONS)
-    there = design.n + (design.hidden + design.test) * design.size
-    for spectrum in found[1:]:
-        d_w, d_s = cuts[spectrum.name].dimension, cuts[STRONG].dimension
-        if there < d_w + d_s + 2:
-            raise InputError(
-                f"{labels}: {there} labels, fewer than the {d_w + d_s + 2} that dimensions {d_w} "
-                f"({spectrum.name}) and {d_s} ({STRONG}) need; ask for fewer, or label more rows"
-            )
+    for spectrum in found:
+        half = min(design.n, design.N - 1 if spectrum.name == STRONG else design.n) // 2
+        cuts[spectrum.name] = spectrum.default_cut(share, half, MOST_DIRECTIONS)
     return cuts
-
-
-def _check_dimension(d: int, spectrum: Spectrum, design: Design, files: str, labels: str) -> None:
-    student = spectrum.name == STRONG
-    if 2 <= d <= spectrum.rank + 1 and d + 3 <= design.n and not (student and d + 3 > design.N):
-        return
-    most = min(spectrum.rank + 1, design.n - 3, design.N - 3)
-    raise InputError(
-        f"{files}: dimension {d} asked for; with {design.n} labels in a split ({labels}), "
-        f"{design.N} pseudo-labels and rank {spectrum.rank} it can be 2 to {most}: ask for fewer, "
-        "or label more rows"
-    )
 
 
 def _answers(
@@ -216,12 +252,14 @@ def _answers(
     """Every teacher, analysed here, in processes, or on a Dask cluster."""
     found: list[teachers.Teacher] = []
     count = len(questions)
+    if not count:
+        return found
     with _workers(settings, count):
         tell(0.6, f"teacher {questions[0].pair.name}")
         parallel = joblib.Parallel(return_as="generator")
         for teacher in parallel(joblib.delayed(teachers.analyse)(one) for one in questions):
             found.append(teacher)
-            tell(0.6 + 0.3 * len(found) / count, f"{len(found)} of {count} teachers")
+            tell(0.6 + 0.2 * len(found) / count, f"{len(found)} of {count} teachers")
     return found
 
 
@@ -243,31 +281,62 @@ def _workers(settings: Options, items: int) -> Iterator[None]:
         yield
 
 
-def _logistic(
-    study: _Study, seed: int, tell: one_pass.Progress
-) -> dict[str, probabilities.Probabilities]:
-    if study.used.task == "regression":
-        return {}
-    found: dict[str, probabilities.Probabilities] = {}
-    for question in study.questions:
-        pair = question.pair
-        tell(0.9 + 0.1 * len(found) / len(study.questions), f"logistic heads, {pair.name}")
-        found[pair.name] = probabilities.logistic(
-            pair.weak, pair.strong, study.used.values.astype(int), study.design, seed=seed
-        )
+def _by_role(**given: Any) -> dict[tuple[str, str], Source]:
+    """Predictions by role and teacher, checked as far as their names go."""
+    found: dict[tuple[str, str], Source] = {}
+    for role, sources in given.items():
+        if sources is None:
+            continue
+        if role in ("baseline", "ceiling"):
+            found[role, ""] = sources
+        elif not isinstance(sources, Mapping):
+            raise InputError(
+                f"{role}_predictions: expected answers by the teacher's name, such as "
+                f"{{'small': array}}, got {type(sources).__name__}"
+            )
+        else:
+            found |= {(role, name): source for name, source in sources.items()}
     return found
 
 
-def _sizes(study: _Study, trials: int) -> dict[str, int]:
-    design = study.design
-    return {
-        "n": design.n,
-        "N": design.N,
-        "test_rows": design.test * design.size,
-        "trials": trials,
-        "groups": len(study.used.rows) // design.size,
-        "folds": study.folds,
-    }
+def _compare(inputs: Inputs, study: _Study, settings: Options) -> tuple[comparison.Comparison, ...]:
+    used, design = study.used, study.design
+    middle = np.zeros(1)
+    if used.classes:
+        targets = np.eye(len(used.classes))[used.values.astype(int)]
+    else:
+        middle = used.values[:, None].mean(axis=0)
+        targets = used.values[:, None] - middle
+    contest = comparison.Contest(
+        teachers=inputs.teachers,
+        targets=targets,
+        classes=bool(used.classes),
+        features=study.features,
+        variances=study.variances,
+        given={key: p.values[study.kept] - middle for key, p in inputs.predictions.items()},
+        hard=any(p.hard for p in inputs.predictions.values()),
+    )
+    tested = int(np.sum(~contest.apart))
+    if tested < LEAST:
+        named = ", ".join(inputs.tables[k].name for k in inputs.tables if "predictions" in k)
+        raise InputError(
+            f"{named}: only {tested} labelled inputs have every prediction; at least {LEAST} are "
+            "needed to compare models: give answers for more of them"
+        )
+    rows = design.n + design.test + design.N * design.ceiling
+
+    def run(tasks: Sequence[Any]) -> Sequence[Any]:
+        with _workers(settings, len(tasks)):
+            return joblib.Parallel()(joblib.delayed(one)(*given) for one, given in tasks)
+
+    return comparison.compare(
+        contest,
+        share=design.n / rows,
+        hidden=design.N * design.ceiling / rows,
+        trials=settings.trials,
+        seed=settings.seed,
+        run=run,
+    )
 
 
 def _data(inputs: Inputs, study: _Study) -> card.Data:
@@ -286,7 +355,7 @@ def _data(inputs: Inputs, study: _Study) -> card.Data:
         label_mean=float(known.values.mean()) if regression else None,
         label_sd=float(known.values.std()) if regression else None,
         representations=tuple(
-            _representation(spectrum, study.cuts[spectrum.name]) for spectrum in study.features
+            _representation(spectrum, study.cuts[spectrum.name]) for spectrum in study.spectra
         ),
     )
 
@@ -302,33 +371,8 @@ def _representation(spectrum: Spectrum, cut: Cut) -> card.Representation:
         participation=spectrum.participation,
         dimension=cut.dimension,
         limited_by=cut.limited_by,
-        spectrum=tuple(spectrum.eigenvalues[:SPECTRUM_SHOWN].tolist()),
         warnings=spectrum.warnings,
     )
-
-
-def _noise(given: float | None, study: _Study, found: Sequence[teachers.Teacher]) -> card.Noise:
-    """Known, from inputs that were labelled more than once, or not identified."""
-    ranges = [t.estimates[name] for t in found for name in ("rho_w", "rho_s")]
-    at_most = min(ranges, key=lambda r: r.value)
-    if given is not None:
-        return card.Noise("given", Range(given**2, given**2, given**2), at_most)
-    variance = _from_repeats(study.used.targets, study.duplicates[study.used.rows])
-    return card.Noise("repeated rows" if variance else "not identified", variance, at_most)
-
-
-def _from_repeats(targets: NDArray, fingerprints: NDArray) -> Range | None:
-    """Variance between the labels of one input, where enough inputs have several."""
-    _, groups, counts = np.unique(fingerprints, return_inverse=True, return_counts=True)
-    degrees = int(np.sum(counts - 1))
-    if degrees < REPEATS:
-        return None
-    squares = 0.0
-    for column in targets.T:
-        means = np.bincount(groups, column) / counts
-        squares += float(np.sum((column - means[groups]) ** 2))
-    low, high = special.chdtri(degrees, [0.975, 0.025])
-    return Range(squares / degrees, squares / high, squares / low)
 
 
 def _provenance(

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from w2s_report.comparison import Comparison
 from w2s_report.labels import Task
-from w2s_report.probabilities import Probabilities
-from w2s_report.schema import FORMAT, Interval, to_dict
+from w2s_report.schema import FORMAT, to_dict
 from w2s_report.teachers import Teacher
 from w2s_report.verdict import Ranking, Verdict
 
@@ -19,7 +19,6 @@ class Representation:
 
     name: str
     role: Literal["strong", "weak"]
-    """Role is "strong" or "weak"."""
     columns: int
     constant: int
     """Columns that do not vary."""
@@ -32,8 +31,6 @@ class Representation:
     """Directions kept, the constant among them."""
     limited_by: str
     """What set the dimension."""
-    spectrum: tuple[float, ...]
-    """Eigenvalues as shares of their sum, descending."""
     warnings: tuple[str, ...]
 
 
@@ -49,27 +46,13 @@ class Data:
     repeated: int
     """Rows whose strong features an earlier row has as well."""
     task: Task
-    """"regression", "binary" or "multiclass"."""
     task_decided: Literal["auto", "given"]
-    """"given" or "auto"."""
     classes: Mapping[str, int]
     """Labels of each class."""
     label_mean: float | None
     label_sd: float | None
     """Regression only."""
     representations: tuple[Representation, ...]
-
-
-@dataclass(frozen=True)
-class Noise:
-    """What is known of the label noise."""
-
-    source: Literal["given", "repeated rows", "not identified"]
-    """"given", "repeated rows" or "not identified"."""
-    variance: Interval | None
-    """None if it is not identified."""
-    at_most: Interval
-    """What the better of all models leaves of the labels: noise and approximation error."""
 
 
 @dataclass(frozen=True)
@@ -99,32 +82,18 @@ class ReportCard:
     """The report."""
 
     data: Data
-    noise: Noise
     teachers: tuple[Teacher, ...]
-    """In the order given."""
+    """Those with features, in the order given: least squares, and what formulas say of it."""
+    comparisons: tuple[Comparison, ...]
+    """What the verdict rests on: every teacher and student beside their rivals."""
     rankings: tuple[Ranking, ...]
     verdict: Verdict
-    probabilities: Mapping[str, Probabilities]
-    """Logistic heads by teacher; empty for regression."""
     design: Mapping[str, int]
-    """``n``, ``N``, ``test_rows``, ``trials``, ``groups``, ``folds``."""
+    """Of least squares: `w2s_report.splits.Design`, with ``trials`` and ``folds``."""
     ceiling_measured: bool
     provenance: Provenance
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
     """Of the JSON."""
-
-    def teacher(self, name: str) -> Teacher:
-        """Return one teacher.
-
-        Raises
-        ------
-        KeyError
-            If there is none of that name.
-        """
-        found = {teacher.name: teacher for teacher in self.teachers}
-        if name not in found:
-            raise KeyError(f"name: expected one of {', '.join(found)}, got {name!r}")
-        return found[name]
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``report.json`` holds; numbers that are not finite become null."""

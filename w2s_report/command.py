@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,10 +26,12 @@ ADVICE = "call each model by a name of its own"
 
 
 @click.command(short_help="Will your strong model gain from a weak one's labels?")
-@click.option("--strong", required=True, metavar="FILE", help="Features under the strong model.")
-@click.option(
-    "--weak", type=NAMED, multiple=True, required=True, help="Features under a weak model, named."
-)
+@click.option("--strong", metavar="FILE", help="Features under the strong model.")
+@click.option("--weak", type=NAMED, multiple=True, help="Features under a weak model, named.")
+@click.option("--teacher-predictions", type=NAMED, multiple=True, help="A weak model's answers.")
+@click.option("--student-predictions", type=NAMED, multiple=True, help="Of what it has taught.")
+@click.option("--baseline-predictions", metavar="FILE", help="Of the strong model on the labels.")
+@click.option("--ceiling-predictions", metavar="FILE", help="Of the strong model on true labels.")
 @click.option("--labels", required=True, metavar="FILE", help="Labels; NaN where there is none.")
 @click.option("--index", metavar="FILE", help="Labelled rows from 0; labels are of these only.")
 @click.option(
@@ -43,8 +44,7 @@ ADVICE = "call each model by a name of its own"
     show_default=True,
     help="What the labels are.",
 )
-@click.option("--noise", type=float, help="Standard deviation of the label noise, if known.")
-@click.option("--dimension", type=NAMED, multiple=True, help="Directions kept of a model.")
+@click.option("--missing", metavar="LABEL", help="The label that means none, such as -1.")
 @click.option("--share", type=float, default=0.99, show_default=True, help="Of variance kept.")
 @click.option("--trials", type=int, default=40, show_default=True, help="Random splits.")
 @click.option("--folds", type=int, default=20, show_default=True, help="Of unlabelled rows.")
@@ -58,36 +58,36 @@ ADVICE = "call each model by a name of its own"
     show_default=True,
     help="The page; the JSON goes beside it, as .json.",
 )
+@click.option(
+    "--fail-unless",
+    type=click.Choice(["use", "use the teacher itself", "do not use"]),
+    help="Exit with 1 unless this is the verdict.",
+)
 @click.option("--force", is_flag=True, help="Replace outputs that exist.")
 def report(
-    strong: str,
-    weak: Sequence[tuple[str, str]],
     labels: str,
-    index: str | None,
-    unlabelled: Sequence[tuple[str, str]],
-    dimension: Sequence[tuple[str, str]],
     out: Path,
+    fail_unless: str | None,
     force: bool,
     **options: Any,
 ) -> None:
-    """Write a report card from feature arrays (.npy, .npz, .csv or .parquet).
+    """Write a report card from features or predictions (.npy, .npz, .csv or .parquet).
 
     Example: w2s report --strong strong.npy --weak small=a.npy --weak tiny=b.npy --labels y.npy
 
-    Exit code 0: a report was written, whatever it says. 2: something about the input is to be put
-    right, told in one line.
+    Exit code 0: a report was written, whatever it says. 1: it does not say what --fail-unless asks
+    for. 2: something about the input is to be put right, told in one line.
     """
     outputs = _outputs(out, force)
-    options["dimensions"] = _whole_numbers(once(dimension, "--dimension", ADVICE))
-    teachers, further = once(weak, "--weak", ADVICE), once(unlabelled, "--unlabelled", ADVICE)
+    for name in ("weak", "unlabelled", "teacher_predictions", "student_predictions"):
+        options[name] = once(options[name], f"--{name.replace('_', '-')}", ADVICE)
     from w2s_report import page
     from w2s_report.analysis import report as analyse
     from w2s_report.readers import InputError
 
-    with _bar(sys.stderr.isatty()) as tell:
+    with _bar() as tell:
         try:
-            files: dict[str, Any] = {"index": index, "unlabelled": further}
-            card = analyse(teachers, strong, labels, progress=tell, **files, **options)
+            card = analyse(labels=labels, progress=tell, **options)
         except InputError as error:
             raise Refusal(error) from None
         tell(1.0, "drawing")
@@ -95,6 +95,8 @@ def report(
         texts = {outputs["html"]: page.render(card), outputs["json"]: numbers + "\n"}
     _write_all(texts)
     click.echo(f"{out}: {card.verdict.decision}; numbers in {outputs['json']}")
+    if fail_unless not in (None, card.verdict.decision):
+        raise SystemExit(1)
 
 
 def _outputs(out: Path, force: bool) -> dict[str, Path]:
@@ -111,23 +113,13 @@ def _outputs(out: Path, force: bool) -> dict[str, Path]:
     return found
 
 
-def _whole_numbers(given: Mapping[str, str]) -> dict[str, int]:
-    try:
-        return {name: int(text) for name, text in given.items()}
-    except ValueError:
-        raise Refusal(f"--dimension: expected whole numbers, got {dict(given)}") from None
-
-
 @contextmanager
-def _bar(shown: bool) -> Iterator[Progress]:
-    """Show on standard error how far the report is."""
-    if not shown:
-        yield lambda share, what: None
-        return
+def _bar() -> Iterator[Progress]:
+    """Show on a terminal's standard error how far the report is."""
     from tqdm import tqdm
 
     style = "{desc} |{bar}| {n:.0f} %"
-    with tqdm(total=100, leave=False, bar_format=style, desc="starting") as bar:
+    with tqdm(total=100, leave=False, bar_format=style, desc="starting", disable=None) as bar:
 
         def tell(share: float, what: str) -> None:
             bar.set_description_str(what, refresh=False)

@@ -1,4 +1,9 @@
-"""All inputs of a report, opened and checked as far as that goes without reading the features."""
+"""All inputs of a report, opened and checked as far as that goes without reading the features.
+
+A model comes as features, from which heads are fitted, or as its predictions, which are used as
+they are: of a teacher, of its student, of the strong model on the labels (baseline) or on all true
+labels (ceiling).
+"""
 
 from __future__ import annotations
 
@@ -9,13 +14,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from w2s_report.labels import Labels, read_labels
+from w2s_report.labels import Labels, Predictions, read_labels, read_predictions
 from w2s_report.readers import InputError, Table, open_table
 
 Source = str | Path | ArrayLike
 STRONG = "strong"
-_RESERVED = (STRONG, "labels", "index")
-_LOOKED_AT = 256  # first rows, for a column that counts them
+_RESERVED = (STRONG, "labels", "index", "baseline", "ceiling")
+_LOOKED_AT = 256  # first rows, for a column that counts or names them
+_TOLD_APART = 20  # rows whose whole numbers are never twice the same, or never fall
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,28 +67,29 @@ class Features:
 class Inputs:
     """What a report is made of."""
 
-    strong: Features
-    """Of the student."""
-    weak: tuple[Features, ...]
-    """Of each teacher, on the same rows."""
+    models: tuple[Features, ...]
+    """All features, on the same rows: the student's first, then each teacher's; or none."""
     labels: Labels
     tables: Mapping[str, Table]
     """Every table opened, by what it is."""
-
-    @property
-    def models(self) -> tuple[Features, ...]:
-        """All features, the student's first."""
-        return (self.strong, *self.weak)
+    rows: int
+    """Inputs."""
+    teachers: tuple[str, ...]
+    """Those with features first."""
+    predictions: Mapping[tuple[str, str], Predictions]
+    """By role and teacher, "" for baseline and ceiling."""
 
 
 def open_inputs(
     weak: Mapping[str, Source],
-    strong: Source,
+    strong: Source | None,
     labels: Source,
     *,
     index: Source | None = None,
     unlabelled: Mapping[str, Source] | None = None,
+    predictions: Mapping[tuple[str, str], Source],
     task: str = "auto",
+    missing: str | None = None,
 ) -> Inputs:
     """Open everything and check what can be checked without reading the features.
 
@@ -90,7 +97,10 @@ def open_inputs(
     ----------
     weak, strong, labels, index, unlabelled
         As for `w2s_report.analysis.report`.
-    task : {"auto", "regression", "classification"}
+    predictions : mapping
+        By role and teacher, "" for baseline and ceiling.
+    task, missing
+        As in `w2s_report.options.Options`.
 
     Returns
     -------
@@ -102,21 +112,62 @@ def open_inputs(
         In one line: what is wrong with which file, and what to do.
     """
     further = _check_named(weak, unlabelled)
-    models = tuple(
-        _open_model(name, source, further.get(name))
-        for name, source in ((STRONG, strong), *weak.items())
-    )
+    said = [name for role, name in predictions if role == "teacher"]
+    _check_roles(weak, strong, predictions, said)
+    named = [] if strong is None else [(STRONG, strong), *weak.items()]
+    models = tuple(_open_model(name, source, further.get(name)) for name, source in named)
     _check_rows(models)
     tables: dict[str, Table] = {}
     for model in models:
-        named = (model.name, f"{model.name}, unlabelled")
-        tables |= dict(zip(named, model.tables, strict=False))
+        parts = (model.name, f"{model.name}, unlabelled")
+        tables |= dict(zip(parts, model.tables, strict=False))
     tables["labels"] = open_table(labels, "labels")
     if index is not None:
         tables["index"] = open_table(index, "index")
-    rows = models[0].tables[0].shape[0]
-    known = read_labels(tables["labels"], tables.get("index"), rows, task)
-    return Inputs(models[0], models[1:], known, tables)
+    opened = {}
+    for (role, name), source in predictions.items():
+        told = f"{role} predictions{f' of {name}' if name else ''}"
+        opened[role, name] = tables[told] = open_table(source, told)
+    first = models[0].tables[0] if models else next(iter(opened.values()))
+    rows = models[0].rows if models else first.shape[0]
+    known = read_labels(
+        tables["labels"], tables.get("index"), first.shape[0], task, missing=missing
+    )
+    found = {key: read_predictions(table, known, rows) for key, table in opened.items()}
+    return Inputs(models, known, tables, rows, (*weak, *said), found)
+
+
+def _check_roles(
+    weak: Mapping[str, Source],
+    strong: Source | None,
+    predictions: Mapping[tuple[str, str], Source],
+    said: Sequence[str],
+) -> None:
+    """Every teacher has answers and a student, and every student a teacher."""
+    if weak and strong is None:
+        raise InputError("strong: expected the strong model's features beside the weak ones'")
+    if not weak and not said:
+        raise InputError(
+            "weak: expected at least one teacher; give --weak name=file (features) or "
+            "--teacher-predictions name=file (its answers)"
+        )
+    twice = set(weak) & set(said)
+    if twice or set(_RESERVED) & {*weak, *said}:
+        raise InputError(
+            f"weak: a teacher cannot be called {', '.join(_RESERVED)}, nor be given both as "
+            f"features and as predictions; got {', '.join([*weak, *said])}: rename it"
+        )
+    students = {name for role, name in predictions if role == "student"}
+    if not students <= {*weak, *said}:
+        raise InputError(
+            f"student_predictions: no teacher {', '.join(sorted(students - {*weak, *said}))}; a "
+            "student has the name of its teacher"
+        )
+    if strong is None and not set(said) <= students:
+        raise InputError(
+            f"strong: expected the strong model's features, or predictions of a student of "
+            f"{', '.join(sorted(set(said) - students))} (--student-predictions name=file)"
+        )
 
 
 def _check_named(
@@ -129,10 +180,6 @@ def _check_named(
                 f"{name}: expected features by the model's name, such as {{'small': array}}, got "
                 f"{type(given).__name__}"
             )
-    if not weak:
-        raise InputError("weak: expected at least one teacher; give --weak name=file")
-    if set(_RESERVED) & set(weak):
-        raise InputError(f"weak: a teacher cannot be called {', '.join(_RESERVED)}; rename it")
     names = [STRONG, *weak]
     if further and set(further) != set(names):
         raise InputError(
@@ -175,12 +222,34 @@ def _check_features(table: Table) -> None:
     if len(table.shape) != 2 or 0 in table.shape:
         raise InputError(
             f"{table.name}: shape {table.shape}; expected a row for each input and a column for "
-            "each feature"
+            "each feature (a model's answers are given as --teacher-predictions name=file)"
+        )
+    if table.shape[1] == 1:
+        raise InputError(
+            f"{table.name}: shape {table.shape}, a single column; a model's answers are given as "
+            "--teacher-predictions name=file and used as they are; a feature needs others beside it"
         )
     first = table.rows(0, min(table.shape[0], _LOOKED_AT)).astype(float)
-    counting = np.flatnonzero((np.diff(first, axis=0) == 1).all(axis=0))
-    if len(first) > 2 and len(counting):
-        raise InputError(
-            f"{table.name}: column {counting[0]} counts the rows ({first[0, counting[0]]:g}, "
-            f"{first[1, counting[0]]:g}, ...); remove it, for it is no feature of the inputs"
-        )
+    if len(first) < _TOLD_APART:
+        return
+    if not np.isfinite(first).all():
+        return  # the pass over the rows says where
+    whole = (first % 1 == 0).all(axis=0)
+    steps = np.diff(first, axis=0)
+    varies = (steps != 0).any(axis=0)
+    spread = np.sort(first, axis=0)
+    values = 1 + (np.diff(spread, axis=0) > 0).sum(axis=0)
+    counts = varies & (np.abs(steps - steps[0]) <= 1e-9 * np.abs(steps[0])).all(axis=0)
+    ordered = whole & (values > 2) & ((steps >= 0).all(axis=0) | (steps <= 0).all(axis=0))
+    names = whole & (values == len(first))
+    if names.mean() > 0.5:  # features that are counts
+        names[:] = False
+    for found, what in ((counts, "counts the rows"), (ordered, "is sorted, as a group's number"),
+                        (names, "is different in every row, as a name is")):  # fmt: skip
+        if found.any():
+            column = int(np.flatnonzero(found)[0])
+            raise InputError(
+                f"{table.name}: column {column} {what} ({first[0, column]:g}, "
+                f"{first[1, column]:g}, ...); remove it if it is no feature of the inputs, or "
+                "divide it by its standard deviation and shuffle the rows of all files"
+            )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from w2s_report.readers import MISSING, InputError, Table
 
@@ -14,6 +15,7 @@ Task = Literal["regression", "binary", "multiclass"]
 LEAST = 20  # labels
 MOST_CLASSES = 20  # whole numbers with more values than this are measurements, unless told
 PER_CLASS = 2
+CODES = (-1.0, -9.0, -99.0, -100.0, -999.0, -9999.0, -99999.0, 99.0, 999.0, 9999.0, 99999.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,17 +39,82 @@ class Labels:
             return self.values[:, None].astype(float)
         return np.eye(len(self.classes))[self.values.astype(int)]
 
-    @property
-    def unit(self) -> str:
-        """What errors are."""
-        return "squared error of the probabilities" if self.classes else "squared error"
-
     def only(self, chosen: NDArray[np.int64]) -> Labels:
         """Some of the labels, by position."""
         return replace(self, rows=self.rows[chosen], values=self.values[chosen])
 
 
-def read_labels(table: Table, index: Table | None, rows: int, task: str) -> Labels:
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """A model's answers for all inputs."""
+
+    values: NDArray[np.float64]
+    """Shape (rows, 1) of numbers, or (rows, classes) of probabilities; NaN where there are none."""
+    hard: bool
+    """Whether they were classes, without probabilities."""
+
+
+def read_predictions(table: Table, labels: Labels, rows: int) -> Predictions:
+    """Read a model's answers: numbers, classes, probabilities or logits.
+
+    Parameters
+    ----------
+    table : Table
+        A row for each input. For numbers one column. For classes one column of classes as in the
+        labels, or for two classes the probability or the logit of the second; or one column for
+        each class, in the order of their names: probabilities where they are in [0, 1] and sum to
+        1, else logits.
+    labels : Labels
+    rows : int
+
+    Raises
+    ------
+    InputError
+        In one line.
+    """
+    wide = len(table.shape) == 2 and table.shape[1] > 1
+    classes = labels.classes
+    expected = f"expected numbers for {rows} inputs"
+    if classes:
+        expected = f"expected, for {rows} inputs, one of the classes {', '.join(classes[:20])}, "
+        expected += "or a probability or a logit of each in a column of its own"
+    if table.shape[0] != rows or (wide and table.shape[1:] != (len(classes),)):
+        raise InputError(f"{table.name}: shape {table.shape}; {expected}")
+    values = table.all() if wide else _column(table)
+    found = np.full((rows, max(len(classes), 1)), np.nan)
+    if wide:
+        there = np.isfinite(values.astype(float)).all(axis=1)
+        known = values[there].astype(float)
+    else:
+        there = ~_missing(values)
+        known = _as_numbers(values[there])
+    if not len(known):
+        raise InputError(f"{table.name}: holds no finite answer; {expected}")
+    if not wide:
+        named = np.array([_name(v) for v in known])
+        if classes and np.isin(named, classes).all():
+            found[there] = named[:, None] == np.array(classes)
+            return Predictions(found, True)
+        if known.dtype.kind == "U" or len(classes) > 2:
+            odd = next(name for name in named if name not in classes)
+            raise InputError(f"{table.name}: holds '{odd}'; {expected}")
+    if not classes:
+        found[there, 0] = known
+        return Predictions(found, False)
+    inside = known.min() >= 0 and known.max() <= 1
+    if not wide:
+        second = known.astype(float) if inside else special.expit(known)
+        found[there] = np.column_stack([1 - second, second])
+        return Predictions(found, False)
+    sums = known.sum(axis=1, keepdims=True)
+    inside = inside and np.abs(sums - 1).max() < 1e-3
+    found[there] = known / sums if inside else special.softmax(known, axis=1)
+    return Predictions(found, bool(inside and np.isin(known, (0, 1)).all()))
+
+
+def read_labels(
+    table: Table, index: Table | None, rows: int, task: str, missing: str | None = None
+) -> Labels:
     """Check labels and say what kind they are.
 
     Parameters
@@ -61,6 +128,8 @@ def read_labels(table: Table, index: Table | None, rows: int, task: str) -> Labe
         Rows of the features.
     task : {"auto", "regression", "classification"}
         "auto": texts, truth values and whole numbers with at most 20 different values are classes.
+    missing : str, optional
+        A value that means "no label", such as ``"-1"``; "none": there is no such value.
 
     Returns
     -------
@@ -89,10 +158,35 @@ def read_labels(table: Table, index: Table | None, rows: int, task: str) -> Labe
                 f"{table.name}: shape {table.shape}, but {index.name} lists {len(where)} rows of "
                 f"{rows}; give one label for each listed row"
             )
-    missing = _missing(values)
-    where, values = where[~missing], _as_numbers(values[~missing])
+    gone = _missing(values)
+    where, values = where[~gone], _as_numbers(values[~gone])
+    coded = _coded(table, values, missing)
+    where, values = where[~coded], values[~coded]
     order = np.argsort(where)
     return _interpret(table, where[order], values[order], task)
+
+
+def _coded(table: Table, values: NDArray, missing: str | None) -> NDArray[np.bool_]:
+    """Labels that are a code for none; refuse what looks like one unless it is named."""
+    if missing is not None:
+        return np.array([_name(v) == missing for v in values], bool)
+    if values.dtype.kind not in "iuf" or not len(values):
+        return np.zeros(len(values), bool)
+    for code in {float(values.min()), float(values.max())} & set(CODES):
+        others = values[values != code]
+        count = len(values) - len(others)
+        beyond = len(others) and ((others >= 0).all() if code < 0 else (others < code / 2).all())
+        if count > 1 and beyond and set(np.unique(others)) != {-code}:
+            raise InputError(
+                f"{table.name}: {count} labels are {code:g}, which looks like a code for a missing "
+                f"label; write NaN there, or say --missing {code:g} (or --missing none, if it is "
+                "a label)"
+            )
+    return np.zeros(len(values), bool)
+
+
+def _name(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, np.floating) else str(value)
 
 
 def _missing(values: NDArray) -> NDArray[np.bool_]:
@@ -167,6 +261,13 @@ def _interpret(table: Table, where: NDArray, values: NDArray, task: str) -> Labe
             "can be learnt from them"
         )
     text = values.dtype.kind in "Ub"
+    if not text:
+        low, high = float(distinct[0]), float(distinct[-1])
+        if not max(1e-100, 1e4 * np.spacing(max(-low, high))) < high - low < 1e100:
+            raise InputError(
+                f"{table.name}: labels from {low:g} to {high:g} lose their differences to "
+                "rounding; subtract their mean and divide by their deviation"
+            )
     whole = not text and bool(np.all(values.astype(float) % 1 == 0))
     classes = task == "classification" or (
         task == "auto" and (text or (whole and len(distinct) <= MOST_CLASSES))
@@ -187,6 +288,6 @@ def _interpret(table: Table, where: NDArray, values: NDArray, task: str) -> Labe
             f"rarest with {rarest}; fewer labels than these classes need (5 a class on average, "
             f"{PER_CLASS} of each): label more rows, join classes, or use --task regression"
         )
-    names = tuple(f"{v:g}" if distinct.dtype.kind == "f" else str(v) for v in distinct)
+    names = tuple(map(_name, distinct))
     kind: Task = "binary" if len(distinct) == 2 else "multiclass"
     return Labels(kind, where, codes.astype(float), names, decided)

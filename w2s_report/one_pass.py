@@ -46,7 +46,9 @@ class Sums:
     cross: Mapping[str, NDArray[np.float64]]
     """Of each teacher's with the student's."""
     kept: Mapping[str, NDArray[np.float64]]
-    """Rows in memory, the labelled ones first."""
+    """Rows in memory, the labelled ones first,"""
+    rows_kept: NDArray[np.int64]
+    """and their numbers."""
     duplicates: NDArray[np.uint64]
     """Shape (rows,). For each row a number that equal rows of the strong features share."""
 
@@ -116,7 +118,7 @@ def one_pass(
     pooled = int(np.sum(fold >= 0))
     size = pooled // count if count else 0
     rest = pooled - size * count
-    return Sums(strong.rows, size, rest, state.own, state.cross, state.kept, state.duplicates)
+    return Sums(strong.rows, size, rest, state.own, state.cross, state.kept, kept, state.duplicates)
 
 
 def folds_that_fit(models: Sequence[Features], folds: int) -> int:
@@ -179,7 +181,8 @@ class _State:
             pilot = model.read(0, min(PILOT, model.rows)).astype(float)
             finite = np.where(np.isfinite(pilot), pilot, 0)
             self.shift[model.name] = finite.mean(axis=0)
-            size = float(np.sqrt(np.mean((finite - finite.mean(axis=0)) ** 2)))
+            with np.errstate(over="ignore"):
+                size = float(np.sqrt(np.mean((finite - finite.mean(axis=0)) ** 2)))
             self.scale[model.name] = size if np.isfinite(size) and size > 0 else 1.0
 
     def read(self, start: int, stop: int) -> dict[str, NDArray]:

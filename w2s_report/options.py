@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from w2s_report.readers import InputError
 
-TASKS = ("auto", "regression", "classification")
 FEWEST_FOLDS = 8
+
+
+def _plain(value: Any) -> Any:
+    """A number of Python's own; a truth value is none."""
+    if isinstance(value, bool):
+        return str(value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _whole(least: int, most: int) -> Any:
+    return Annotated[int, BeforeValidator(_plain), Field(ge=least, le=most, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -25,64 +35,41 @@ class Options:
         In one line that names the setting.
     """
 
-    task: str = "auto"
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    task: Literal["auto", "regression", "classification"] = "auto"
     """"auto": texts, truth values and whole numbers with at most 20 different values are
     classes.
     """
-    noise: float | None = None
-    """Standard deviation of the label noise, if known; without it only what does not need it is
-    reported."""
-    dimensions: Mapping[str, int] = field(default_factory=dict)
-    """Directions kept, by model, the constant among them. By default those that hold ``share`` of
-    the variance, but no more than half the labels of a split, and 300."""
-    share: float = 0.99
-    """In (0, 1)."""
-    trials: int = 40
+    missing: str | None = None
+    """The label that means "no label", such as "-1"; "none": what looks like a code is a label."""
+    share: Annotated[float, BeforeValidator(_plain), Field(gt=0, lt=1, strict=True)] = 0.99
+    """Of the variance, in (0, 1): for the formulas, features are cut to the leading directions that
+    hold it, but no more than half the labels of a split, and 300."""
+    trials: _whole(4, 10_000) = 40  # type: ignore[valid-type]
     """Random splits, 4 to 10 000."""
-    folds: int = 20
+    folds: _whole(FEWEST_FOLDS, 100) = 20  # type: ignore[valid-type]
     """Folds of the rows without label, 8 to 100."""
-    seed: int = 0
+    seed: _whole(0, 2**63 - 1) = 0  # type: ignore[valid-type]
     """The same seed gives the same report, whatever the number of workers."""
-    jobs: int = 1
-    """Threads for reading, and processes for several teachers."""
+    jobs: _whole(1, 1024) = 1  # type: ignore[valid-type]
+    """Threads for reading, and processes for several teachers and for splits."""
     scheduler: str | None = None
-    """Address of a Dask scheduler whose workers take the teachers."""
+    """Address of a Dask scheduler whose workers take the teachers and the splits."""
 
-    def __post_init__(self) -> None:
-        if self.task not in TASKS:
-            raise InputError(f"task: expected {', '.join(TASKS)}, got {self.task!r}")
-        if self.noise is not None and not (_real(self.noise) and 0 < self.noise < math.inf):
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Options:
+        """Check what was given."""
+        try:
+            return TypeAdapter(cls).validate_python(dict(given))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where, why = ": ".join(map(str, first["loc"])), first["msg"]
             raise InputError(
-                f"noise: expected a positive standard deviation, or none, got {self.noise!r}"
-            )
-        if not _real(self.share) or not 0 < self.share < 1:
-            raise InputError(f"share: expected a number between 0 and 1, got {self.share!r}")
-        _whole("trials", self.trials, 4, 10_000)
-        _whole("folds", self.folds, FEWEST_FOLDS, 100)
-        _whole("seed", self.seed, 0, 2**63 - 1)
-        _whole("jobs", self.jobs, 1, 1024)
-        if not isinstance(self.dimensions, Mapping):
-            raise InputError(
-                "dimensions: expected a mapping of models to whole numbers, such as "
-                f"{{'strong': 40}}, got {self.dimensions!r}"
-            )
-        for name, value in self.dimensions.items():
-            _whole(f"dimensions: {name}", value, 2, 2**31)
-        if not isinstance(self.scheduler, str | None):
-            raise InputError(f"scheduler: expected an address, got {self.scheduler!r}")
+                f"{where}: {why.replace('Input should be', 'expected')}, got {first['input']!r}"
+            ) from None
 
     def recorded(self) -> dict[str, Any]:
         """What a report's numbers depend on: all but who did the work."""
         found = asdict(self)
         return {name: found[name] for name in found if name not in ("jobs", "scheduler")}
-
-
-def _real(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
-
-
-def _whole(name: str, value: Any, least: int, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise InputError(f"{name}: expected a whole number, got {value!r}")
-    if not least <= value <= most:
-        raise InputError(f"{name}: expected a number from {least} to {most}, got {value!r}")

@@ -12,7 +12,6 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
-import numpy as np
 
 from w2s_report import draw
 from w2s_report.card import ReportCard
@@ -21,6 +20,8 @@ from w2s_report.words import interval, templates
 from w2s_utils import figures
 
 _NAMES = {
+    "constant": "best constant",
+    "shuffled": "student of shuffled answers",
     "teacher": "teacher",
     "student": "student",
     "baseline": "strong model on the labels (baseline)",
@@ -31,31 +32,29 @@ _NAMES = {
     "pgr": "PGR",
     "opr": "OPR",
 }
-# Heading, template and figures of each part, in the order of the page.
-_PARTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("Verdict", "verdict", ()),
-    ("The data", "data", ("spectra",)),
-    ("What the models have in common", "overlaps", ("canonical",)),
-    ("What the labels say", "estimates", ()),
-    (
-        "Errors, predicted and measured",
-        "reference",
-        ("errors_by_labels", "errors_by_pseudo_labels", "ratios"),
-    ),
-    ("Gain without labels", "misfit", ("gains",)),
-    ("Teachers ranked", "rankings", ("ranking",)),
-    ("Classification", "logistic", ()),
-    ("Provenance", "provenance", ()),
+# Heading and template of each part, in the order of the page, and whether it is about features.
+_PARTS = (
+    ("Verdict", "verdict", False),
+    ("What decides", "comparison", False),
+    ("Teachers ranked", "rankings", False),
+    ("The data", "data", True),
+    ("What the models have in common", "overlaps", True),
+    ("What the labels say", "estimates", True),
+    ("Least squares, predicted and measured", "reference", True),
+    ("Gain without labels", "misfit", True),
+    ("Provenance", "provenance", False),
 )
 
 
 def render(card: ReportCard) -> str:
     """Write the whole page, as HTML."""
     with mpl.rc_context(fname=figures.STYLE):
-        parts = [
-            (heading, f"{name}.html", [_embedded(getattr(draw, f)(card)) for f in drawn])
-            for heading, name, drawn in _PARTS
-        ]
+        picture = _embedded(draw.ranking(card))
+    parts = [
+        (heading, f"{name}.html", [picture] if name == "verdict" else [])
+        for heading, name, of_features in _PARTS
+        if card.teachers or not of_features
+    ]
     return templates().get_template("page.html").render(_context(card), parts=parts)
 
 
@@ -66,8 +65,8 @@ def section(card: ReportCard, name: str) -> str:
     ----------
     card : ReportCard
     name : str
-        "verdict", "data", "overlaps", "estimates", "reference", "misfit", "rankings", "logistic"
-        or "provenance".
+        "verdict", "comparison", "rankings", "provenance", and, for teachers with features, "data",
+        "overlaps", "estimates", "reference" or "misfit".
     """
     return templates().get_template(f"{name}.html").render(_context(card))
 
@@ -79,13 +78,12 @@ def show(card: ReportCard, name: str) -> None:
 
 
 def _context(card: ReportCard) -> dict[str, Any]:
-    audits = np.array([pair for t in card.teachers for pair in t.audit.values()])
+    over = [(_NAMES[rival], interval(value)) for rival, value in card.verdict.over.items()]
     return {
         "card": card,
         "names": _NAMES,
+        "over": over,
         "compared": _compared,
-        "agreement": _agreement(card),
-        "audit": float(np.max(np.abs(audits[:, 0] / audits[:, 1] - 1))),
     }
 
 
@@ -93,32 +91,16 @@ def _compared(cell: Cell) -> list[tuple[str, str, str, str]]:
     """Rows of predicted, measured and their ratio."""
     rows = []
     for name, label in _NAMES.items():
-        told, seen = cell.predicted[name], cell.measured.get(name)
-        if name == "pgr" and cell.predicted["gap"].low <= 0:
-            rows.append((label, "gap not resolved", "", ""))
+        if name not in cell.predicted:
+            if name == "pgr":
+                rows.append((label, "gap not resolved", "", ""))
             continue
+        told, seen = cell.predicted[name], cell.measured.get(name)
         ratio = f"{seen.value / told.value:.2f}" if seen is not None and name in MODELS else ""
         rows.append(
             (label, interval(told), "not measurable" if seen is None else interval(seen), ratio)
         )
     return rows
-
-
-def _agreement(card: ReportCard) -> dict[str, Any]:
-    """How far prediction and measurement agree, over all errors measured."""
-    ratios, apart = [], []
-    for teacher in card.teachers:
-        for cell in teacher.cells:
-            for name in MODELS:
-                if name not in cell.measured:
-                    continue
-                seen, told = cell.measured[name], cell.predicted[name]
-                ratios.append(seen.value / told.value)
-                reach = np.hypot(seen.high - seen.low, told.high - told.low) / 2
-                if abs(seen.value - told.value) > reach:
-                    apart.append(f"{name} of {teacher.name} at n = {cell.n}, N = {cell.N}")
-    low, median, high = np.quantile(ratios, [0.05, 0.5, 0.95])
-    return {"count": len(ratios), "low": low, "median": median, "high": high, "apart": apart}
 
 
 def _embedded(drawn: draw.Drawn) -> dict[str, str]:

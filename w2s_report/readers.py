@@ -10,7 +10,6 @@ import codecs
 import csv
 import hashlib
 import os
-import re
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -22,7 +21,22 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 # Words for a value that is not there, in whatever case.
-MISSING = ("", "nan", "none", "na", "n/a", "null", "<na>", "nat")
+MISSING = (
+    "",
+    "nan",
+    "-nan",
+    "none",
+    "na",
+    "n/a",
+    "#na",
+    "#n/a",
+    "<na>",
+    "null",
+    "nat",
+    "?",
+    "-",
+    ".",
+)
 _SUFFIXES = (".npy", ".npz", ".csv", ".parquet")
 _MAGIC = {b"\x93NUMPY": ".npy", b"PK\x03\x04": ".npz", b"PAR1": ".parquet"}
 _LABEL_NAMES = ("label", "labels", "y", "target", "class")
@@ -198,8 +212,8 @@ def _read_npy(path: Path, given: str, key: str) -> NDArray:
         if "mmap length" not in str(error):
             raise
         raise InputError(
-            f"{given}: is cut off: its header says {_shape_said(path)}, more than the "
-            f"{path.stat().st_size} bytes of the file; write or copy it again"
+            f"{given}: is cut off: its header promises more than the {path.stat().st_size} bytes "
+            "of the file; write or copy it again"
         ) from None
     wanted = getattr(mapped, "offset", 0) + mapped.nbytes
     if path.stat().st_size != wanted:
@@ -208,12 +222,6 @@ def _read_npy(path: Path, given: str, key: str) -> NDArray:
             f"{wanted} bytes, the file has {path.stat().st_size}; write or copy it again"
         )
     return mapped
-
-
-def _shape_said(path: Path) -> str:
-    with path.open("rb") as file:
-        found = re.search(rb"'shape': (\([^)]*\))", file.read(4096))
-    return f"shape {found[1].decode('latin1')}" if found else "a larger shape"
 
 
 def _read_npz(path: Path, given: str, key: str) -> NDArray:
@@ -272,10 +280,13 @@ def _read_csv(path: Path, given: str, key: str) -> NDArray:
 
 def _has_header(lines: list[list[str]]) -> bool:
     first = [cell.strip() for cell in lines[0]]
-    # What pandas writes by default: 0, 1, 2, perhaps after an empty name for the row's number.
+    # What pandas writes by default: 0, 1, 2, perhaps after an empty name for the row's number; R
+    # counts from 1.
     counted = first[1:] if first[0] == "" else first
-    if len(first) > 1 and counted == [str(i) for i in range(len(counted))]:
-        return True
+    for start, kind in ((0, int), (0, float), (1, int)):
+        names = [str(kind(start + i)) for i in range(len(counted))]
+        if len(first) > 1 + start and counted == names:
+            return True
     if any(map(_is_number, first)) or all(map(_missing, first)):
         return False
     if len(lines) == 1 or len(first) > 1:

@@ -7,7 +7,7 @@ constant is one of the directions kept, for every model: heads have an intercept
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from w2s_utils.least_squares import Moments
 
 # Eigenvalues below this share of the largest are rounding: single and double precision.
 ROUNDING = {False: 1e-5, True: 1e-11}
+MOST_CHECKED = 512  # directions
+ENOUGH = 2000  # labelled rows
+SUPPORT = 0.03  # of a direction's deviation: less on the labelled rows is none
 SPREAD = 1e4  # of the columns' standard deviations
 DOMINANT = 0.5  # share of the variance in one column
 SHARES = (0.9, 0.95, 0.99, 0.999)
@@ -65,6 +68,10 @@ class Spectrum:
             Cut(most, "most by default"),
         )
         return min(limits, key=lambda cut: cut.dimension)
+
+    def white(self, sums: Sums, most: int) -> NDArray[np.float64]:
+        """Rows kept in their leading white directions, without the constant."""
+        return sums.kept[self.name] @ self.cut(1 + min(self.rank, most))[:, 1:]
 
     def cut(self, dimension: int) -> NDArray[np.float64]:
         """Map from ``[1 | features]`` to the constant and ``dimension - 1`` white directions."""
@@ -114,6 +121,18 @@ def spectrum(features: Features, sums: Sums) -> Spectrum:
     )
 
 
+def supported(features: Features, sums: Sums) -> Spectrum:
+    """The `spectrum`, its rank at most the leading directions that the labelled rows have too."""
+    found = spectrum(features, sums)
+    count = labelled_rows(sums)
+    white = found.white(sums, min(count - 1, MOST_CHECKED))[: count : max(1, count // ENOUGH)]
+    white = np.hstack([np.ones((len(white), 1)), white])
+    # A diagonal entry is what a direction has beyond those before it, over the labelled rows.
+    beyond = np.abs(np.diag(linalg.qr(white, mode="r")[0]))[1:] / np.sqrt(len(white))
+    lacking = np.flatnonzero(beyond < SUPPORT)
+    return replace(found, rank=max(int(lacking[0]), 1)) if len(lacking) else found
+
+
 def whole(sums: Sums, name: str) -> NDArray[np.float64]:
     """Sums of products of ``[1 | features]`` over all rows."""
     labelled = sums.kept[name][: labelled_rows(sums)]
@@ -123,16 +142,6 @@ def whole(sums: Sums, name: str) -> NDArray[np.float64]:
 def labelled_rows(sums: Sums) -> int:
     """Rows kept that are in no fold: the labelled ones."""
     return sums.rows - sums.folds * sums.fold_rows - sums.rest_rows
-
-
-def alignment(sums: Sums, weak: Spectrum, strong: Spectrum) -> float:
-    r"""Linear CKA, :math:`\|C_{ws}\|_F^2 / (\|C_{ww}\|_F \|C_{ss}\|_F)`, of centred features."""
-    count = labelled_rows(sums)
-    cross = sums.cross[weak.name].sum(axis=0)
-    cross += sums.kept[weak.name][:count].T @ sums.kept[strong.name][:count]
-    centred = cross[1:, 1:] / sums.rows - np.outer(weak.mean, strong.mean)
-    own = [s.scales**2 for s in (weak, strong)]
-    return float(np.sum(centred**2) / np.prod([np.sqrt(np.sum(v**2)) for v in own]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +161,6 @@ class Pair:
     strong: NDArray[np.float64]
     """Shape (labelled + sampled, d). Rows kept, the labelled ones first."""
     labelled: int
-    cka: float
 
 
 def cut_pair(sums: Sums, weak: Spectrum, strong: Spectrum, d_w: int, d_s: int) -> Pair:
@@ -187,8 +195,7 @@ def cut_pair(sums: Sums, weak: Spectrum, strong: Spectrum, d_w: int, d_s: int) -
     total = Moments.of(weak=w[:count], strong=s[:count])
     for part in folds:
         total = total + part
-    cka = alignment(sums, weak, strong)
-    return Pair(weak.name, d_w, d_s, tuple(folds[:-1]), total, w, s, count, cka)
+    return Pair(weak.name, d_w, d_s, tuple(folds[:-1]), total, w, s, count)
 
 
 def _warnings(features: Features, variance: NDArray) -> list[str]:

@@ -1,211 +1,114 @@
-"""Measured risks: repeated random splits, from sums of products by groups of rows.
-
-The labelled rows fall into some forty groups. A split takes groups at random: some are the labels,
-some (where nearly all rows are labelled) have their labels hidden, the rest are tested on. Pseudo-
-labels are given to the hidden rows, or else to folds of the rows that have no label. Every sample
-of a sweep contains the smaller ones, so a size costs one addition and one solve.
-"""
+"""Measured risks of least squares: repeated random splits of the rows kept in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from w2s_utils import protocol
-from w2s_utils.least_squares import Moments
+from w2s_utils.least_squares import MinimumNorm
 
-GROUPS = 40
-SIZES = 6  # points of a sweep
+MOST_PSEUDO = 1000
+# Directions that a training sample lacks (sparse features) get no head from rounding: white over
+# all inputs, those with less than a thousandth of their deviation are dropped.
+HEAD = MinimumNorm(cutoff=1e-3)
 
 
 @dataclass(frozen=True)
 class Design:
     """How rows are split."""
 
-    size: int
-    """Labelled rows of one group."""
-    train: int
-    """Groups that are labels,"""
-    hidden: int
-    """that have their labels hidden,"""
+    n: int
+    """Labels of a split,"""
+    N: int
+    """pseudo-labels,"""
     test: int
-    """that are tested on."""
-    folds: int
-    """Of rows without label, used where none are hidden."""
-    fold_rows: int
+    """and labels tested on."""
+    ceiling: bool
+    """Whether the rows with pseudo-labels have labels too, so that a ceiling can be fitted."""
 
     @classmethod
-    def of(cls, labelled: int, folds: int, fold_rows: int) -> Design:
-        """Split a number of labelled rows and of folds.
+    def of(cls, labelled: int, free: int) -> Design:
+        """Split a number of labelled rows, beside which so many have none.
 
         With at least half as many rows without label as with one, 60 % of the labels are given
         and the rest test; otherwise 25 % are given, 50 % hidden and 25 % test.
         """
-        size = -(-labelled // GROUPS)
-        groups = labelled // size
-        if folds * fold_rows >= labelled / 2:
-            train = round(0.6 * groups)
-            return cls(size, train, 0, groups - train, folds, fold_rows)
-        train, hidden = round(0.25 * groups), round(0.5 * groups)
-        return cls(size, train, hidden, groups - train - hidden, 0, 0)
-
-    @property
-    def n(self) -> int:
-        """Labels in the largest sample."""
-        return self.train * self.size
-
-    @property
-    def N(self) -> int:
-        """Pseudo-labels in the largest sample."""
-        return self.hidden * self.size if self.hidden else self.folds * self.fold_rows
-
-    @property
-    def ceiling(self) -> bool:
-        """Whether the rows with pseudo-labels have labels too, so that a ceiling can be fitted."""
-        return self.hidden > 0
-
-    def sizes(self, least_n: int, least_N: int) -> tuple[list[int], list[int]]:
-        """Numbers of labels and of pseudo-labels to measure at, whole groups, the largest last."""
-        unit = self.size if self.hidden else self.fold_rows
-        labels = _spaced(-(-least_n // self.size), self.train)
-        pseudo = _spaced(-(-least_N // unit), self.hidden or self.folds)
-        return [g * self.size for g in labels], [g * unit for g in pseudo]
+        if free >= labelled / 2:
+            n = round(0.6 * labelled)
+            return cls(n, min(free, MOST_PSEUDO), labelled - n, False)
+        n, N = round(0.25 * labelled), round(0.5 * labelled)
+        return cls(n, N, labelled - n - N, True)
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Repeated splits at several sizes."""
+    """Repeated splits."""
 
-    results: Mapping[tuple[int, int], protocol.Result]
-    """By ``(n, N)``; targets' columns summed."""
-    test_rows: int
-    """Rows tested on in a split."""
-    misfit_in_sample: NDArray[np.float64]
-    """At the largest sizes: misfit over the student's own rows, one entry a split."""
+    result: protocol.Result
+    """Targets' columns summed."""
+    inflation: float
+    """Factor by which splits of the same rows understate an error (Nadeau and Bengio): the variance
+    of a mean over splits is taken as ``1/trials + test rows / n`` times that between splits."""
 
-    def inflation(self, n: int, trials: int) -> float:
-        """Factor by which splits of the same rows understate an error (Nadeau and Bengio).
+    def mean(self, name: str) -> tuple[float, float]:
+        """Mean over splits of a field of `Result`, a ``"gain"``, ... and its error.
 
-        The variance of a mean over splits is taken as ``1/trials + test rows / n`` times that
-        between splits, not ``1/trials``.
+        The gap is the teacher's risk less the ceiling's, the advantage is the baseline's less the
+        student's.
         """
-        return float(np.sqrt(1 + trials * self.test_rows / n))
-
-    def mean(self, cell: tuple[int, int], name: str) -> tuple[float, float]:
-        """Mean over splits of a field of `Result`, ``"gain"`` or ``"advantage"``, and its error.
-
-        The advantage is the baseline's risk less the student's.
-        """
-        result = self.results[cell]
-        if name == "advantage":
-            values = result.baseline - result.student
-        elif name == "misfit_in_sample":
-            values = self.misfit_in_sample
-        else:
-            values = getattr(result, name)
+        of = self.result
+        values = {
+            "advantage": lambda: of.baseline - of.student,
+            "gap": lambda: of.teacher - of.ceiling,
+        }.get(name, lambda: getattr(of, name))()
         per_split = values.reshape(len(values), -1).mean(axis=1)
         error = per_split.std(ddof=1) / np.sqrt(len(per_split))
-        return float(per_split.mean()), float(error * self.inflation(cell[0], len(per_split)))
+        return float(per_split.mean()), float(error * self.inflation)
 
-    def ratio(self, cell: tuple[int, int], name: str) -> tuple[float, float]:
+    def ratio(self, name: str) -> tuple[float, float]:
         """PGR or OPR (ratio of means) and its error."""
-        result = self.results[cell]
-        estimate = getattr(result, name)()
-        error = estimate.standard_error * self.inflation(cell[0], estimate.trials)
-        return estimate.value, error
+        estimate = getattr(self.result, name)()
+        return estimate.value, estimate.standard_error * self.inflation
 
 
-def splits(
-    groups: list[Moments],
-    folds: tuple[Moments, ...],
+def measure(
+    weak: NDArray,
+    strong: NDArray,
+    targets: NDArray,
     design: Design,
-    cells: list[tuple[int, int]],
     *,
     trials: int,
     rng: np.random.Generator,
 ) -> Measured:
-    """Measure teacher, student, baseline and ceiling at every cell.
+    """Measure teacher, student, baseline and ceiling.
 
     Parameters
     ----------
-    groups : list of Moments
-        Of the labelled rows, from `grouped`.
-    folds : tuple of Moments
-        Blocks ``weak`` and ``strong`` of rows without label.
+    weak, strong : ndarray, shape (rows, d)
+        Features in white directions, labelled rows first.
+    targets : ndarray, shape (labelled, tasks)
     design : Design
-    cells : list of (int, int)
-        Multiples of the design's groups; the largest of both must be among them.
     trials : int
     rng : numpy.random.Generator
         The same generator gives every teacher the same splits.
     """
-    largest = (design.n, design.N)
-    rows, in_sample = [], []
-    for generator in rng.spawn(trials):
-        order = generator.permutation(len(groups))
-        given = [groups[i] for i in order[: design.train]]
-        hidden = order[design.train : design.train + design.hidden]
-        parts = (
-            [groups[i] for i in hidden]
-            if design.hidden
-            else [folds[i] for i in generator.permutation(len(folds))]
+    labels = np.vstack([targets, np.zeros((len(weak) - len(targets), targets.shape[1]))])
+
+    def draw(generator: np.random.Generator) -> protocol.Trial:
+        order = generator.permutation(len(targets))
+        free = np.arange(len(targets), len(targets) + design.N)
+        if design.ceiling:
+            free, order = order[: design.N], order[design.N :]
+        given, unlabelled, tested = (
+            protocol.Inputs(weak[rows], strong[rows], labels[rows])
+            for rows in (order[: design.n], free, order[design.n :])
         )
-        left = [groups[i] for i in order[design.train + design.hidden :]]
-        tested = sum(left[1:], left[0])
-        labelled = _sums(given, {n for n, _ in cells})
-        unlabelled = _sums(parts, {N for _, N in cells})
-        rows.append(protocol.nested_trial(cells, labelled, unlabelled, tested))
-        in_sample.append(_misfit_in_sample(labelled[largest[0]], unlabelled[largest[1]]))
-    results = {cell: protocol.Result.of([row[cell] for row in rows]) for cell in cells}
-    return Measured(results, design.test * design.size, np.array(in_sample))
+        return given, unlabelled, tested
 
-
-def grouped(
-    weak: NDArray, strong: NDArray, targets: NDArray, size: int, rng: np.random.Generator
-) -> list[Moments]:
-    """Moments of random groups of labelled rows; what is left over is not used."""
-    order = rng.permutation(len(weak))
-    chosen = [order[i : i + size] for i in range(0, len(order) - size + 1, size)]
-    return [Moments.of(weak=weak[g], strong=strong[g], labels=targets[g]) for g in chosen]
-
-
-def cross_validated(groups: list[Moments], parts: int = 10) -> dict[str, tuple[float, float]]:
-    """Error of both models' heads on labelled rows left out, by blocks ``weak`` and ``strong``."""
-    chunks = np.array_split(np.arange(len(groups)), parts)
-    total = sum(groups[1:], groups[0])
-    found: dict[str, list[float]] = {"weak": [], "strong": []}
-    for chunk in chunks:
-        out = sum((groups[i] for i in chunk[1:]), groups[chunk[0]])
-        rest = total - out
-        truth = -np.eye(out.products("labels", "labels").shape[0])
-        for block, errors in found.items():
-            head = rest.fit(block, "labels")
-            errors.append(float(out.mean_square(**{block: head}, labels=truth).mean()))
-    return {
-        block: (float(np.mean(errors)), float(np.std(errors, ddof=1) / np.sqrt(parts)))
-        for block, errors in found.items()
-    }
-
-
-def _misfit_in_sample(labelled: Moments, unlabelled: Moments) -> float:
-    teacher = labelled.fit("weak", "labels")
-    student = unlabelled.fit("strong", unlabelled.products("strong", "weak") @ teacher)
-    return float(unlabelled.mean_square(strong=student, weak=-teacher).mean())
-
-
-def _sums(parts: list[Moments], wanted: set[int]) -> dict[int, Moments]:
-    """Running sums at the numbers of rows wanted."""
-    found, total = {}, None
-    for part in parts:
-        total = part if total is None else total + part
-        if total.count in wanted:
-            found[total.count] = total
-    return found
-
-
-def _spaced(first: int, last: int) -> list[int]:
-    first = min(max(first, 1), last)
-    return np.unique(np.round(np.geomspace(first, last, SIZES)).astype(int)).tolist()
+    result = protocol.repeat(draw, trials, rng, teacher_head=HEAD, student_head=HEAD)
+    if not design.ceiling:
+        result = replace(result, ceiling=np.full_like(result.ceiling, np.nan))
+    return Measured(result, float(np.sqrt(1 + trials * design.test / design.n)))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, special
+from scipy import special
 from threadpoolctl import threadpool_limits
 
 from w2s_report import splits
-from w2s_report.readers import InputError
-from w2s_report.schema import Interval
 from w2s_report.spectra import Pair
 from w2s_utils.geometry import Estimates, Range, expected_risks_and_ratios, setting_from_labels
 from w2s_utils.least_squares import Moments
@@ -22,6 +20,9 @@ LEVEL = 0.95
 DRAWS = 400
 PERMUTATIONS = 49
 NULL_ROWS = 2000
+ROUNDING = 1e-9  # of the baseline's error
+FEWEST, GROUPS = 4, 40  # parts that are left out, of all rows and of the labelled ones
+FAINT = 1e-3  # of a direction's standard deviation
 MODELS = ("teacher", "student", "baseline", "ceiling")
 MEASURED = (*MODELS, "misfit", "gain", "advantage")
 MOST_OF_THE_GAIN = 0.9
@@ -32,23 +33,12 @@ _Z = float(special.ndtri((1 + LEVEL) / 2))
 class Overlap:
     """Correlation dimension of one teacher with the student."""
 
-    d_sw: Interval
+    d_sw: Range
     """Adjusted estimate, interval from leaving out folds."""
     raw: float
     """Sum of squared canonical correlations."""
-    canonical: tuple[float, ...]
-    """Squared canonical correlations, descending; the first is that of the constant."""
-    null_raw: float
-    """The same sum over ``null_rows`` rows,"""
-    null_mean: float
-    """its mean over permutations of one model's inputs,"""
-    null_sd: float
     p_value: float
-    """and that of the test of independence."""
-    null_rows: int
-    permutations: int
-    cka: float
-    """Linear centred kernel alignment of the uncut features."""
+    """Of the test of independence that permutes one model's inputs, `PERMUTATIONS` times."""
 
 
 @dataclass(frozen=True)
@@ -57,25 +47,26 @@ class Cell:
 
     n: int
     N: int
-    predicted: Mapping[str, Interval]
-    """From the exact formulas with the estimated geometry."""
-    measured: Mapping[str, Interval]
+    predicted: Mapping[str, Range]
+    """From the exact formulas with the estimated geometry; no PGR where the gap may be none."""
+    measured: Mapping[str, Range]
     """Over random splits; empty where nothing was measured, without the ceiling where the rows
-    with pseudo-labels have no labels."""
+    with pseudo-labels have no labels, without PGR where teacher and ceiling are not demonstrably
+    apart."""
 
 
 @dataclass(frozen=True)
 class MisfitOnly:
     """Gain predicted from the misfit over rows without label, and the gain measured."""
 
-    misfit: Interval
-    """Over the student's own rows."""
+    misfit: Range
+    """Over inputs that neither learnt from; their labels do not enter."""
     factor: float
     """``(1 - r) / (1 - d_s / N)``: expected gain per misfit if the student can express
     the truth."""
-    predicted: Interval
+    predicted: Range
     """Gain, by the factor."""
-    measured: Interval
+    measured: Range
     """Gain, on labels left out."""
 
 
@@ -88,36 +79,22 @@ class Teacher:
     d_s: int
     """Dimensions after the cut, of teacher and student."""
     overlap: Overlap
-    estimates: Mapping[str, Interval]
+    estimates: Mapping[str, Range]
     """``rho_w``, ``rho_s``, ``b``, ``kappa``: with the label noise in the first two."""
-    cross_validated: Mapping[str, Interval]
-    """Error on labelled rows left out, of the heads ``weak`` and ``strong``."""
-    cells: tuple[Cell, ...]
-    """By labels, then by pseudo-labels."""
     reference: Cell
-    """The largest sizes that were measured."""
+    """What was measured."""
     all_rows: Cell
     """Prediction with every label, and pseudo-labels for all other rows."""
-    by_n: tuple[Cell, ...]
-    """Predictions for a curve, at the reference's ``N``."""
-    by_N: tuple[Cell, ...]
-    """Predictions for a curve, at the reference's ``n``."""
+    doubled: tuple[Cell, Cell]
+    """Prediction with twice the labels of ``all_rows``, and with twice its pseudo-labels."""
     misfit_only: MisfitOnly
-    enough: Interval | None
+    enough: Range | None
     """Pseudo-labels that bring nine tenths of the gain that any number brings, with every label;
     None where no number brings a gain."""
-    break_even: int | None
+    break_even: Range | None
     """Labels up to which the student is predicted to beat the baseline, with the pseudo-labels of
-    ``all_rows``; None if at no number."""
-    excess: Cell | None
-    """As ``all_rows``, in excess of the label noise, where that is known."""
-    student_by_split: tuple[float, ...]
-    """Student's error at the reference in each split; all teachers have the same splits."""
-    inflation: float
-    """Factor on the standard error of a mean over these, since splits share rows."""
-    audit: Mapping[str, tuple[float, float]]
-    """Errors of a teacher and a baseline on the last labelled rows, computed from sums of products
-    and by a least squares solver on the rows: they must agree."""
+    ``all_rows``; None if at no number. Ends may be zero (no number) and a million (the most that is
+    looked at)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,16 +107,14 @@ class Question:
     design: splits.Design
     trials: int
     seed: int
-    noise: float | None
-    """Standard deviation of the label noise, where known."""
 
 
 def analyse(question: Question) -> Teacher:
     """Estimate, predict and measure for one teacher.
 
-    Random numbers come from one generator, seeded alike for every teacher, in this order: groups
-    and splits (so all teachers get the same), problems drawn from the estimates, permutations,
-    problems drawn for the excess. BLAS has one thread, wherever this runs.
+    Random numbers come from one generator, seeded alike for every teacher, in this order: splits
+    (so all teachers get the same), problems drawn from the estimates, permutations. BLAS has one
+    thread, wherever this runs.
 
     Parameters
     ----------
@@ -148,11 +123,6 @@ def analyse(question: Question) -> Teacher:
     Returns
     -------
     Teacher
-
-    Raises
-    ------
-    InputError
-        If the noise given is more than is left of the labels.
     """
     with threadpool_limits(1, "blas"):
         return _analyse(question)
@@ -162,61 +132,32 @@ def _analyse(question: Question) -> Teacher:
     pair, design, targets = question.pair, question.design, question.targets
     rng = np.random.default_rng(question.seed)
     weak, strong = pair.weak[: pair.labelled], pair.strong[: pair.labelled]
-    groups = splits.grouped(weak, strong, targets, design.size, rng)
-    cells = _cells(pair, design)
-    measured = splits.splits(groups, pair.folds, design, cells, trials=question.trials, rng=rng)
+    measured = splits.measure(
+        pair.weak, pair.strong, targets, design, trials=question.trials, rng=rng
+    )
     estimates = setting_from_labels(weak, strong, targets, features=pair.total)
     drawn = estimates.settings(DRAWS, rng)
-    shared = _overlap(pair, groups, rng)
+    shared = _overlap(pair, rng)
     everything = pair.labelled, max(pair.total.count - pair.labelled, design.N)
-    by_n, by_N = _curves(pair, design, *everything)
-    sizes = [*cells, everything, *by_n, *by_N]
-    predicted = _predictions(estimates.setting, drawn, sizes)
-
-    def cell(size: tuple[int, int]) -> Cell:
-        seen = _measured(measured, size) if size in measured.results else {}
-        return Cell(*size, predicted[size], seen)
-
+    n, N = everything
     largest = design.n, design.N
+    sizes = [largest, everything, (2 * n, N), (n, 2 * N)]
+    here, there, *doubled = (
+        Cell(*size, told, {}) for size, told in _predictions(estimates.setting, drawn, sizes)
+    )
     return Teacher(
         name=pair.name,
         d_w=pair.d_w,
         d_s=pair.d_s,
         overlap=shared,
         estimates=_estimated(estimates),
-        cross_validated={k: _around(*v) for k, v in splits.cross_validated(groups).items()},
-        cells=tuple(map(cell, cells)),
-        reference=cell(largest),
-        all_rows=cell(everything),
-        by_n=tuple(map(cell, by_n)),
-        by_N=tuple(map(cell, by_N)),
+        reference=replace(here, measured=_measured(measured)),
+        all_rows=there,
+        doubled=(doubled[0], doubled[1]),
         misfit_only=_misfit_only(measured, design, pair.d_s),
         enough=_pseudo_labels_for_most_gain(estimates.setting, drawn, pair.labelled),
-        break_even=_break_even(estimates.setting, everything[1]),
-        excess=_excess(estimates, question.noise, *everything, rng),
-        student_by_split=tuple(measured.results[largest].student.mean(axis=1).tolist()),
-        inflation=measured.inflation(design.n, question.trials),
-        audit={
-            "teacher": _audit(weak, targets, design.n),
-            "baseline": _audit(strong, targets, design.n),
-        },
+        break_even=_break_even(estimates.setting, drawn, everything[1]),
     )
-
-
-def _cells(pair: Pair, design: splits.Design) -> list[tuple[int, int]]:
-    """Sizes to measure at: numbers of labels, then numbers of pseudo-labels."""
-    ns, Ns = design.sizes(max(pair.d_w, pair.d_s) + 3, pair.d_s + 3)
-    return list(dict.fromkeys([*((n, design.N) for n in ns), *((design.n, N) for N in Ns)]))
-
-
-def _curves(
-    pair: Pair, design: splits.Design, labels: int, rest: int
-) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Sizes to predict at, up to four times what there is."""
-    least_n, least_N = max(pair.d_w, pair.d_s) + 4, pair.d_s + 4
-    by_n = [(n, design.N) for n in _spaced(least_n, max(4 * labels, 4 * least_n))]
-    by_N = [(design.n, N) for N in _spaced(least_N, max(4 * rest, 4 * least_N))]
-    return by_n, by_N
 
 
 def _estimated(estimates: Estimates) -> dict[str, Range]:
@@ -226,83 +167,82 @@ def _estimated(estimates: Estimates) -> dict[str, Range]:
 
 def _predictions(
     setting: risks.Setting, drawn: list[risks.Setting], sizes: list[tuple[int, int]]
-) -> dict[tuple[int, int], dict[str, Range]]:
-    """Predict at every size from one set of problems drawn, so that curves are smooth."""
-    n, N = np.array(sizes).T
-    table = [expected_risks_and_ratios(problem, n, N) for problem in [setting, *drawn]]
+) -> list[tuple[tuple[int, int], dict[str, Range]]]:
+    """Predict at every size from one set of problems drawn, so that sizes can be compared."""
+    ns, Ns = np.array(sizes).T
+    table = [expected_risks_and_ratios(problem, ns, Ns) for problem in [setting, *drawn]]
     at = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    found: dict[tuple[int, int], dict[str, Range]] = {size: {} for size in sizes}
+    found: list[dict[str, Range]] = [{} for _ in sizes]
     for name in table[0]:
         values = np.array([row[name] for row in table])
         low, high = np.nanquantile(values[1:], at, axis=0)
-        for i, size in enumerate(sizes):
+        for i, told in enumerate(found):
             best = float(values[0, i])
-            found[size][name] = Range(best, float(min(low[i], best)), float(max(high[i], best)))
-    return found
+            told[name] = Range(best, float(min(low[i], best)), float(max(high[i], best)))
+    for told in found:
+        if told["gap"].low <= 0:
+            del told["pgr"]
+    return list(zip(sizes, found, strict=True))
 
 
-def _measured(measured: splits.Measured, cell: tuple[int, int]) -> dict[str, Range]:
+def _measured(measured: splits.Measured) -> dict[str, Range]:
     found = {
-        name: _around(*measured.mean(cell, name))
+        name: _around(*measured.mean(name))
         for name in MEASURED
-        if np.isfinite(getattr(measured.results[cell], name, np.zeros(1))).all()
+        if np.isfinite(getattr(measured.result, name, np.zeros(1))).all()
     }
-    found["opr"] = _around(*measured.ratio(cell, "opr"))
-    if "ceiling" in found:
-        found["pgr"] = _around(*measured.ratio(cell, "pgr"))
+    least = ROUNDING * found["baseline"].value
+    found["misfit"] = Range(found["misfit"].value, max(found["misfit"].low - least, 0.0),
+                            found["misfit"].high + least)  # fmt: skip
+    found["opr"] = _around(*measured.ratio("opr"))
+    if "ceiling" in found and _around(*measured.mean("gap")).low > 0:
+        found["pgr"] = _around(*measured.ratio("pgr"))
     return found
 
 
-def _overlap(pair: Pair, groups: list[Moments], rng: np.random.Generator) -> Overlap:
-    cross = pair.total.canonical("weak", "strong")
-    canonical = np.clip(linalg.svdvals(cross), 0, 1) ** 2
-    parts = list(pair.folds) if len(pair.folds) >= 4 else [g.only("weak", "strong") for g in groups]
+def _overlap(pair: Pair, rng: np.random.Generator) -> Overlap:
+    raw = float(np.sum(pair.total.canonical("weak", "strong") ** 2))
+    parts = pair.folds
+    if len(parts) < FEWEST:
+        order = rng.permutation(pair.labelled)
+        blocks = {"weak": pair.weak, "strong": pair.strong}
+        parts = tuple(
+            Moments.of(**{name: phi[part] for name, phi in blocks.items()})
+            for part in np.array_split(order, GROUPS)
+        )
     found = overlap.interval_from_groups(
-        [part.count for part in parts], np.array([part.matrix for part in parts]), pair.d_w
+        [part.count for part in parts], np.array([_steady(part) for part in parts]), pair.d_w
     )
+    kept = pair.weak, pair.strong
     rows = min(len(pair.weak), NULL_ROWS)
     # The rows kept begin with the labelled ones; the others were drawn at random.
     chosen = rng.permutation(len(pair.weak))[:rows]
-    test = overlap.null_test(pair.weak[chosen], pair.strong[chosen], PERMUTATIONS, rng)
+    # A direction that these rows lack has no part in the test, but must not stop it.
+    w, s = (phi[chosen] + FAINT * rng.standard_normal((rows, phi.shape[1])) for phi in kept)
+    test = overlap.null_test(w, s, PERMUTATIONS, rng)
     limit = min(pair.d_w, pair.d_s)
     clipped = np.clip([found.estimate, found.low, found.high], 0, limit).tolist()
     return Overlap(
         d_sw=Range(*clipped),
-        raw=float(canonical.sum()),
-        canonical=tuple(canonical.tolist()),
-        null_raw=test.raw,
-        null_mean=test.null_mean,
-        null_sd=test.null_sd,
+        raw=raw,
         p_value=test.p_value,
-        null_rows=rows,
-        permutations=PERMUTATIONS,
-        cka=pair.cka,
     )
 
 
+def _steady(part: Moments) -> NDArray[np.float64]:
+    """Sums of products to which a direction that hardly occurs still contributes something."""
+    return part.matrix + FAINT**2 * part.count * np.eye(len(part.matrix))
+
+
 def _misfit_only(measured: splits.Measured, design: splits.Design, d_s: int) -> MisfitOnly:
-    cell = (design.n, design.N)
-    factor = float(risks.gain_per_misfit(d_s, design.N, in_sample=True))
-    misfit, error = measured.mean(cell, "misfit_in_sample")
+    factor = float(risks.gain_per_misfit(d_s, design.N, in_sample=False))
+    misfit, error = measured.mean("misfit")
     return MisfitOnly(
         misfit=_around(misfit, error),
         factor=factor,
         predicted=_around(factor * misfit, abs(factor) * error),
-        measured=_around(*measured.mean(cell, "gain")),
+        measured=_around(*measured.mean("gain")),
     )
-
-
-def _audit(features: NDArray, targets: NDArray, n: int) -> tuple[float, float]:
-    """Error on the rows after the first ``n``, by sums of products and by rows."""
-    given, tested = (
-        Moments.of(features=features[part], labels=targets[part])
-        for part in (slice(n), slice(n, None))
-    )
-    head = given.fit("features", "labels")
-    by_sums = tested.mean_square(features=head, labels=-np.eye(targets.shape[1])).mean()
-    solved = linalg.lstsq(features[:n], targets[:n], lapack_driver="gelsy")[0]
-    by_rows = np.mean((features[n:] @ solved - targets[n:]) ** 2)
-    return float(by_sums), float(by_rows)
 
 
 def _pseudo_labels_for_most_gain(
@@ -321,37 +261,30 @@ def _pseudo_labels_for_most_gain(
         return float(np.ceil(problem.d_s / r + problem.d_s + 1))
 
     value = needed(setting)
-    if not np.isfinite(value):
-        return None
-    found = [needed(problem) for problem in drawn]
-    low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="nearest")
-    return Range(value, float(min(low, value)), float(max(high, value)))
+    return _spread(value, map(needed, drawn)) if np.isfinite(value) else None
 
 
-def _break_even(setting: risks.Setting, N: int, most: float = 1e6) -> int | None:
+def _break_even(
+    setting: risks.Setting, drawn: list[risks.Setting], N: int, most: float = 1e6
+) -> Range | None:
     least = max(setting.d_w, setting.d_s) + 2
     n = np.unique(np.geomspace(least, max(most, 2 * least), 400).astype(int))
-    ahead = risks.baseline(setting, n) > risks.student(setting, n, N)
-    return int(n[ahead].max()) if ahead.any() else None
+
+    def last(problem: risks.Setting) -> float:
+        ahead = risks.baseline(problem, n) > risks.student(problem, n, N)
+        return float(n[ahead].max()) if ahead.any() else 0.0
+
+    value = last(setting)
+    return _spread(value, map(last, drawn)) if value else None
 
 
-def _excess(
-    estimates: Estimates, noise: float | None, n: int, N: int, rng: np.random.Generator
-) -> Cell | None:
-    if noise is None:
-        return None
-    try:
-        known = estimates.excess(noise)
-        predicted = _predictions(known.setting, known.settings(DRAWS, rng), [(n, N)])
-        return Cell(n, N, predicted[n, N], {})
-    except ValueError as error:
-        raise InputError(f"noise: {error}") from None
+def _spread(value: float, drawn: Iterable[float]) -> Range:
+    """A number with the quantiles that it has over problems drawn."""
+    at = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    low, high = np.quantile(list(drawn), at, method="nearest")
+    return Range(value, float(min(low, value)), float(max(high, value)))
 
 
 def _around(value: float, error: float, floor: bool = False) -> Range:
     low = value - _Z * error
     return Range(value, max(low, 0.0) if floor else low, value + _Z * error)
-
-
-def _spaced(low: int, high: int) -> list[int]:
-    return np.unique(np.geomspace(low, high, 14).astype(int)).tolist()

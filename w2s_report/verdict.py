@@ -1,8 +1,8 @@
-"""Teachers ranked by four rules, and the verdict in plain words, each word from a number."""
+"""Teachers ranked by several rules, and the verdict in plain words, each word from a number."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,8 +10,8 @@ import numpy as np
 from scipy import special
 
 from w2s_report import words
-from w2s_report.schema import Interval, Number
-from w2s_report.teachers import LEVEL, Teacher
+from w2s_report.comparison import LEVEL, RIVALS, SUSPECT, Comparison
+from w2s_report.teachers import Teacher
 from w2s_utils.geometry import Range
 
 Decision = Literal["use", "use the teacher itself", "do not use", "not enough evidence"]
@@ -28,10 +28,11 @@ class Ranking:
     """Whether the rule needs labels on rows that the student did not learn from."""
     order: tuple[str, ...]
     """Teachers, best first."""
-    scores: tuple[Number, ...]
+    scores: tuple[float, ...]
     """In that order."""
     regret: float
-    """Measured student's error with the teacher chosen, less the smallest of all teachers."""
+    """Student's error with the teacher chosen, less the smallest of all teachers, on labels that
+    did not rank: measured errors rank on one half of the test rows and are judged on the other."""
 
 
 @dataclass(frozen=True)
@@ -42,105 +43,145 @@ class Verdict:
     """"use", "use the teacher itself", "do not use" or "not enough evidence"."""
     teacher: str
     """With the smallest measured student's error."""
+    metric: str
+    """What decides: "squared error", "log-loss" or "error rate"."""
+    over: Mapping[str, Range]
+    """By rival ("constant", "baseline", "teacher"): its error less the student's, intervals
+    widened for the choice among several teachers. "use" needs all three above zero."""
     as_good: tuple[str, ...]
     """Teachers that cannot be told from it."""
-    pseudo_labels: Interval | None
-    """How many bring nine tenths of the gain; None where no number brings a gain."""
+    pseudo_labels: Range | None
+    """How many bring nine tenths of the gain; None where no number brings a gain, or no formula
+    tells."""
     reasons: tuple[str, ...]
     would_change: tuple[str, ...]
     """Sentences."""
 
 
-def rank(teachers: Sequence[Teacher]) -> tuple[Ranking, ...]:
-    """Rank teachers by each rule, at the largest sizes that were measured."""
-    best = min(_student(t) for t in teachers)
+def rank(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> tuple[Ranking, ...]:
+    """Rank teachers by each rule that their numbers allow, at the largest sizes measured."""
+    halves = [{c.teacher: c.halves[half] for c in comparisons} for half in (0, 1)]
 
-    def by(rule: str, labels: bool, score: Callable[[Teacher], float], sign: int = 1) -> Ranking:
-        ordered = sorted(teachers, key=lambda t: sign * score(t))
-        return Ranking(
-            rule,
-            labels,
-            tuple(t.name for t in ordered),
-            tuple(score(t) for t in ordered),
-            _student(ordered[0]) - best,
-        )
+    def by(rule: str, labels: bool, scores: Mapping[str, float], sign: int = 1) -> Ranking:
+        signed = {name: sign * score for name, score in scores.items()}
+        order = tuple(sorted(scores, key=signed.__getitem__))
+        # Measured errors of one half are judged on the other.
+        first, second = halves if labels else (signed, signed)
+        lost = [
+            judged[min(ranks, key=ranks.__getitem__)] - min(judged.values())
+            for ranks, judged in ((first, halves[1]), (second, halves[0]))
+        ]
+        return Ranking(rule, labels, order, tuple(scores[n] for n in order), float(np.mean(lost)))
 
-    def predicted(name: str) -> Callable[[Teacher], float]:
-        return lambda teacher: teacher.reference.predicted[name].value
+    measured = {c.teacher: _student(c) for c in comparisons}
+    found = [by("smallest measured error of the student", True, measured)]
+    if not teachers or len(teachers) < len(comparisons):
+        return tuple(found)
+    told = {t.name: t.reference.predicted for t in teachers}
+    foreseen = {name: p["student"].value for name, p in told.items()}
+    found.append(by("smallest predicted error of the student", False, foreseen))
+    if all("pgr" in p for p in told.values()):
+        found.append(by("largest predicted PGR", False, {n: p["pgr"].value for n, p in
+                                                         told.items()}, -1))  # fmt: skip
+    # Both terms of the same teachers, in the same splits.
+    left = {t.name: t.reference.measured["teacher"].value - t.misfit_only.misfit.value
+            for t in teachers}  # fmt: skip
+    found.append(by("smallest teacher's error less misfit", False, left))
+    return tuple(found)
 
-    return (
-        by("smallest measured error of the student", True, _student),
-        by("smallest predicted error of the student", False, predicted("student")),
-        by("largest predicted PGR", False, predicted("pgr"), -1),
-        by(
-            "smallest teacher's error less misfit",
-            False,
-            lambda t: t.cross_validated["weak"].value - t.misfit_only.misfit.value,
-        ),
-    )
 
-
-def decide(teachers: Sequence[Teacher], unit: str) -> Verdict:
+def decide(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> Verdict:
     """Say what to do and why.
+
+    "use" needs a student that is demonstrably better than the best constant, than the strong model
+    fitted on the labels, and than its own teacher, all with penalties where they were fitted, and
+    formulas that do not foresee the opposite with all the labels. "use the teacher itself" needs a
+    teacher demonstrably better than the constant and than the strong model on the labels.
 
     Parameters
     ----------
     teachers : sequence of Teacher
-    unit : str
-        What errors are: "squared error" or "squared error of the probabilities".
+        Those with features; may be empty.
+    comparisons : sequence of Comparison
+        One for each teacher.
     """
-    chosen = min(teachers, key=_student)
-    measured = _widened(chosen.reference.measured["advantage"], len(teachers))
-    predicted = _widened(chosen.all_rows.predicted["advantage"], len(teachers))
-    decision, notes = _decision(chosen, measured, predicted)
-    as_good = [t.name for t in teachers if t is not chosen and not _distinguishable(t, chosen)]
+    chosen = min(comparisons, key=_student)
+    metric, count = chosen.decides, len(comparisons)
+    better = {
+        model: {rival: _widened(value, count) for rival, value in found.items()}
+        for model, found in chosen.better[metric].items()
+    }
+    theory = next((t for t in teachers if t.name == chosen.teacher), None)
+    decision, notes = _decision(chosen, better, theory)
+    as_good = [
+        c.teacher for c in comparisons if c is not chosen and not _distinguishable(c, chosen)
+    ]
+    student = better["student"]
+    enough = theory.enough if theory else None
+    closest = min(student, key=lambda rival: student[rival].low)
+    reach = (student[closest].high - student[closest].low) / 2
     return Verdict(
         decision=decision,
-        teacher=chosen.name,
+        teacher=chosen.teacher,
+        metric=metric,
+        over=student,
         as_good=tuple(as_good),
-        pseudo_labels=chosen.enough,
+        pseudo_labels=enough,
         reasons=words.paragraphs(
             "reasons.txt",
             chosen=chosen,
-            measured=measured,
-            predicted=predicted,
+            better=better,
+            theory=theory,
             decision=decision,
             notes=notes,
-            unit=unit,
-            count=len(teachers),
+            metric=metric,
+            count=count,
             as_good=as_good,
-            unbounded=chosen.enough is not None and not np.isfinite(chosen.enough.high),
-            unrelated=chosen.overlap.p_value > 1 - LEVEL,
+            unbounded=enough is not None and not np.isfinite(enough.high),
+            unrelated=theory is not None and theory.overlap.p_value > 1 - LEVEL,
         ),
         would_change=words.paragraphs(
             "would_change.txt",
             chosen=chosen,
+            theory=theory,
             decision=decision,
-            times=((measured.high - measured.low) / 2 / max(abs(measured.value), 1e-300)) ** 2,
+            closest=closest,
+            times=(reach / max(abs(student[closest].value), 1e-6 * reach)) ** 2,
             hopeless=HOPELESS,
         ),
     )
 
 
-def _decision(chosen: Teacher, measured: Range, predicted: Range) -> tuple[Decision, list[str]]:
-    """What to do with baseline less student, measured and predicted, and what to say of them."""
-    seen, foreseen = _sign(measured), _sign(predicted)
-    notes = []
-    if seen * foreseen < 0:
-        if _sign(chosen.reference.predicted["advantage"]) != seen:
+def _decision(
+    chosen: Comparison,
+    better: Mapping[str, Mapping[str, Range]],
+    theory: Teacher | None,
+) -> tuple[Decision, list[str]]:
+    """What to do, and what to say of it."""
+    if chosen.in_sample is not None and chosen.in_sample < SUSPECT:
+        return "not enough evidence", ["in sample"]
+    student = {rival: _sign(value) for rival, value in better["student"].items()}
+    teacher = {rival: _sign(value) for rival, value in better["teacher"].items()}
+    shuffled = chosen.errors[chosen.decides].get("shuffled")
+    if shuffled and shuffled.high < chosen.errors[chosen.decides]["constant"].low:
+        return "not enough evidence", ["leak"]
+    if set(student) < set(RIVALS):
+        return "not enough evidence", ["no baseline"]
+    if -1 in (student["baseline"], student["constant"]) and teacher["baseline"] < 1:
+        return "do not use", []
+    if all(sign > 0 for sign in student.values()):
+        rate = chosen.better.get("error rate", {}).get("student", {})
+        if any(_sign(value) < 0 for value in rate.values()):
+            return "not enough evidence", ["metrics"]
+        if theory and _sign(theory.all_rows.predicted["advantage"]) < 0:
             return "not enough evidence", ["contradiction"]
-        outcome, notes = foreseen, ["both hold"]
-    else:  # they agree, or the prediction does not contradict the measurement
-        outcome = seen if seen == foreseen or predicted.value * seen > 0 else 0
-    if outcome == 0:
-        return "not enough evidence", ["open"]
-    if outcome < 0:
-        return "do not use", notes
-    worse = _sign(chosen.reference.measured["gain"]) < 0
-    return "use the teacher itself" if worse else "use", notes
+        return "use", []
+    if teacher["constant"] > 0 and teacher["baseline"] > 0:
+        return "use the teacher itself", []
+    return "not enough evidence", ["open"]
 
 
-def _distinguishable(other: Teacher, chosen: Teacher) -> bool:
+def _distinguishable(other: Comparison, chosen: Comparison) -> bool:
     """Whether the other's students are worse by more than chance, over the same splits."""
     difference = np.subtract(other.student_by_split, chosen.student_by_split)
     error = difference.std(ddof=1) / np.sqrt(len(difference)) * chosen.inflation
@@ -150,16 +191,13 @@ def _distinguishable(other: Teacher, chosen: Teacher) -> bool:
 def _widened(given: Range, teachers: int) -> Range:
     """The interval with the level that the choice among several teachers asks for."""
     factor = special.ndtri((1 - LEVEL) / (2 * teachers)) / special.ndtri((1 - LEVEL) / 2)
-    return Range(
-        given.value,
-        given.value - factor * (given.value - given.low),
-        given.value + factor * (given.high - given.value),
-    )
+    low = given.value - factor * (given.value - given.low)
+    return Range(given.value, float(low), float(given.value + factor * (given.high - given.value)))
 
 
 def _sign(given: Range) -> int:
     return 1 if given.low > 0 else -1 if given.high < 0 else 0
 
 
-def _student(teacher: Teacher) -> float:
-    return teacher.reference.measured["student"].value
+def _student(found: Comparison) -> float:
+    return found.errors[found.decides]["student"].value

@@ -12,7 +12,7 @@ BOOK = ROOT / "book"
 # Parts of a documented module or of a command, which users of the library need not.
 INTERNAL = {
     *("w2s_utils.files", "w2s_utils.refusal", "w2s_utils.validation"),
-    *(f"w2s_report.{name}" for name in ("command", "draw", "example", "page", "words")),
+    *(f"w2s_report.{name}" for name in ("command", "draw", "page", "words")),
 }
 
 

@@ -3,7 +3,7 @@
 import pytest
 from click.testing import CliRunner
 
-from w2s_report import example
+from w2s_experiments import report_example as example
 from w2s_report.command import report
 
 WIDTHS = (1280, 390)

@@ -4,12 +4,14 @@ import json
 import subprocess
 import sys
 
+import jsonschema
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from w2s_book.cli import main
-from w2s_report import analysis, example, schema
+from w2s_experiments import report_example as example
+from w2s_report import analysis, schema
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def test_a_report_is_written_and_replaced_only_if_asked(w2s, tmp_path):
     names = {"report.html", "report.json"}
     assert {path.name for path in tmp_path.iterdir()} == names
     found = json.loads((tmp_path / "report.json").read_text())
-    assert schema.validate(found).verdict.decision == found["verdict"]["decision"]
+    jsonschema.validate(found, schema.schema())
     assert found["verdict"]["decision"] in output
     assert found["provenance"]["parameters"]["seed"] == 3
     assert {f["name"] for f in found["provenance"]["files"]} == {"strong", "small", "labels"}
@@ -76,11 +78,9 @@ def damaged(folder):
         ((), {"labels": "blurred.npy"}, "expected one column"),
         (("--out", "report.txt"), {}, "expected a name that ends in .html"),
         (("--out", "no/report.html"), {}, "no is no folder that can be written to"),
-        (("--dimension", "small=x"), {}, "expected whole numbers"),
-        (("--share", 2), {}, "share: expected a number between 0 and 1"),
-        (("--noise", -1), {}, "noise: expected a positive"),
-        (("--seed", -1), {}, "seed: expected a number from 0"),
-        (("--dimension", "small=1"), {}, "dimensions: small: expected a number from 2"),
+        (("--share", 2), {}, "share: expected less than 1, got 2"),
+        (("--seed", -1), {}, "seed: expected greater than or equal to 0, got -1"),
+        (("--teacher-predictions", "a=x.npy"), {}, "x.npy: cannot be read"),
     ],
 )
 def test_mistakes_are_seen_before_the_features_are_read(
@@ -91,6 +91,16 @@ def test_mistakes_are_seen_before_the_features_are_read(
     assert message in output
     assert len(output.strip().splitlines()[-1:]) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_the_exit_code_tells_a_pipeline(w2s, tmp_path):
+    said = json.loads((tmp_path / "report.json").read_text()) if w2s("--trials", 4) else {}
+    decision = said["verdict"]["decision"]
+    other = "use" if decision != "use" else "do not use"
+    w2s("--trials", 4, "--force", "--fail-unless", other, code=1)
+    assert (tmp_path / "report.html").is_file()
+    if decision != "not enough evidence":
+        w2s("--trials", 4, "--force", "--fail-unless", decision)
 
 
 def test_a_full_disk_is_told_by_the_file(w2s, tmp_path, monkeypatch):

@@ -42,7 +42,7 @@ def report(weak, strong, labels, **options):
 
 def test_known_geometry_is_recovered():
     """Two dozen draws: intervals that miss as often as a broken estimate would be refused."""
-    inside = {"rho_w": 0, "rho_s": 0, "b": 0, "kappa": 0, "d_sw": 0, "pgr": 0}
+    inside = {"rho_w": 0, "rho_s": 0, "b": 0, "kappa": 0, "d_sw": 0, "student": 0}
     draws = 24
     for seed in range(draws):
         *arrays, truth = gaussian(np.random.default_rng(seed))
@@ -51,8 +51,8 @@ def test_known_geometry_is_recovered():
         exact = risks.exact(truth, found.all_rows.n, found.all_rows.N)
         values = {name: getattr(truth, name) for name in ("rho_w", "rho_s", "b", "kappa")}
         ranges = {name: found.estimates[name] for name in values}
-        values |= {"d_sw": truth.d_sw, "pgr": float(exact.pgr)}
-        ranges |= {"d_sw": found.overlap.d_sw, "pgr": found.all_rows.predicted["pgr"]}
+        values |= {"d_sw": truth.d_sw, "student": float(exact.student)}
+        ranges |= {"d_sw": found.overlap.d_sw, "student": found.all_rows.predicted["student"]}
         for name, value in values.items():
             # Shared directions have no sampling error at all: rounding may put them outside.
             slack = 0.02 if name == "d_sw" else 0
@@ -84,27 +84,74 @@ def test_measured_errors_are_those_of_the_protocol_on_rows():
         assert abs(reference.measured[name].value - expected.value) < allowed, name
 
 
+def helpful(rng, labelled=150):
+    """A weak model that sees little, all of it relevant, and noise that the student averages out.
+
+    The strong model sees it without noise, among fifty other directions.
+    """
+    g = rng.standard_normal((3000, 60))
+    labels = g[:, :4] @ np.ones(4) + rng.standard_normal(3000)
+    labels[labelled:] = np.nan
+    return g[:, :4] + 0.5 * rng.standard_normal((3000, 4)), g[:, :54], labels
+
+
 def test_the_verdict_is_to_use_it_where_it_helps_and_not_where_it_does_not():
-    rng = np.random.default_rng(3)
-    g = rng.standard_normal((6000, 60))
-    target = g[:, :4] @ np.ones(4)
-    labels = target + rng.standard_normal(6000)
-    labels[150:] = np.nan
-    helpful = report(g[:, :6], g[:, :50], labels, trials=20)
-    assert helpful.verdict.decision in ("use", "use the teacher itself")
-    useless = report(g[:, 20:26], g[:, :10], labels, trials=20)
+    weak, strong, labels = helpful(np.random.default_rng(3))
+    found = report(weak, strong, labels, trials=20)
+    assert found.verdict.decision == "use"
+    assert all(value.low > 0 for value in found.verdict.over.values())
+    assert found.verdict.pseudo_labels is not None
+    useless = report(strong[:, 30:36], strong[:, :10], labels, trials=20)
     assert useless.verdict.decision == "do not use"
     assert useless.verdict.reasons
-    assert useless.verdict.would_change
+    itself = report(strong[:, :4], strong, labels, trials=20)
+    assert itself.verdict.decision == "use the teacher itself"
 
 
-def test_noise_that_nobody_can_tell_is_not_evidence():
-    rng = np.random.default_rng(4)
-    labels = rng.standard_normal(400)
-    labels[60:] = np.nan
-    g = rng.standard_normal((400, 8))
-    found = report(g[:, :5], g[:, 2:8], labels, trials=20)
-    assert found.verdict.decision == "not enough evidence"
+def noise(kind, rng):
+    """Features of several kinds, and labels that have nothing to do with them."""
+    g = rng.standard_normal((400, 30))
+    weak, strong, labels = g[:, :10], g[:, 5:], rng.standard_normal(400)
+    if kind == "sparse":
+        strong = (rng.random((400, 40)) < 0.05).astype(float)
+        weak = strong[:, :15]
+    elif kind == "relu":
+        maps = rng.standard_normal((10, 60))
+        strong, weak = np.maximum(g[:, :10] @ maps, 0), np.maximum(g[:, :10] @ maps[:, :12], 0)
+        labels = rng.standard_t(3, 400)
+    elif kind == "classes":
+        labels = rng.integers(0, 2, 400).astype(float)
+    if kind != "all labelled":
+        labels[150:] = np.nan
+    return weak, strong, labels
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "sparse", "relu", "all labelled", "classes"])
+def test_labels_that_are_noise_are_no_reason_to_use_anything(kind):
+    """A verdict that compares with the baseline alone says "use" in 9 of 20 such draws.
+
+    Six draws of five kinds see a rate of 0.1 with probability 0.96.
+    """
+    for seed in range(6):
+        found = report(*noise(kind, np.random.default_rng([4, seed])), seed=seed, trials=30)
+        assert found.verdict.decision not in ("use", "use the teacher itself"), seed
+        first = found.comparisons[0]
+        assert first.errors[first.decides]["shuffled"].high > 0
+        assert not first.pgr
+
+
+def test_a_penalised_baseline_can_veto():
+    """Least squares on fifty directions loses to the student; ridge on a few strong ones wins."""
+    rng = np.random.default_rng(5)
+    scale = 1 / np.arange(1, 51)
+    strong = rng.standard_normal((2000, 50)) * scale
+    labels = 5 * strong[:, 0] + strong[:, 1] + rng.standard_normal(2000)
+    labels[120:] = np.nan
+    weak = strong[:, :3] + 0.02 * rng.standard_normal((2000, 3))
+    found = report(weak, strong, labels, trials=20, share=0.99999)
+    assert found.teachers[0].reference.measured["advantage"].low > 0
+    assert found.verdict.over["baseline"].low < 0
+    assert found.verdict.decision != "use"
 
 
 def test_same_seed_same_report_whatever_the_workers_or_the_kind_of_input(tmp_path):
@@ -145,20 +192,23 @@ def test_further_rows_count_as_rows_without_label():
 
 
 def test_classes_and_the_schema():
+    jsonschema = pytest.importorskip("jsonschema")
     rng = np.random.default_rng(7)
     x = rng.standard_normal((600, 8))
     classes = np.array(["a", "b", "c"])[np.argmax(x[:, :3] + rng.standard_normal((600, 3)), axis=1)]
     classes[rng.permutation(600)[200:]] = ""
     found = report(x[:, :4], x, classes)
     assert found.data.task == "multiclass"
-    logistic = found.probabilities["small"]
-    assert 0.4 < logistic.accuracy["student"].value < 1
-    assert logistic.kl_misfit.value > 0
+    compared = found.comparisons[0]
+    assert 0 < compared.errors["error rate"]["student"].value < 0.6
+    assert compared.errors["log-loss"]["student"].value < np.log(3)
+    assert compared.misfit.value > 0
+    assert compared.splits == 6
     plain = found.to_dict()
-    schema.validate(plain)
+    jsonschema.validate(plain, schema.schema())
     del plain["verdict"]["decision"]
-    with pytest.raises(ValueError, match="report: verdict/decision: field required"):
-        schema.validate(plain)
+    with pytest.raises(jsonschema.ValidationError, match="decision"):
+        jsonschema.validate(plain, schema.schema())
 
 
 def test_squared_errors_of_classes_are_added_up():
@@ -171,20 +221,10 @@ def test_squared_errors_of_classes_are_added_up():
     assert spread < found.measured["ceiling"].value < 1.1 * spread
 
 
-def test_the_noise_is_identified_by_repeated_inputs():
+def test_repeated_inputs_are_counted():
     weak, strong, labels, _ = gaussian(np.random.default_rng(9), rows=600, labelled=600, noise=0.5)
-    twice = [np.concatenate([a, a[:200]]) for a in (weak, strong)]
-    again = labels[:200] + np.random.default_rng(10).standard_normal(200)
-    found = report(*twice, np.concatenate([labels, again]))
-    assert found.data.repeated == 200
-    assert found.noise.source == "repeated rows"
-    # The difference of two labels has variance 1, so a label is charged with one half.
-    assert found.noise.variance.low < 0.5 < found.noise.variance.high
-    assert report(weak, strong, labels).noise.source == "not identified"
-    known = report(weak, strong, labels, noise=0.5)
-    assert known.teachers[0].excess.predicted["student"].value == pytest.approx(
-        known.teachers[0].all_rows.predicted["student"].value - 0.25
-    )
+    twice = [np.concatenate([a, a[:200]]) for a in (weak, strong, labels)]
+    assert report(*twice).data.repeated == 200
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -212,17 +252,10 @@ def test_sums_of_the_pass_are_those_of_all_rows(dtype):
     assert whole.count == 100
 
 
-def test_designs_use_whole_groups():
-    few = splits.Design.of(300, 20, 500)
-    assert (few.size, few.train, few.hidden, few.test) == (8, 22, 0, 15)
-    assert (few.n, few.N) == (176, 10_000)
-    all_labelled = splits.Design.of(1000, 0, 0)
-    assert all_labelled.ceiling
-    assert all_labelled.n + all_labelled.N + all_labelled.test * all_labelled.size <= 1000
-    ns, Ns = few.sizes(20, 30)
-    assert ns[-1] == few.n
-    assert Ns[-1] == few.N
-    assert all(n % few.size == 0 and n >= 20 for n in ns)
+def test_designs_hide_labels_where_nearly_all_rows_have_one():
+    few = splits.Design.of(300, 10_000)
+    assert (few.n, few.N, few.test, few.ceiling) == (180, splits.MOST_PSEUDO, 120, False)
+    assert splits.Design.of(1000, 0) == splits.Design(250, 500, 250, True)
 
 
 BAD = {
@@ -235,6 +268,7 @@ BAD = {
     "texts": (lambda w, s, y: (w.astype(str), s, y), "features are texts"),
     "objects": (lambda w, s, y: (w.astype(object), s, y), "never unpickled"),
     "none": (lambda w, s, y: (w[:, :0], s, y), "expected a row for each input"),
+    "answers": (lambda w, s, y: (w[:, :1], s, y), "given as --teacher-predictions"),
 }
 
 
@@ -248,12 +282,8 @@ def test_arrays_that_cannot_be_used(case):
     assert "\n" not in str(caught.value)
 
 
-def test_dimensions_that_the_labels_cannot_support():
+def test_directions_are_limited_by_the_labels():
     *arrays, _ = gaussian(np.random.default_rng(13), labelled=30)
-    with pytest.raises(InputError, match="18 labels in a split"):
-        report(*arrays, dimensions={"strong": 11, "small": 17})
-    with pytest.raises(InputError, match="no model 'smal'"):
-        report(*arrays, dimensions={"smal": 4})
     found = report(*arrays)
     assert found.data.representations[0].dimension == 9
     assert found.data.representations[0].limited_by == "half the labels of a split"
@@ -262,21 +292,21 @@ def test_dimensions_that_the_labels_cannot_support():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"share": 1.0}, "share: expected"),
-        ({"trials": 2}, "trials: expected a number from 4"),
+        ({"share": 1.0}, "share: expected less than 1, got 1.0"),
+        ({"trials": 2}, "trials: expected greater than or equal to 4, got 2"),
         ({"folds": 2}, "folds: expected"),
-        ({"task": "ranking"}, "task: expected"),
-        ({"noise": -1.0}, "noise: expected"),
-        ({"noise": 50.0}, "noise: expected at most"),
-        ({"seed": -1}, "seed: expected a number from 0"),
-        ({"trials": 4.5}, "trials: expected a whole number, got 4.5"),
-        ({"trials": None}, "trials: expected a whole number"),
-        ({"jobs": True}, "jobs: expected a whole number"),
-        ({"share": "x"}, "share: expected a number between 0 and 1, got 'x'"),
+        ({"task": "ranking"}, "task: expected 'auto', 'regression' or 'classification'"),
+        ({"seed": -1}, "seed: expected greater than or equal to 0"),
+        ({"trials": 4.5}, "trials: expected a valid integer, got 4.5"),
+        ({"trials": None}, "trials: expected a valid integer"),
+        ({"jobs": True}, "jobs: expected a valid integer"),
+        ({"share": "x"}, "share: expected a valid number, got 'x'"),
         ({"share": np.nan}, "share: expected"),
-        ({"dimensions": [3]}, "dimensions: expected a mapping"),
-        ({"dimensions": {"strong": 2.5}}, "dimensions: strong: expected a whole number"),
-        ({"scheduler": 8786}, "scheduler: expected an address"),
+        ({"scheduler": 8786}, "scheduler: expected a valid string"),
+        ({"dimension": 3}, "dimension: Unexpected keyword argument"),
+        ({"student_predictions": {"x": np.ones(600)}}, "no teacher x"),
+        ({"teacher_predictions": np.ones(600)}, "expected answers by the teacher's name"),
+        ({"teacher_predictions": {"small": np.ones(600)}}, "both as features and as predictions"),
         ({"unlabelled": {"strong": np.ones((2, 10))}}, "give the further rows of every model"),
     ],
 )
@@ -312,8 +342,6 @@ def test_labels_far_from_zero_change_nothing():
         found = second.reference.measured[name]
         # Centred once the labels' mean of size 2^20 is known to sixteen digits.
         assert found.value == pytest.approx(expected.value, rel=1e-6, abs=1e-6), name
-    for sums, rows in second.audit.values():
-        assert sums == pytest.approx(rows, rel=1e-6)
 
 
 def test_a_dask_cluster_gives_the_same():

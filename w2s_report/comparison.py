@@ -1,0 +1,349 @@
+r"""What decides: every model beside its rivals, on the same labels left out.
+
+Teacher, student, baseline and ceiling are fitted with the heads of `w2s_report.heads`, or their
+predictions are taken as they were given. Beside them stand the best constant, and a student of the
+teacher's answers in random order, which can know no more than a constant: where it does, something
+leaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.special import rel_entr
+from threadpoolctl import threadpool_limits
+
+from w2s_report import heads
+from w2s_utils.geometry import Range
+from w2s_utils.resampling import ratio_of_means
+
+LEVEL = 0.95
+RIVALS = ("constant", "baseline", "teacher")
+MOST_ROWS = 4000  # labels, pseudo-labels and test rows of a split, each
+CONTROLS = 4  # splits with a student of shuffled answers
+ROUNDING = 1e-9  # of the constant's error: differences below are none
+SUSPECT = 1e-3  # of predictions that look in sample
+Run = Callable[[Sequence[Any]], Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One teacher and its student beside what can be had without them.
+
+    Errors are means over labels left out; intervals are at 95 % and allow for splits that share
+    rows. By metric: "squared error", or "log-loss" (in nats) and "error rate" (1 less accuracy).
+    """
+
+    teacher: str
+    given: tuple[str, ...]
+    """Models whose predictions were given; the others were fitted."""
+    n: int
+    N: int
+    test_rows: int
+    splits: int
+    """Labels, pseudo-labels and test rows of a split; one split where nothing was fitted to
+    labels."""
+    decides: str
+    """Metric of the verdict: the first, or the error rate where only classes were given."""
+    errors: Mapping[str, Mapping[str, Range]]
+    """By metric, of "constant", "teacher", "student", "baseline", "ceiling" (where its labels are
+    there) and "shuffled"."""
+    better: Mapping[str, Mapping[str, Mapping[str, Range]]]
+    """By metric, model ("student" or "teacher") and rival: the rival's error less the model's."""
+    pgr: Mapping[str, Range]
+    """By metric, where teacher and ceiling are demonstrably apart."""
+    opr: Mapping[str, Range]
+    """By metric: the baseline's error over the student's."""
+    misfit: Range | None
+    """Mean square of student less teacher, or mean KL(student || teacher) in nats."""
+    in_sample: float | None
+    """Probability that given answers of the teacher are as unlike on rows with and without a label
+    by chance; small where it was trained on these labels. None where that cannot be tested."""
+    student_by_split: tuple[float, ...]
+    """Student's error in each split (on each row, where there is one); alike for all teachers."""
+    halves: tuple[float, float]
+    """Student's error over a random half of the test rows, and over the other."""
+    inflation: float
+    """Factor on the standard error of a mean over splits, since they share rows (Nadeau and
+    Bengio 2003)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Contest:
+    """What is compared: self-contained, so that splits can be sent to other processes."""
+
+    teachers: tuple[str, ...]
+    targets: NDArray[np.float64]
+    """Shape (labelled, k): numbers, or one class a column."""
+    classes: bool
+    features: Mapping[str, NDArray[np.float64]]
+    """By model, shape (rows, d): white directions without the constant, labelled rows first."""
+    variances: Mapping[str, NDArray[np.float64]]
+    """By model, shape (d,), as shares of the largest."""
+    given: Mapping[tuple[str, str], NDArray[np.float64]]
+    """Predictions by role and teacher ("" for baseline and ceiling), shape (rows, k), NaN where
+    there are none."""
+    hard: bool
+    """Whether some predictions are classes without probabilities."""
+    strong: str = "strong"
+
+    @property
+    def apart(self) -> NDArray[np.bool_]:
+        """Labelled rows without some prediction: learnt from, never tested on."""
+        found = np.zeros(len(self.targets), bool)
+        for values in self.given.values():
+            found |= np.isnan(values[: len(found)]).any(axis=1)
+        return found
+
+    @property
+    def fixed(self) -> bool:
+        """Whether nothing is fitted to labels that would be tested on: one split says all."""
+        fits = {name for name in self.teachers if ("teacher", name) not in self.given}
+        return bool(not fits and (("baseline", "") in self.given or self.apart.sum() >= 20))
+
+    def head(self, model: str, rows: NDArray) -> heads.Ridge | heads.Logistic:
+        """The head of a model on some rows, not yet fitted."""
+        kind = heads.Logistic if self.classes else heads.Ridge
+        return kind(self.features[model][rows], self.variances[model])
+
+
+def compare(
+    contest: Contest, *, share: float, hidden: float, trials: int, seed: int, run: Run
+) -> tuple[Comparison, ...]:
+    """Compare all teachers on the same splits.
+
+    Parameters
+    ----------
+    contest : Contest
+    share, hidden : float
+        Of the labelled rows that are learnt from, and that have their labels hidden and are given
+        pseudo-labels; none hidden means that pseudo-labels are for the rows without label.
+    trials : int
+        Splits, where anything depends on them.
+    seed : int
+    run : callable
+        Calls several functions, each with its arguments, and returns the results in order: the same
+        whatever runs them.
+    """
+    generators = np.random.default_rng(seed).spawn(1 if contest.fixed else trials)
+    tasks = enumerate(generators)
+    splits = run([(one_split, (contest, share, hidden, g, i < CONTROLS)) for i, g in tasks])
+    return tuple(_comparison(contest, name, splits, seed) for name in contest.teachers)
+
+
+def one_split(
+    contest: Contest, share: float, hidden: float, rng: np.random.Generator, control: bool
+) -> dict[str, Any]:
+    """Losses of every model on the rows that one split tests on, and the sizes."""
+    with threadpool_limits(1, "blas"):
+        given, pseudo, tested = _parts(contest, share, hidden, rng)
+        truth, goal = contest.targets[given], contest.targets[tested]
+        # Of classes that a sample lacks a constant is not certain.
+        prior = float(contest.classes)
+        middle = (truth.sum(axis=0) + prior / truth.shape[1]) / (len(truth) + prior)
+        middle = np.broadcast_to(middle, goal.shape)
+        losses = {("constant", ""): _losses(contest, middle, goal)}
+
+        def add(role: str, name: str, values: NDArray) -> NDArray:
+            losses[role, name] = _losses(contest, values, goal)
+            return values
+
+        for role in ("baseline", "ceiling"):
+            rows = given if role == "baseline" else np.concatenate([given, pseudo])
+            if (role, "") in contest.given:
+                add(role, "", contest.given[role, ""][tested])
+            elif contest.strong in contest.features and rows.max() < len(contest.targets):
+                fit = contest.head(contest.strong, rows).fit(contest.targets[rows])
+                add(role, "", fit(contest.features[contest.strong][tested]))
+        head, misfits = None, {}
+        for name in contest.teachers:
+            if ("teacher", name) in contest.given:
+                says = contest.given["teacher", name]
+                taught, teaching = says[pseudo], says[tested]
+            else:
+                phi = contest.features[name]
+                fit = contest.head(name, given).fit(truth)
+                taught, teaching = fit(phi[pseudo]), fit(phi[tested])
+            add("teacher", name, teaching)
+            if ("student", name) in contest.given:
+                learnt = add("student", name, contest.given["student", name][tested])
+            else:
+                head = head or contest.head(contest.strong, pseudo)
+                phi = contest.features[contest.strong][tested]
+                learnt = add("student", name, head.fit(taught)(phi))
+                if control:
+                    add("shuffled", name, head.fit(rng.permutation(taught))(phi))
+            misfits[name] = _misfit(contest, learnt, teaching)
+    return {"losses": losses, "misfits": misfits, "tested": tested, "given": len(given),
+            "pseudo": len(pseudo)}  # fmt: skip
+
+
+def _parts(
+    contest: Contest, share: float, hidden: float, rng: np.random.Generator
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Rows that are learnt from, that get pseudo-labels, and that are tested on."""
+    apart, whole = np.flatnonzero(contest.apart), np.flatnonzero(~contest.apart)
+    order = whole[_stratified(contest, whole, rng)]
+    rows = max((len(v) for v in (*contest.features.values(), *contest.given.values())), default=0)
+    free = np.arange(len(contest.targets), rows)
+    for (role, _), values in contest.given.items():
+        if role == "teacher":
+            free = free[np.isfinite(values[free]).all(axis=1)]
+    n = 0 if contest.fixed else round(share * len(order))
+    N = round(hidden * len(order)) if hidden and contest.strong in contest.features else 0
+    given = np.concatenate([apart, order[:n]]) if n or len(apart) else order
+    pseudo = order[n : n + N] if N else free
+    return given[:MOST_ROWS], pseudo[:MOST_ROWS], order[n + N :][:MOST_ROWS]
+
+
+def _stratified(contest: Contest, rows: NDArray, rng: np.random.Generator) -> NDArray:
+    """A random order in which every stretch has its part of each class."""
+    if not contest.classes:
+        return rng.permutation(len(rows))
+    codes, place = contest.targets[rows].argmax(axis=1), np.empty(len(rows))
+    for code in np.unique(codes):
+        members = rng.permutation(np.flatnonzero(codes == code))
+        place[members] = (np.arange(len(members)) + rng.random()) / len(members)
+    return np.argsort(place, kind="stable")
+
+
+def _losses(contest: Contest, values: NDArray, goal: NDArray) -> dict[str, NDArray]:
+    if not contest.classes:
+        return {"squared error": np.sum((values - goal) ** 2, axis=1)}
+    wrong = values.argmax(axis=1) != goal.argmax(axis=1)
+    logs = -np.sum(goal * np.log(heads.inside(values)), axis=1)
+    return {"log-loss": logs, "error rate": wrong.astype(float)}
+
+
+def _misfit(contest: Contest, student: NDArray, teacher: NDArray) -> NDArray:
+    if not contest.classes:
+        return np.asarray(np.sum((student - teacher) ** 2, axis=1))
+    return np.asarray(np.sum(rel_entr(heads.inside(student), heads.inside(teacher)), axis=1))
+
+
+def _comparison(
+    contest: Contest, name: str, splits: Sequence[dict[str, Any]], seed: int
+) -> Comparison:
+    first = splits[0]
+    inflation = 1.0
+    if len(splits) > 1:
+        inflation = float(np.sqrt(1 + len(splits) * len(first["tested"]) / first["given"]))
+
+    def trials(found: Sequence[NDArray]) -> NDArray:
+        return np.array([rows.mean() for rows in found]) if len(splits) > 1 else found[0]
+
+    def interval(values: NDArray, least: float = 0.0, factor: float = inflation) -> Range:
+        reach = factor * values.std(ddof=1) / np.sqrt(len(values)) + least
+        reach *= stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)
+        mean = float(values.mean())
+        return Range(mean, mean - float(reach), mean + float(reach))
+
+    def of(role: str, metric: str) -> NDArray | None:
+        key = (role, name) if (role, name) in first["losses"] else (role, "")
+        if key not in first["losses"]:
+            return None
+        return trials([s["losses"][key][metric] for s in splits if key in s["losses"]])
+
+    errors: dict[str, dict[str, Range]] = {}
+    better: dict[str, dict[str, dict[str, Range]]] = {}
+    pgr, opr = {}, {}
+    for metric in first["losses"]["constant", ""]:
+        roles = ("constant", "teacher", "student", "baseline", "ceiling", "shuffled")
+        found = {role: v for role in roles if (v := of(role, metric)) is not None}
+        least = ROUNDING * float(found["constant"].mean())
+        errors[metric] = {role: _nonnegative(interval(v, least)) for role, v in found.items()}
+        better[metric] = {
+            model: {
+                rival: interval(found[rival] - found[model], least)
+                for rival in RIVALS
+                if rival != model and rival in found
+            }
+            for model in ("student", "teacher")
+        }
+        if "baseline" in found and errors[metric]["student"].low > least:
+            opr[metric] = _ratio(found["baseline"], found["student"], inflation)
+        if "ceiling" in found:
+            gap = found["teacher"] - found["ceiling"]
+            if interval(gap, least).low > 0:
+                pgr[metric] = _ratio(found["teacher"] - found["student"], gap, inflation)
+    metrics = list(errors)
+    decides = metrics[-1] if contest.hard else metrics[0]
+    by_row = _by_row(splits, ("student", name), decides, len(contest.targets))
+    half = np.random.default_rng(seed).permutation(len(by_row)) < len(by_row) / 2
+    misfit = interval(trials([s["misfits"][name] for s in splits]), least)
+    student = of("student", decides)
+    assert student is not None
+    return Comparison(
+        teacher=name,
+        given=tuple(role for role, of_teacher in contest.given if of_teacher in (name, "")),
+        n=first["given"],
+        N=first["pseudo"],
+        test_rows=len(first["tested"]),
+        splits=len(splits),
+        decides=decides,
+        errors=errors,
+        better=better,
+        pgr=pgr,
+        opr=opr,
+        misfit=_nonnegative(misfit),
+        in_sample=_in_sample(contest, name, seed),
+        student_by_split=tuple(student.tolist()),
+        halves=(float(by_row[half].mean()), float(by_row[~half].mean())),
+        inflation=inflation,
+    )
+
+
+def _nonnegative(value: Range) -> Range:
+    return Range(value.value, max(value.low, 0.0), value.high)
+
+
+def _ratio(numerator: NDArray, denominator: NDArray, inflation: float) -> Range:
+    found = ratio_of_means(numerator, denominator)
+    reach = inflation * found.standard_error * stats.t.ppf((1 + LEVEL) / 2, found.trials - 1)
+    return Range(found.value, float(found.value - reach), float(found.value + reach))
+
+
+def _by_row(
+    splits: Sequence[dict[str, Any]], key: tuple[str, str], metric: str, labelled: int
+) -> NDArray:
+    """Mean loss of each row that was tested on: each counts once."""
+    total, times = np.zeros(labelled), np.zeros(labelled)
+    for split in splits:
+        total[split["tested"]] += split["losses"][key][metric]
+        times[split["tested"]] += 1
+    return total[times > 0] / times[times > 0]
+
+
+def _in_sample(contest: Contest, name: str, seed: int) -> float | None:
+    """Compare a teacher's given answers on rows with and without a label.
+
+    Rows are alike, unless the teacher learnt the labels: then its answers there spread like labels
+    (are surer, for classes) and are further from those of a student of its other answers.
+    """
+    says = contest.given.get(("teacher", name))
+    if says is None:
+        return None
+    there = np.isfinite(says).all(axis=1)
+    rows = np.flatnonzero(there)
+    labelled, free = rows[rows < len(contest.targets)], rows[rows >= len(contest.targets)]
+    if not contest.classes and np.allclose(says[labelled], contest.targets[labelled]):
+        return 0.0  # the labels themselves
+    if len(labelled) < 20 or len(free) < 40:
+        return None
+    sure = says.max(axis=1) if contest.classes else np.abs(says[:, 0] - np.median(says[rows]))
+    found = [stats.mannwhitneyu(sure[labelled], sure[free]).pvalue]
+    if contest.strong in contest.features:
+        taught, other = np.array_split(np.random.default_rng(seed).permutation(free), 2)
+        fit = contest.head(contest.strong, taught[:MOST_ROWS]).fit(says[taught[:MOST_ROWS]])
+        far = [
+            _losses(contest, fit(contest.features[contest.strong][rows]), says[rows])
+            for rows in (labelled, other)
+        ]
+        metric = next(iter(far[0]))
+        found.append(stats.mannwhitneyu(far[0][metric], far[1][metric]).pvalue)
+    return float(min(1.0, len(found) * min(found)))
