@@ -1,25 +1,29 @@
 // On the search page: questions in whole sentences, and excerpts of the text alone.
 
-// A page need not have every word of a question: it comes before others the more it has.
+// A page is weighed by the mean over a question's words, not by its best one, and by those in its own
+// title; it need not have every word, and comes before others the more it has.
 const strict = Search.performTermsSearch;
 
 Search.performTermsSearch = (terms, excluded) => {
   const all = strict(terms, excluded);
-  if (all.length >= 5 || terms.size < 2) return all;
-  const found = new Map(all.map((hit) => [hit[0], hit]));
-  const partial = new Map();
+  const found = new Map();
   for (const term of terms) {
     for (const hit of strict(new Set([term]), excluded)) {
-      if (found.has(hit[0])) continue;
-      const kept = partial.get(hit[0]) ?? { hit, score: 0, words: 0 };
+      const kept = found.get(hit[0]) ?? { hit, score: 0, words: 0 };
       kept.score += hit[4];
       kept.words += 1;
-      partial.set(hit[0], kept);
+      found.set(hit[0], kept);
     }
   }
+  const whole = new Set(all.map((hit) => hit[0]));
+  for (const hit of all) {
+    const named = [...terms].filter((term) => hit[1].toLowerCase().includes(term)).length;
+    hit[4] = ((found.get(hit[0])?.score ?? 0) + 30 * named) / terms.size;
+  }
+  if (all.length >= 5) return all;
   const enough = Math.ceil(terms.size / 2);
-  for (const { hit, score, words } of partial.values()) {
-    if (words < enough) continue;
+  for (const { hit, score, words } of found.values()) {
+    if (words < enough || whole.has(hit[0])) continue;
     hit[4] = (score * words) / (2 * terms.size * terms.size);
     all.push(hit);
   }
