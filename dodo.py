@@ -24,7 +24,16 @@ from doit.exceptions import TaskFailed, UnmetDependency
 from doit.reporter import ZeroReporter
 
 from w2s_book import build
-from w2s_book.execute import ANSI, DataMissing, NotebookFailed, read, run, watched, write
+from w2s_book.execute import (
+    ANSI,
+    DataMissing,
+    NotebookFailed,
+    data_sets,
+    read,
+    run,
+    watched,
+    write,
+)
 from w2s_book.parameters import PROFILES, ParameterError
 from w2s_utils import files
 from w2s_utils.refusal import plural
@@ -88,9 +97,19 @@ def task_data():
 
 
 def task_execute():
-    for name in NOTEBOOKS:
+    """Execute the notebooks: first those that read data sets, which take longest."""
+    # Tasks that wait for another one are begun in any order; these mostly have nothing to wait for.
+    needed = ["data"] if to_fetch() else []
+    for name in sorted(NOTEBOOKS, key=reads_no_data):
         current = lambda name=name: not build.notebook_changes(LAYOUT, name)  # noqa: E731
-        yield {"name": name, **task(partial(execute, name), ["data"], current)}
+        yield {"name": name, **task(partial(execute, name), needed, current)}
+
+
+def reads_no_data(name):
+    try:
+        return not data_sets(LAYOUT.source(name))
+    except ValueError:  # said when it is executed
+        return True
 
 
 def task_site():
