@@ -113,8 +113,8 @@ def test_the_menu_opens_on_a_phone(visit):
 QUESTIONS = {
     "misfit": "notebooks/misfit/projection.html",
     "report card": "notebooks/your_models/report.html",
-    "how many pseudo-labels": "notebooks/discrepancy/",
-    "canonical angles": "notebooks/",
+    "how many pseudo-labels": "notebooks/discrepancy/scaling.html",  # its title
+    "canonical angles": "notation.html",  # where they are defined
     "PGR": "notebooks/discrepancy/",
     "when does weak supervision help": "notebooks/",
 }
