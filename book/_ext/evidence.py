@@ -77,6 +77,10 @@ class Entry:
         """Return the claims that belong to this entry."""
         return [record for record in records if self.owns(record["id"])]
 
+    def went_without(self, records: Iterable[Record]) -> bool:
+        """Tell whether this build did without the packages that the entry needs."""
+        return bool(self.needs) and not self.records(records)
+
 
 def read_entries(folder: Path) -> list[Entry]:
     """Read every entry of a folder, file by file.
@@ -140,7 +144,7 @@ def _faults(
         page = by_name.get(entry.chapter)
         if page is None:
             yield f"{place}: no such chapter"
-        elif page.executed and not (entry.needs and not entry.records(records)):
+        elif page.executed and not entry.went_without(records):
             for known in (*entry.claims, *entry.controls):
                 if not fnmatch.filter(by_id, known):
                     yield f"{place}: no claim {known} is registered"
