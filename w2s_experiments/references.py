@@ -17,9 +17,10 @@ from numpy.typing import ArrayLike
 from w2s_utils import checks, protocol
 from w2s_utils.ladder import Predictions, train_students
 from w2s_utils.least_squares import MinimumNorm, RidgeGCV
-from w2s_utils.protocol import ROLES, Inputs
+from w2s_utils.problem import Problem
+from w2s_utils.protocol import ROLES, Inputs, Result
 from w2s_utils.resampling import Estimate, mean, ratio_of_means
-from w2s_utils.splits import Rows, row_splitter
+from w2s_utils.splits import Rows, random_splits, row_splitter
 from w2s_utils.validation import Array
 
 UNIT = "share of the target's variance"
@@ -113,6 +114,27 @@ def compare(
 
     found = protocol.map_trials(one, trials, np.random.default_rng(seed))
     return {name: np.array([row[name] for row in found]) for name in found[0]}
+
+
+def by_head(
+    problem: Problem,
+    student: str,
+    *,
+    n: int,
+    N: int,
+    trials: int,
+    seed: Sequence[int],
+    noise: float,
+) -> dict[str, Result]:
+    """Results of all teachers of a student (last axis) by head, on the splits of `compare`."""
+    weak, strong = tuple(problem.teachers.values()), problem.students[student]
+    draw = random_splits(weak, strong, problem.targets[:, 0], n=n, N=N, noise=noise)
+    return {
+        name: protocol.repeat(
+            draw, trials, np.random.default_rng(seed), teacher_head=head, student_head=head
+        )
+        for name, head in HEADS.items()
+    }
 
 
 def answers(probability: ArrayLike, target: ArrayLike) -> Array:
