@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from w2s_experiments.images import oriented_gradients
 from w2s_utils import splits, validation
+from w2s_utils.problem import with_constant
 from w2s_utils.protocol import Result
 
 SIZE = 48  # pixels of a side, after scaling
@@ -85,9 +86,8 @@ def features(images: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
     """
     side = SIZE // COARSE
     squares = images.reshape(len(images), COARSE, side, COARSE, side).mean(axis=(2, 4))
-    constant = np.ones((len(images), 1))
-    coarse = np.hstack([squares.reshape(len(images), -1), constant])
-    return coarse, np.hstack([oriented_gradients(images), constant])
+    coarse = with_constant(squares.reshape(len(images), -1))
+    return coarse, with_constant(oriented_gradients(images))
 
 
 def along_labels(
