@@ -237,8 +237,8 @@ def _comparison(
     def trials(found: Sequence[NDArray]) -> NDArray:
         return np.array([rows.mean() for rows in found]) if len(splits) > 1 else found[0]
 
-    def interval(values: NDArray, least: float = 0.0, factor: float = inflation) -> Range:
-        reach = factor * values.std(ddof=1) / np.sqrt(len(values)) + least
+    def interval(values: NDArray, least: float = 0.0) -> Range:
+        reach = inflation * values.std(ddof=1) / np.sqrt(len(values)) + least
         reach *= stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)
         mean = float(values.mean())
         return Range(mean, mean - float(reach), mean + float(reach))
