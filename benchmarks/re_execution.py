@@ -1,14 +1,15 @@
 """How many notebooks a one-line edit of the library executes again, on average over its lines.
 
 Run from the folder of the book: ``python benchmarks/re_execution.py``. It prints the average for
-each package and in all, the modules that cost most, and the imports whose loss would save most.
+each package and in all, the modules that cost most, and the imports whose loss would save most. A
+line of a docstring that is not shown executes nothing.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from w2s_book.closure import PACKAGES, Library
+from w2s_book.closure import PACKAGES, Library, counting
 
 SHOWN = 15
 
@@ -29,12 +30,13 @@ def saved(importer: str, imported: str) -> float:
 
 def average(count: dict[str, int], names: list[str]) -> float:
     """Notebooks executed again, averaged over the lines of some modules."""
-    return sum(count[name] * lines[name] for name in names) / sum(lines[name] for name in names)
+    return sum(count[name] * code[name] for name in names) / sum(lines[name] for name in names)
 
 
 library = Library()
 sources = sorted(Path("notebooks").glob("*/*.md"))
 lines = {name: path.read_text("utf-8").count("\n") for name, path in library.modules.items()}
+code = {name: counting(path).count(b"\n") for name, path in library.modules.items()}
 roots = [library.of_notebook(source.read_text("utf-8")) for source in sources]
 count = counts(library, roots)
 everything = average(count, list(lines))
@@ -45,10 +47,10 @@ for package in PACKAGES:
     print(f"  {package:<16} {average(count, names):5.2f}   {sum(lines[n] for n in names):6d} lines")
 print(f"  {'in all':<16} {everything:5.2f}   {sum(lines.values()):6d} lines")
 
-print("\nmodules that cost most (share of the average, notebooks, lines):")
-share = {name: count[name] * lines[name] / sum(lines.values()) for name in lines}
+print("\nmodules that cost most (share of the average, notebooks, lines that count):")
+share = {name: count[name] * code[name] / sum(lines.values()) for name in lines}
 for name in sorted(share, key=share.__getitem__, reverse=True)[:SHOWN]:
-    print(f"  {share[name]:5.2f}  {count[name]:3d}  {lines[name]:5d}  {name}")
+    print(f"  {share[name]:5.2f}  {count[name]:3d}  {code[name]:5d}  {name}")
 
 print("\nimports that cost most (what the average would lose without the one):")
 direct = library.graph.find_modules_directly_imported_by

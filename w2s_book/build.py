@@ -113,6 +113,7 @@ def html_inputs(layout: Layout) -> dict[str, str]:
     root = layout.root
     return {
         "library": layout.library.digest(layout.library.modules),
+        "docstrings": _digest_files(layout.library.modules.values()),
         **{name: _digest_files([layout.executed(name)]) for name in layout.parameters},
         "claims": _digest_files([layout.claims]),
         "prose": _digest_files(files_below(root / "book")),

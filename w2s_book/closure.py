@@ -5,7 +5,8 @@ functions too (a module loaded late, or a file read by a module loaded late, is 
 under ``TYPE_CHECKING`` do not. A module named in quotes (``"w2s_book.cli"``, as for ``python -m``)
 counts as imported, and so do the packages that a module is in. Data are the files in the folder of
 a package that are no modules: they belong to all its modules, and those below it, sub-packages
-included, to a module that asks where it is (``__file__``, `importlib.resources`).
+included, to a module that asks where it is (``__file__``, `importlib.resources`). Docstrings count
+where a module shows them, as commands do: no result of a notebook depends on the others.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ _CODE_CELL = re.compile(
 )
 _IPYTHON = re.compile(r"^\s*[%!].*$", re.MULTILINE)
 _PLACE = re.compile(r"\b__file__\b|\bresources\b|\bPackageLoader\b")
+_DOCSTRING = re.compile(rb'(\A|:(?: *#.*)?\n) *r?"""[\s\S]*?"""\n')
+_SHOWN = re.compile(rb"\b__doc__\b|^import click", re.MULTILINE)
 
 
 class Library:
@@ -46,10 +49,12 @@ class Library:
 
         self.root = Path(find_spec(PACKAGES[0]).origin).parents[1]  # type: ignore[union-attr,arg-type]
         files = sorted(path for name in PACKAGES for path in (self.root / name).rglob("*.py"))
-        self.modules = {".".join(self._parts(path)): path for path in files}
+        parts = [path.relative_to(self.root).with_suffix("").parts for path in files]
+        names = [".".join(each).removesuffix(".__init__") for each in parts]
+        self.modules = dict(zip(names, files, strict=True))
         texts = {name: path.read_text("utf-8") for name, path in self.modules.items()}
         self._asking = {name for name, text in texts.items() if _PLACE.search(text)}
-        self._digest, self._data = functools.cache(digest_file), functools.cache(_data)
+        self._digest, self._data = functools.cache(_digest), functools.cache(_data)
         try:
             self.graph = grimp.build_graph(
                 *PACKAGES, exclude_type_checking_imports=True, cache_dir=None
@@ -92,9 +97,9 @@ class Library:
             total.update(f"{path.relative_to(self.root).as_posix()}\0{self._digest(path)}".encode())
         return total.hexdigest()[:16]
 
-    def _parts(self, path: Path) -> tuple[str, ...]:
-        parts = path.relative_to(self.root).with_suffix("").parts
-        return parts[:-1] if parts[-1] == "__init__" else parts
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(counting(path)).hexdigest()
 
 
 def _data(folder: Path, deep: bool) -> list[Path]:
@@ -106,6 +111,13 @@ def _data(folder: Path, deep: bool) -> list[Path]:
         elif path.name != "__pycache__" and (deep or not (path / "__init__.py").exists()):
             found += _data(path, deep)
     return found
+
+
+def counting(path: Path) -> bytes:
+    """Return what counts of a file: of a module all but the docstrings that it does not show."""
+    content = path.read_bytes()
+    module = path.suffix == ".py" and not _SHOWN.search(content)
+    return _DOCSTRING.sub(rb"\1", content) if module else content
 
 
 def digest_file(path: Path) -> str:

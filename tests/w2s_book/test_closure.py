@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from w2s_book.closure import Library
+from w2s_book.closure import Library, counting
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = """\
@@ -111,3 +111,34 @@ def test_a_module_that_asks_where_it_is_depends_on_the_data_below(project, seen)
     (package / "inner" / "weights.bin").write_text("1")
     after = [seen(digest) for digest in digests]
     assert [old == new for old, new in zip(before, after, strict=True)] == [True, False]
+
+
+def without_docstrings(path):
+    """Return the lines of a module that are in none of its docstrings, as Python reads it."""
+    text = path.read_text("utf-8")
+    lines = dict(enumerate(text.splitlines(keepends=True), 1))
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
+            node
+        ):
+            for line in range(node.body[0].lineno, node.body[0].end_lineno + 1):
+                del lines[line]
+    return "".join(lines.values())
+
+
+def test_what_counts_of_a_module_is_all_but_its_docstrings():
+    modules = Library().modules
+    shown = {name for name, path in modules.items() if counting(path) == path.read_bytes()}
+    commands = {name for name in modules if "command" in name or name in ("w2s_book.cli",)}
+    assert commands <= shown
+    for name in modules.keys() - shown:
+        assert counting(modules[name]).decode() == without_docstrings(modules[name]), name
+
+
+def test_an_edited_docstring_executes_nothing_an_edited_line_does(project, seen):
+    path = project.root / "w2s_experiments" / "own.py"
+    digests = []
+    for text in ('"""One."""\n\nA = 1', '"""Two."""\n\nA = 1', '"""Two."""\n\nA = 2'):
+        path.write_text(text)
+        digests.append(seen("library.digest(['w2s_experiments.own'])"))
+    assert digests[0] == digests[1] != digests[2]
