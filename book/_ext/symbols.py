@@ -55,14 +55,15 @@ def name_rows(app: Sphinx, document: nodes.document) -> None:
             row["ids"].append(f"symbol-{number}")
 
 
-def table(env: BuildEnvironment, page: str) -> dict[str, str]:
-    """Return the id of each symbol's row that holds on a page."""
+def table(env: BuildEnvironment, page: str) -> dict[str, tuple[str, str]]:
+    """Return id and meaning of each symbol that holds on a page."""
     wanted = next((titles for start, titles in SECTIONS.items() if page.startswith(start)), ())
-    found: dict[str, str] = {}
+    found: dict[str, tuple[str, str]] = {}
     for title, row in rows(env.get_doctree(NOTATION)) if wanted else []:
         if title in wanted:
             for formula in row[0].findall(nodes.math):
-                found |= dict.fromkeys(symbols_of(formula.astext()), row["ids"][0])
+                told = row["ids"][0], row[1].astext()
+                found |= dict.fromkeys(symbols_of(formula.astext()), told)
     return found
 
 
@@ -83,9 +84,11 @@ class Symbols(SphinxPostTransform):
             around = formula.parent
             while around is not None and not isinstance(around, KEPT):
                 around = around.parent
-            id = left.pop(normal(formula.astext()), None) if around is None else None
-            if id:
-                link = nodes.reference("", "", refuri=f"{address}#{id}", internal=True)
+            found = left.pop(normal(formula.astext()), None) if around is None else None
+            if found:
+                # Its title is its name too, which a formula alone does not give it.
+                link = nodes.reference(refuri=f"{address}#{found[0]}", internal=True)
+                link["reftitle"] = found[1]
                 link["classes"].append("w2s-symbol")
                 formula.parent.replace(formula, link)
                 link += formula

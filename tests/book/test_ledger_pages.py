@@ -338,7 +338,12 @@ def test_theorems_are_listed_by_page_with_their_verdict():
 
 
 def test_the_pages_are_written_into_a_staged_book(staged):
+    entry = (
+        "@misc{charikar2024, title = {{Gain}: and misfit}, author = {A, B and C, D}, year = {2024}}"
+    )
+    (staged / "references.bib").write_text(entry, "utf-8")
     ledger_pages.write(staged, staged.parent / "claims.json", staged / "_toc.yml")
+    assert "## Gain (A and C 2024)" in (staged / "evidence.md").read_text("utf-8")
     for name in ("evidence", "claims", "theorems", "status"):
         assert (staged / f"{name}.md").read_text("utf-8").startswith(f"# {name.capitalize()}\n\n")
     assert "half the misfit" in (staged / "mutations.txt").read_text("utf-8")

@@ -40,7 +40,9 @@ def random_setting(rng):
 
 
 def split(values):
-    setting = {name: value for name, value in values.items() if name not in ("n", "N", "a", "price")}
+    setting = {
+        name: value for name, value in values.items() if name not in ("n", "N", "a", "price")
+    }
     return risks.Setting(**setting), values["n"], values["N"]
 
 

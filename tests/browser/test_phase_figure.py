@@ -18,7 +18,7 @@ def state(page):
 
 
 def settings(rng, count):
-    """Settings of coordinate spaces, in part out of reach, as the library and the page have them."""
+    """Settings of coordinate spaces, as the library and as the page have them."""
     for _ in range(count):
         d_w, d_s = rng.integers(2, 60, 2).tolist()
         shared = float(rng.integers(0, min(d_w, d_s)))

@@ -136,6 +136,11 @@ function leave() {
 }
 
 function previews() {
+  // Their titles are shown in full here; the names stay.
+  for (const symbol of document.querySelectorAll("a.w2s-symbol[title]")) {
+    symbol.setAttribute("aria-label", symbol.title);
+    symbol.removeAttribute("title");
+  }
   article?.addEventListener("pointerover", (event) => {
     const link = event.pointerType === "touch" ? null : event.target.closest(LINKS);
     if (!link) return;
@@ -288,7 +293,7 @@ function keepingPlaces(change) {
 
 // A printed chapter is whole: what is folded opens.
 addEventListener("beforeprint", () => {
-  for (const fold of document.querySelectorAll(".bd-article details:not(.hide)")) fold.open = true;
+  for (const fold of document.querySelectorAll(".bd-article details:not(.hide, .w2s-evidence *)")) fold.open = true;
 });
 
 codeSwitch();
