@@ -260,7 +260,7 @@ def test_measurements_are_counted_by_paper_and_outcome():
     ]
     text = ledger_pages.render("claims", [page()], records)
     assert "| measurements | holds | control holds | does not reproduce |" in text
-    assert "(Charikar, Pabbaraju and Shiragur) | 1 | 1 | 0 |" in text
+    assert "| {cite:t}`charikar2024` | 1 | 1 | 0 |" in text
     assert "| this book | 0 | 0 | 1 |" in text
 
 

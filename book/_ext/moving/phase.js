@@ -1,7 +1,7 @@
 /* Who wins where: teacher, student, or a strong model on the labels alone, under the finger. */
 
 import { bestSplit, compare, risks, winners } from "./formulas.js";
-import { bars, draggable, figures, number, scheduled, set, short, speaker } from "./kit.js";
+import { bars, draggable, figures, number, scheduled, set, short, speaker, tell } from "./kit.js";
 
 /* The ends of the axes, where a risk begins to have a mean, and their places in the picture. */
 const D_W = 20, D_S = 10, ENDS = { n: [D_W + 2, 1000], N: [D_S + 2, 1000] };
@@ -104,15 +104,11 @@ figures("phase", (root, part) => {
     set(part.point, { transform: `translate(${short(left(n))} ${short(top(N))})` });
     bars(part, ROLES.map((role) => [[`bar-${role}`, now[role]]]), Math.max(...ROLES.map((role) => now[role])));
     for (const role of ROLES) part[`risk-${role}`].textContent = risk(now[role]);
-    part["overlap-value"].textContent = `${d_sw} of ${D_S}`;
-    part["outside-value"].textContent = String(out);
-    part["price-value"].textContent = String(price);
     const words = who(now, winners(setting, n)), money = bought(best, price, budget);
     part.sentence.textContent = words;
     part.budget.textContent = money;
     const result = `teacher ${risk(now.teacher)}, student ${risk(now.student)}, baseline ${risk(now.baseline)}`;
-    for (const id of ["overlap", "outside", "price"])
-      set(part[id], { "aria-valuetext": `${part[`${id}-value`].textContent}; ${result}` });
+    tell(part, { overlap: `${d_sw} of ${D_S}`, outside: String(out), price: String(price) }, result);
     set(part.point, { "aria-valuenow": n, "aria-valuetext": `n = ${n}, N = ${N}; ${result}` });
     root.dataset.state = JSON.stringify({ ...setting, n, N, price, best, ...now });
     return `n = ${n}, N = ${N}. ${words} ${money}`;
