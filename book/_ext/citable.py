@@ -114,7 +114,8 @@ def describe(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     """Put head and citation into a page."""
-    title = re.sub(r"<[^>]+>|^\d+\. ", "", html.unescape(context.get("title") or ""))
+    title = re.sub(r"<[^>]+>", "", html.unescape(context.get("title") or ""))
+    title = re.sub(r"^\d+\. ", "", title)
     about = description(doctree) if doctree is not None else ""
     # Docutils writes a viewport of its own here; `page_form` writes the one there is.
     context["metatags"] = "\n".join([context.get("metatags", ""), *tags(app, page, title, about)])

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pybtex.database import parse_file
+from pybtex.database import Entry, parse_file
 from sphinx.application import Sphinx
 
 INSTALL = """\
@@ -102,12 +102,14 @@ def words_of(page: str) -> dict[str, str]:
 
 def citations(bibliography: Path) -> dict[str, str]:
     """Return author and year of each entry, as the pages cite it."""
-    words = {}
-    for key, entry in parse_file(str(bibliography)).entries.items():
-        names = [" ".join(author.last_names) for author in entry.persons["author"]]
-        some = " and ".join(names) if len(names) < 3 else f"{names[0]} et al."
-        words[key] = f"{some} [{entry.fields['year']}]"
-    return words
+    entries = parse_file(str(bibliography)).entries
+    return {key: f"{authors(entry)} [{entry.fields['year']}]" for key, entry in entries.items()}
+
+
+def authors(entry: Entry) -> str:
+    """Return one or two last names, or the first and others."""
+    names = [" ".join(author.last_names) for author in entry.persons["author"]]
+    return " and ".join(names) if len(names) < 3 else f"{names[0]} et al."
 
 
 def rewrite(path: Path, words: dict[str, str], first: str) -> None:

@@ -13,13 +13,15 @@ import html
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import evidence
 import jinja2
 from chapters import Page, read_pages, reading_order
+from downloads import authors
 from evidence import Entry, Record
+from pybtex.database import parse_file
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ExtensionError
@@ -37,22 +39,14 @@ TEMPLATES = {
     "mutations": "mutations.txt",
 }
 OUTCOMES = ("holds", "control holds", "does not reproduce", "failed")
+# The papers that claims name by a code, by their keys in the bibliography, which has their titles.
 PAPERS = {
-    "P1": "Quantifying the gain (Charikar, Pabbaraju and Shiragur)",
-    "P2": "Discrepancies are virtue (Dong, Li, Li, Lee and Lei)",
-    "P3": "Misfit beyond the squared loss (Mulgund and Pabbaraju)",
-    "P4": "A bias-variance perspective (Xu, Yao, Wang and Liu)",
-    "P5": "Spurious correlations (Liu, Dong and Lei)",
-    "ours": "This book's own results",
-}
-SOURCES = {
-    "burns2024": "Weak-to-strong generalization (Burns et al. 2024)",
-    "charikar2024": "Quantifying the gain (Charikar et al. 2024)",
-    "dong2025": "Discrepancies are virtue (Dong et al. 2025)",
-    "mulgund2025": "Misfit beyond the squared loss (Mulgund and Pabbaraju 2025)",
-    "xu2025": "A bias-variance perspective (Xu et al. 2025)",
-    "liu2025": "Spurious correlations (Liu et al. 2025)",
-    "ours": "This book",
+    "P1": "charikar2024",
+    "P2": "dong2025",
+    "P3": "mulgund2025",
+    "P4": "xu2025",
+    "P5": "liu2025",
+    "ours": "ours",
 }
 VERDICT_CSS = {
     "holds": "holds",
@@ -63,8 +57,21 @@ VERDICT_CSS = {
 VERDICT_MARKS = {"holds": "✓", "in part": "◐", "does not reproduce": "≠", "cannot be had": "–"}
 
 
+def headings(bibliography: Path) -> dict[str, str]:
+    """Return title, authors and year of each source by its key, as short as a heading needs."""
+    found = {"ours": "This book"}
+    for key, entry in parse_file(str(bibliography)).entries.items():
+        title = re.sub(r"[{}]", "", entry.fields["title"]).partition(":")[0]
+        found[key] = f"{title} ({authors(entry)} {entry.fields['year']})"
+    return found
+
+
 def render(
-    name: str, pages: Sequence[Page], records: Sequence[Record], entries: Sequence[Entry] = ()
+    name: str,
+    pages: Sequence[Page],
+    records: Sequence[Record],
+    entries: Sequence[Entry] = (),
+    names: Mapping[str, str] | None = None,
 ) -> str:
     """Return the text of one generated page.
 
@@ -78,6 +85,8 @@ def render(
         The collected claims.
     entries : sequence of Entry
         The book's account of its statements.
+    names : mapping, optional
+        The heading of each source; without it, its key.
     """
     by_notebook, versions = defaultdict(list), defaultdict(set)
     for record in records:
@@ -111,8 +120,8 @@ def render(
             counts=Counter((record["paper"], record["outcome"]) for record in measured),
             papers=[paper for paper in PAPERS if any(r["paper"] == paper for r in measured)],
             outcomes=[outcome for outcome in OUTCOMES if outcome in outcomes],
-            titles=PAPERS,
-            names=SOURCES,
+            keys=PAPERS,
+            names=names or {},
             entries=[entry for key in _in_order(by_source) for entry in by_source[key]],
             by_source={key: by_source[key] for key in _in_order(by_source)},
             mutations=evidence.mutations(entries, records),
@@ -126,7 +135,7 @@ def render(
 
 def _in_order(sources: Iterable[str]) -> list[str]:
     """The two papers, those beside them, others, this book."""
-    known = list(SOURCES)
+    known = list(PAPERS.values())
     others = sorted(set(sources) - set(known))
     return [key for key in (*known[:-1], *others, known[-1]) if key in set(sources)]
 
@@ -179,9 +188,10 @@ def write(source: Path, claims_json: Path, toc: Path) -> None:
     place = {page.name: index for index, page in enumerate(pages)}
     records = sorted(records, key=lambda record: place.get(record["notebook"], len(place)))
     entries = evidence.read_entries(source / "evidence")
+    names = headings(source / "references.bib")
     for name, target in TEMPLATES.items():
         with files.replacing(source / target) as temporary:
-            temporary.write_text(render(name, pages, records, entries), "utf-8")
+            temporary.write_text(render(name, pages, records, entries, names), "utf-8")
     evidence.check(entries, pages, records)
 
 

@@ -12,12 +12,13 @@ Until MathJax has set a formula, and without script, it is MathML as the browser
 from __future__ import annotations
 
 import functools
-import html
 import re
 import shutil
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import latex2mathml.converter
 from docutils import nodes
@@ -33,6 +34,14 @@ PARTS = (
     "output/chtml/fonts/tex.js",
     "a11y/assistive-mml.js",
 )
+# What the converter to MathML does not know, and what it does.
+UNKNOWN = {
+    r"{aligned}": "{align*}",
+    r"\arg\min": r"\argmin",
+    r"\sim": "∼",
+    r"\bigl": "",
+    r"\bigr": "",
+}
 # Loaded when they are asked for: fonts, and extensions for commands that a formula names.
 FOLDERS = ("output/chtml/fonts/woff-v2", "input/tex/extensions")
 
@@ -63,10 +72,32 @@ def mathml(tex: str, display: str = "inline") -> str:
     """Return a formula as MathML, which browsers set by themselves."""
     if r"\\" in tex and r"\begin" not in tex:
         tex = rf"\begin{{aligned}}{tex}\end{{aligned}}"
+    for known, instead in UNKNOWN.items():
+        tex = tex.replace(known, instead)
     written = latex2mathml.converter.convert(tex, display=display)
     # In html it needs no namespace, and signs may be written as they are.
-    written = written.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "")
-    return re.sub(r"&#x0*(?!26;|3C;|3E;)[0-9A-F]+;", lambda sign: html.unescape(sign[0]), written)
+    formula = ElementTree.fromstring(re.sub(r' xmlns="[^"]*"', "", written))
+    for name in formula.iter("mi"):
+        if re.match("[A-Za-z]{2}", name.text or ""):
+            name.set("mathvariant", "normal")
+    for sign in unspaced(formula):
+        sign.attrib |= {"lspace": "0em", "rspace": "0em"}
+    return ElementTree.tostring(formula, encoding="unicode", short_empty_elements=False)
+
+
+def unspaced(formula: ElementTree.Element) -> Iterator[ElementTree.Element]:
+    """Yield the signs around which TeX leaves no space and MathML would: in scripts, and a few."""
+    for script in ("msub", "msup", "msubsup"):
+        for around in formula.iter(script):
+            for part in list(around)[1:]:
+                yield from part.iter("mo")
+    for row in formula.iter():
+        before = "("
+        for part in row:
+            text = part.text if part.tag == "mo" else ""
+            if text in ("/", "|", "‖") or (text in ("−", "+") and before in (*"(,=≥≤<>", "⟨")):
+                yield part
+            before = text or "x"
 
 
 def static(visit: Any, display: str) -> Any:

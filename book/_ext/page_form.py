@@ -1,12 +1,12 @@
 """Sphinx extension: what a chapter's page does beyond text, and what the theme's pages lack.
 
-One style sheet and one script (the switch that shows or hides all code, parameters as a line of
-chips, previews of what a link points to), from the folder ``page`` beside this file: Jupyter Book
-would load them once more if they lay in ``_static``. Without script a page is whole: code folds by
-itself, parameters are a code cell.
+One style sheet and one script (the switch that shows or hides all code, previews of what a link
+points to, formulas that fit), from the folder ``page`` beside this file: Jupyter Book would load
+them once more if they lay in ``_static``. Without script a page is whole.
 
-Numbers in prose get a minus sign, which a chapter's results print as a hyphen. Finished pages are
-mended: names for what has none, sizes for images, no script for icons that the
+A chapter's parameters become a line of chips, and a statement takes the line that says whose it is
+into its box. Numbers in prose get a minus sign, which a chapter's results print as a hyphen.
+Finished pages are mended: names for what has none, sizes for images, no script for icons that the
 style sheet draws.
 """
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import html
 import re
 import struct
 from pathlib import Path
@@ -68,6 +69,11 @@ MENDED: tuple[tuple[str, str], ...] = (
 )
 
 
+LETTERS = [
+    f"mathjax/output/chtml/fonts/woff-v2/MathJax_{name}.woff"
+    for name in ("Math-Italic", "Main-Regular")
+]
+PRELOAD = '<link rel="preload" as="font" type="font/woff" crossorigin href="{source}">'
 IMAGE = r'<img(?P<rest>[^>]*? src="[^"]*_images/(?P<name>[^"]+)"[^>]*>)'
 CSV = r'download="(?P<name>[\w-]+\.csv)" href="data:text/csv;base64,(?P<content>[^"]*)"'
 
@@ -98,6 +104,10 @@ def finish(page: str, images: dict[str, Path], data: Path) -> str:
 
     found = re.search(r'data-content_root="([^"]*)"', page)
     top = found[1] if found else "./"
+    if 'class="math ' in page:
+        # Asked for now, the letters of formulas are there before the first of them is drawn.
+        ahead = "".join(PRELOAD.format(source=f"{top}_static/{name}") for name in LETTERS)
+        page = page.replace("</title>", f"</title>{ahead}", 1)
     page = re.sub(CSV, linked, page)
     return re.sub(IMAGE, sized, page)
 
@@ -115,6 +125,65 @@ class Minus(SphinxPostTransform):
             changed = re.sub(r"(?<![^\s(\[,|~])-(?=\.?\d)", "\N{MINUS SIGN}", text)
             if changed != text and not isinstance(text.parent, kept):
                 text.parent.replace(text, nodes.Text(changed))
+
+
+class Chips(SphinxPostTransform):
+    """Write the cell of parameters as a line of chips, ``name = value`` each.
+
+    It is done here and not by a script, so that nothing below moves.
+    """
+
+    default_priority = 800
+    formats = ("html",)
+
+    def run(self, **_: Any) -> None:
+        """Put the chips before the cell, which a style then hides."""
+        for cell in list(self.document.findall(nodes.container)):
+            if "tag_parameters" not in cell["classes"]:
+                continue
+            found = chips("\n".join(code.astext() for code in cell.findall(nodes.literal_block)))
+            if found:
+                cell["classes"].append("w2s-as-chips")
+                cell.parent.insert(cell.parent.index(cell), nodes.raw("", found, format="html"))
+
+
+def chips(source: str) -> str:
+    """Return the assignments of a cell as chips, their comments as titles; empty without any."""
+    lines: list[str] = []
+    for line in source.splitlines():
+        if re.match(r"\w+ *=", line):
+            lines.append(line)
+        elif line.strip() and lines:
+            lines[-1] += f" {line.strip()}"
+    written = []
+    for line in lines:
+        value, _, comment = line.partition("  # ")
+        title = f' title="{html.escape(comment.strip())}"' if comment else ""
+        shown = html.escape(re.sub(r" *= *", " = ", value.strip(), count=1))
+        written.append(f"<span{title}>{shown}</span>")
+    return f'<div class="w2s-parameters">{" ".join(written)}</div>' if written else ""
+
+
+class Whose(SphinxPostTransform):
+    """Move the line that says whose a statement is from below its box to below its title.
+
+    It goes with the statement into a preview, and into the margin where there is room for one.
+    """
+
+    default_priority = 800
+    formats = ("html",)
+
+    def run(self, **_: Any) -> None:
+        """Move each line of the class ``whose`` that follows a statement."""
+        for line in list(self.document.findall(nodes.paragraph)):
+            if "whose" not in line["classes"]:
+                continue
+            place = line.parent.index(line)
+            statement = line.parent[place - 1] if place else None
+            if isinstance(statement, nodes.Admonition) and "proof" in statement["classes"]:
+                line.parent.remove(line)
+                line["classes"].append("margin")  # the contents beside it make room for such
+                statement.insert(1, line)
 
 
 @functools.cache
@@ -151,7 +220,8 @@ def finish_pages(app: Sphinx) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
     app.connect("builder-inited", finish_pages)
-    app.add_post_transform(Minus)
+    for transform in (Minus, Chips, Whose):
+        app.add_post_transform(transform)
     app.add_css_file("page/page.css", priority=900)
     app.add_js_file("page/page.js", type="module")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

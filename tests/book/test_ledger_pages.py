@@ -260,7 +260,7 @@ def test_measurements_are_counted_by_paper_and_outcome():
     ]
     text = ledger_pages.render("claims", [page()], records)
     assert "| measurements | holds | control holds | does not reproduce |" in text
-    assert "(Charikar, Pabbaraju and Shiragur) | 1 | 1 | 0 |" in text
+    assert "| {cite:t}`charikar2024` | 1 | 1 | 0 |" in text
     assert "| this book | 0 | 0 | 1 |" in text
 
 
@@ -338,7 +338,12 @@ def test_theorems_are_listed_by_page_with_their_verdict():
 
 
 def test_the_pages_are_written_into_a_staged_book(staged):
+    entry = (
+        "@misc{charikar2024, title = {{Gain}: and misfit}, author = {A, B and C, D}, year = {2024}}"
+    )
+    (staged / "references.bib").write_text(entry, "utf-8")
     ledger_pages.write(staged, staged.parent / "claims.json", staged / "_toc.yml")
+    assert "## Gain (A and C 2024)" in (staged / "evidence.md").read_text("utf-8")
     for name in ("evidence", "claims", "theorems", "status"):
         assert (staged / f"{name}.md").read_text("utf-8").startswith(f"# {name.capitalize()}\n\n")
     assert "half the misfit" in (staged / "mutations.txt").read_text("utf-8")

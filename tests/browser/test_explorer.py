@@ -12,7 +12,7 @@ from w2s_utils.theory import risks, scaling, subspaces
 
 ROLES = ("teacher", "student", "baseline", "ceiling")
 QUANTITIES = (*ROLES, "pgr", "opr")
-NAMES = (*explorer.PARAMETERS, "a")
+NAMES = (*explorer.PARAMETERS, "a", "price")
 FORMULAS = "const F = await import('./formulas.js');"
 
 
@@ -40,7 +40,9 @@ def random_setting(rng):
 
 
 def split(values):
-    setting = {name: value for name, value in values.items() if name not in ("n", "N", "a")}
+    setting = {
+        name: value for name, value in values.items() if name not in ("n", "N", "a", "price")
+    }
     return risks.Setting(**setting), values["n"], values["N"]
 
 
@@ -327,6 +329,24 @@ def test_equality_is_no_gain(figure):
     page = figure("explorer", query="?sigma2=0&rho_w=0&rho_s=0&b=0&kappa=0&d_w=50&d_s=100&n=500")
     assert "there is nothing to gain" in verdict(page)
     assert page.locator("[data-quantity=pgr]").inner_text() == "–"
+
+
+def test_the_budget_is_split_as_the_library_splits_it(figure):
+    values = {"d_w": 200, "d_s": 100, "d_sw": 10, "n": 2000, "N": 2110, "sigma2": 1}
+    zero = {"rho_w": 0, "rho_s": 0, "b": 0, "kappa": 0}
+    page = figure("explorer", query=query(values | zero))
+    price = page.locator("#w2s-box-price")
+    for each, verdict_of in ((0.1, "pseudo-labels pay"), (5, "buy labels only")):
+        price.fill(str(each))
+        state(page)
+        best = scaling.best_purchase(risks.Setting(200, 100, 10, 1.0), 2000 + 2110 * each, 1, each)
+        said = page.locator("[data-part=budget]").inner_text()
+        assert f"n = {best.labels}, N = {best.pseudo_labels}:" in said
+        assert (verdict_of in said) == (best.worthwhile == (verdict_of == "pseudo-labels pay"))
+    page.locator("#w2s-box-n").fill("3")
+    price.fill("0.01")
+    state(page)
+    assert "too little" in page.locator("[data-part=budget]").inner_text()
 
 
 def test_without_a_gap_there_is_no_pgr(figure):

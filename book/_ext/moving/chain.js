@@ -1,7 +1,7 @@
 /* A chain of students between two planes, hop by hop: what it denoises and what it forgets. */
 
 import { planeChain } from "./formulas.js";
-import { figures, number, scheduled, set, short, speaker } from "./kit.js";
+import { figures, number, scheduled, set, short, speaker, tell } from "./kit.js";
 
 /* The planes are seen along their shared axis, as two lines from the origin; below, a bar a hop. */
 const ORIGIN = [46, 196], UNIT = 300, HALF = 0.6;
@@ -50,15 +50,11 @@ figures("chain", (root, part) => {
 
     const { bias, variance } = chain[hop];
     const who = hop === 0 ? "teacher" : hop === 1 ? "its student" : `hop ${hop}`;
-    part["hop-value"].textContent = who;
-    part["angle-value"].textContent = `${degrees}°`;
-    part["share-value"].textContent = `${Math.round(100 * share)} %`;
     part["risk-now"].textContent = number(risks[hop]);
     part["bias-now"].textContent = number(bias);
     part["variance-now"].textContent = number(variance);
     const result = `risk ${number(risks[hop])}, ${number(bias)} forgotten, ${number(variance)} noise`;
-    for (const name of ["hop", "angle", "share"])
-      set(part[name], { "aria-valuetext": `${part[`${name}-value`].textContent}; ${result}` });
+    tell(part, { hop: who, angle: `${degrees}°`, share: `${Math.round(100 * share)} %` }, result);
     let words;
     if (degrees === 0)
       words = "The planes coincide: every student copies its teacher, and nothing changes.";

@@ -1,7 +1,7 @@
 /* The exact risks under sliders. The state is in the address. */
 
 import { chart, follow, show } from "./chart.js";
-import { compare, impossible, pgrLimit, pseudoLabelsFor, risks, settled } from "./formulas.js";
+import { bestSplit, compare, impossible, pgrLimit, pseudoLabelsFor, risks, settled } from "./formulas.js";
 import { figures, scheduled, set, speaker } from "./kit.js";
 import { FIELDS, PRESETS, admissible, changed, fromPosition, rangeOf, read, toPosition, write } from "./settings.js";
 
@@ -36,6 +36,15 @@ function verdict(s, r) {
   if (compare(r.teacher, r.ceiling) <= 0) parts.push("The ceiling is no better than the teacher, so there is no gap to recover.");
   else if (Number.isFinite(limit)) parts.push(`As N grows, PGR tends to ${show(Number(limit.toPrecision(4)))}.`);
   return parts.join(" ");
+}
+
+/* What the money for n labels and N pseudo-labels would best be spent on. */
+function budgetOf(s, r) {
+  const money = s.n + s.price * s.N, best = bestSplit(s, money, s.price);
+  const start = `At a price of ${show(s.price)} these labels and pseudo-labels cost ${show(money)} labels.`;
+  if (best === null) return `${start} That is too little for d_w + 2 labels and d_s + 2 pseudo-labels.`;
+  const alone = compare(best.labelsOnly, best.student) > 0 ? "so pseudo-labels pay" : "so buy labels only";
+  return `${start} The best split of them is n = ${show(best.n)}, N = ${show(best.N)}: the student’s risk is then ${show(best.student)}, and not ${show(r.student)}. Of the strong model with labels only it is ${show(best.labelsOnly)}, ${alone}.`;
 }
 
 const shown = (key, r) => (key === "pgr" && compare(r.teacher, r.ceiling) <= 0 ? NaN : r[key]);
@@ -130,6 +139,7 @@ figures("explorer", (root, part) => {
     root.classList.toggle("w2s-impossible", problem !== "");
     const words = problem ? "" : verdict(state, r), [toTeacher] = standing(r);
     part.verdict.textContent = words;
+    part.budget.textContent = problem ? "" : budgetOf(state, r);
     part["strip-teacher"].textContent = problem ? "–" : show(r.teacher);
     part["strip-student"].textContent = problem ? "–" : show(r.student);
     part["strip-word"].textContent = problem ? "impossible" : toTeacher.split(" ")[0].replace("as", "equal");

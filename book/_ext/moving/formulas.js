@@ -276,3 +276,42 @@ export function impossible(s) {
   }
   return "";
 }
+
+/* ---- A budget, as w2s_utils.theory.scaling.best_purchase has it -------------------------------- */
+
+/* Whole pieces that money buys; a sum that is whole but for rounding buys as many as it should. */
+const affordable = (money, price) => Math.floor((money / price) * (1 + 1e-12));
+
+/* The labels and pseudo-labels with the least student's risk for a budget in labels, a pseudo-label
+   at `price`; and the strong model's risk with labels only. Null where the budget does not reach. */
+export function bestSplit(s, budget, price) {
+  if (budget < s.d_w + 2 + price * (s.d_s + 2)) return null;
+  const beyond = budget - (s.d_w + 1) - price * (s.d_s + 1);
+  const unseen = (s.d_w - s.d_sw) * s.d_s, noise = s.sigma2 + s.rho_w;
+  const averaged = Math.sqrt(noise * unseen + s.kappa * s.d_s * beyond);
+  const total = averaged + Math.sqrt((noise * (price * unseen + s.d_sw * beyond)) / price);
+  const spent = total > 0 ? (beyond * averaged) / total : 0;
+  const most = affordable(budget - price * (s.d_s + 2), 1);
+  const N = Math.floor(s.d_s + 1 + spent / price);
+  /* Whole numbers next to the real ones, of either kind; the rest goes to the other kind. */
+  const steps = [-1, 0, 1, 2], near = Math.floor(s.d_w + 1 + beyond - spent);
+  const options = steps.flatMap((step) => [near + step, affordable(budget - price * (N + step), 1)])
+    .map((each) => Math.min(Math.max(each, s.d_w + 2), most)).sort((a, b) => a - b)
+    .map((n) => ({ n, N: affordable(budget - n, price) }))
+    .map((each) => ({ ...each, student: risks({ ...s, ...each }).student }));
+  const alone = affordable(budget, 1);
+  return {
+    ...options.reduce((best, each) => (each.student < best.student ? each : best)),
+    labelsOnly: alone >= s.d_s + 2 ? onLabels(settled(s), alone) : Infinity,
+  };
+}
+
+/* Where each player has the least risk, along n: from which N on the student is better than both
+   others (Infinity if it never is), and which of the others is better. */
+export function winners(s, n) {
+  const at = { ...s, n, N: s.d_s + 2 }, { teacher, baseline } = risks(at);
+  return {
+    least: pseudoLabelsFor(at, Math.min(teacher, baseline)),
+    other: compare(teacher, baseline) < 0 ? "teacher" : "baseline",
+  };
+}

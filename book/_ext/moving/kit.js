@@ -89,6 +89,14 @@ export function draggable(handle, { svg, toPlane, get, move, step = 0.1 }) {
   });
 }
 
+/* What each slider shows beside its name, which with the result is what it says. */
+export function tell(elements, values, result) {
+  for (const [name, value] of Object.entries(values)) {
+    elements[`${name}-value`].textContent = value;
+    set(elements[name], { "aria-valuetext": `${value}; ${result}` });
+  }
+}
+
 /* Bars of stacked lengths on one scale: each a list of [part, length]. */
 export function bars(elements, rows, full) {
   for (const row of rows)

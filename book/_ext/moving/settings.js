@@ -18,10 +18,11 @@ export const FIELDS = [
   { id: "b", name: "b", words: "target seen by the student only", scale: SHARE },
   { id: "kappa", name: "κ", words: "target seen by the teacher only", scale: SHARE },
   { id: "a", name: "a", words: "target seen by both (below the peaks)", scale: LOG, low: 1e-7, high: 100, zero: true },
+  { id: "price", name: "c", words: "price of a pseudo-label, in labels", scale: LOG, low: 1e-5, high: 10 },
 ];
 
 /* The authors' synthetic model, overlaps 10 and 90, and its well-specified relatives. */
-const PLAIN = { d_w: 200, d_s: 100, d_sw: 10, n: 2000, N: 4000, sigma2: 0.01, rho_w: 0, rho_s: 0, b: 0, kappa: 0, a: 1 };
+const PLAIN = { d_w: 200, d_s: 100, d_sw: 10, n: 2000, N: 4000, sigma2: 0.01, rho_w: 0, rho_s: 0, b: 0, kappa: 0, a: 1, price: 0.1 };
 export const PRESETS = {
   "Much to gain": PLAIN,
   "Dong et al., overlap 10": { ...PLAIN, rho_w: 0.000255820737411, rho_s: 5.4764318133e-05, b: 0.000254128530142, kappa: 5.30721108645e-05, a: 5.24034573956e-06 },

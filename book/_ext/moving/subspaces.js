@@ -1,7 +1,7 @@
 /* Two planes that share an axis: what of the teacher's error the student inherits. */
 
 import { clouds, twoPlanes, whiteCloud } from "./formulas.js";
-import { bars, figures, number, scheduled, set, short, speaker } from "./kit.js";
+import { bars, figures, number, scheduled, set, short, speaker, tell } from "./kit.js";
 
 const CENTRE = [220, 205], UNIT = 98, HALF = 1.65;
 /* Where the three axes of space point: the shared one, the student's other one, and up. */
@@ -55,15 +55,13 @@ figures("subspaces", (root, part) => {
       [["bar-inherited", r.inherited], ["bar-reduced", r.reduced]],
     ], Math.max(1.25, r.student));
     const size = N.toLocaleString("en").replace(",", " ");
-    part["angle-value"].textContent = `${degrees}°`;
-    part["count-value"].textContent = size;
     part.inherited.textContent = number(r.inherited);
     part.reduced.textContent = number(r.reduced, r.reduced > 0 && r.reduced < 0.005 ? 4 : 2);
     part.student.textContent = number(r.student);
     part.overlap.textContent = number(r.overlap);
     part.factor.textContent = number(r.factor, r.factor < 0.005 ? 4 : 2);
-    set(part.angle, { "aria-valuetext": `${degrees} degrees; student's variance ${number(r.student)} of the teacher's` });
-    set(part.count, { "aria-valuetext": `${size} pseudo-labels; student's variance ${number(r.student)} of the teacher's` });
+    const result = `student's variance ${number(r.student)} of the teacher's`;
+    tell(part, { angle: `${degrees}°`, count: size }, result);
     let words;
     if (degrees === 0)
       words = "The planes coincide. All of the teacher's error casts its shadow: the student inherits it, whatever N.";
@@ -78,7 +76,7 @@ figures("subspaces", (root, part) => {
     part.sentence.textContent = words;
     root.classList.toggle("w2s-fails", r.student > r.teacher + 1e-12);
     root.dataset.state = JSON.stringify({ degrees, N, ...r });
-    return `student's variance ${number(r.student)} of the teacher's. ${words}`;
+    return `${result}. ${words}`;
   }
 
   const redraw = scheduled(() => say(draw()));

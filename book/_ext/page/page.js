@@ -35,31 +35,10 @@ function codeSwitch() {
   article.append(button);
 }
 
-// The cell of parameters as a line of chips: name = value each.
-function parameterChips() {
-  for (const cell of document.querySelectorAll(".cell.tag_parameters")) {
-    const source = cell.querySelector("pre")?.textContent ?? "";
-    const lines = [];
-    for (const text of source.split("\n")) {
-      if (/^\w+ *=/.test(text)) lines.push(text);
-      else if (text.trim() && lines.length) lines[lines.length - 1] += ` ${text.trim()}`;
-    }
-    if (!lines.length) continue;
-    const list = document.createElement("div");
-    list.className = "w2s-parameters";
-    for (const text of lines) {
-      const chip = document.createElement("span");
-      const [value, comment] = text.split(/ +# +/);
-      chip.textContent = value.replace(/ *= */, " = ");
-      if (comment) chip.title = comment;
-      list.append(chip);
-    }
-    cell.before(list);
-    cell.classList.add("w2s-as-chips");
-  }
-}
-
-// What a link within the book points to, on hover and on focus.
+// What a link within the book points to, on hover and on focus: a statement, a figure, an equation,
+// a symbol, a reference. Not for a finger, whose touch follows the link.
+const LINKS = "a.reference.internal[href*='#']:not(.headerlink)";
+const BLOCKS = ".proof, figure, .exercise, .citation, tr, .w2s-identity, .math-wrapper, div.math";
 const pages = new Map();
 
 async function pageOf(url) {
@@ -77,13 +56,29 @@ async function pageOf(url) {
   return pages.get(address);
 }
 
-function worthShowing(target) {
-  if (!target) return null;
-  const block = target.closest(".proof, figure, .exercise, .citation, dl.glossary dt, tr, .w2s-identity, .math-wrapper, div.math");
-  if (block) return block;
-  // An equation's anchor stands in the box of its formula, or just before it.
-  const next = target.nextElementSibling;
-  return next?.matches("div.math, .math-wrapper, figure, .proof") ? next : null;
+function blockOf(target) {
+  const around = target?.closest(BLOCKS);
+  if (around || !target) return around;
+  // An equation's anchor may stand just before its formula.
+  return target.nextElementSibling?.matches(BLOCKS) ? target.nextElementSibling : null;
+}
+
+// A copy to look at: no ids, nothing to follow or to fold, files as seen from here.
+function copyOf(block, url) {
+  const copy = block.cloneNode(true);
+  for (const named of [copy, ...copy.querySelectorAll("[id]")]) named.removeAttribute("id");
+  for (const node of copy.querySelectorAll("[tabindex]")) node.removeAttribute("tabindex");
+  for (const node of copy.querySelectorAll(".headerlink, .w2s-data, details")) node.remove();
+  for (const link of copy.querySelectorAll("a")) link.replaceWith(...link.childNodes);
+  for (const image of copy.querySelectorAll("img")) {
+    image.src = new URL(image.getAttribute("src"), url);
+    image.loading = "eager";
+  }
+  if (!copy.matches("tr")) return copy;
+  const table = document.createElement("table");
+  table.className = "table";
+  table.append(copy);
+  return table;
 }
 
 let shown = null;
@@ -91,48 +86,76 @@ let timer = 0;
 
 function hide() {
   clearTimeout(timer);
-  shown?.remove();
+  shown?.link.removeAttribute("aria-describedby");
+  shown?.box.remove();
   shown = null;
 }
 
 async function preview(link) {
+  if (shown?.link === link) return;
   const url = new URL(link.href, location.href);
   const page = await pageOf(url);
-  const block = worthShowing(page?.getElementById(decodeURIComponent(url.hash.slice(1))));
-  if (!block || !link.matches(":hover, :focus")) return;
+  const block = blockOf(page?.getElementById(decodeURIComponent(url.hash.slice(1))));
+  if (!block || !link.matches(":hover, :focus-visible")) return;
   hide();
-  shown = document.createElement("div");
-  shown.className = "w2s-preview";
-  shown.setAttribute("role", "tooltip");
-  shown.id = "w2s-preview";
-  const copy = block.cloneNode(true);
-  for (const named of [copy, ...copy.querySelectorAll("[id]")]) named.removeAttribute("id");
-  for (const image of copy.querySelectorAll("img")) image.src = new URL(image.getAttribute("src"), url);
-  shown.append(copy);
-  document.body.append(shown);
-  const box = link.getBoundingClientRect();
-  const left = Math.min(box.left, innerWidth - shown.offsetWidth - 16);
-  const below = box.bottom + shown.offsetHeight + 8 < innerHeight;
-  shown.style.left = `${Math.max(16, left) + scrollX}px`;
-  shown.style.top = `${(below ? box.bottom + 6 : box.top - shown.offsetHeight - 6) + scrollY}px`;
-  if (page !== document) globalThis.MathJax?.typesetPromise?.([shown]);
+  const box = document.createElement("div");
+  box.className = "w2s-preview";
+  box.id = "w2s-preview";
+  box.setAttribute("role", "tooltip");
+  box.append(copyOf(block, url));
+  // In the top layer nothing cuts it off; after its link it is next for reader and keyboard.
+  box.popover = "manual";
+  link.after(box);
+  box.showPopover?.();
+  link.setAttribute("aria-describedby", box.id);
+  shown = { link, box };
+  box.addEventListener("pointerleave", leave);
+  box.addEventListener("pointerenter", () => clearTimeout(timer));
+  if (page !== document) await globalThis.MathJax?.typesetPromise?.([box]);
+  fitAll(box);
+  place();
+}
+
+// Below the link or above it, where there is more room.
+function place() {
+  if (!shown) return;
+  const { link, box } = shown;
+  const at = [...link.getClientRects()].at(-1);
+  const below = innerHeight - at.bottom - 16;
+  const isBelow = box.scrollHeight <= below || below >= at.top - 16;
+  box.style.maxHeight = `${Math.max(isBelow ? below : at.top - 16, 96)}px`;
+  box.style.left = `${Math.max(16, Math.min(at.left, innerWidth - box.offsetWidth - 16))}px`;
+  box.style.top = `${isBelow ? at.bottom + 6 : at.top - box.offsetHeight - 6}px`;
+  if (box.scrollHeight > box.clientHeight + 1) box.tabIndex = 0;
+}
+
+// Some time to reach the preview itself with the pointer.
+function leave() {
+  clearTimeout(timer);
+  timer = setTimeout(() => shown?.link.matches(":focus-visible") || hide(), 200);
 }
 
 function previews() {
-  const wanted = "a.reference.internal[href*='#']:not(.headerlink)";
+  // Their titles are shown in full here; the names stay.
+  for (const symbol of document.querySelectorAll("a.w2s-symbol[title]")) {
+    symbol.setAttribute("aria-label", symbol.title);
+    symbol.removeAttribute("title");
+  }
   article?.addEventListener("pointerover", (event) => {
-    const link = event.target.closest(wanted);
+    const link = event.pointerType === "touch" ? null : event.target.closest(LINKS);
     if (!link) return;
     clearTimeout(timer);
     timer = setTimeout(() => preview(link), 250);
   });
-  article?.addEventListener("pointerout", (event) => event.target.closest(wanted) && hide());
+  article?.addEventListener("pointerout", (event) => event.target.closest(LINKS) && leave());
   article?.addEventListener("focusin", (event) => {
-    const link = event.target.closest(wanted);
-    if (link) preview(link);
+    if (event.target.matches(`:is(${LINKS}):focus-visible`)) preview(event.target);
   });
-  article?.addEventListener("focusout", hide);
+  article?.addEventListener("focusout", (event) => {
+    if (shown && !shown.box.contains(event.relatedTarget)) hide();
+  });
   addEventListener("keydown", (event) => event.key === "Escape" && hide());
+  addEventListener("scroll", place, { passive: true });
 }
 
 // Formulas that are wider than their line: broken before a relation or an operation, or set a
@@ -181,6 +204,11 @@ function breakAt(formula, places) {
     }),
   );
   return true;
+}
+
+function join(formula) {
+  formula.querySelector("mjx-math").replaceChildren(...formula.parts);
+  formula.classList.remove("w2s-broken");
 }
 
 function room(formula) {
@@ -238,16 +266,36 @@ async function wideThings() {
   });
   if (document.readyState !== "complete") await new Promise((go) => addEventListener("load", go));
   await globalThis.MathJax?.startup?.promise;
-  root.classList.add("w2s-typeset");
-  fitAll();
+  keepingPlaces(() => {
+    root.classList.add("w2s-typeset");
+    fitAll();
+  });
+}
+
+// Change how formulas are set, and let those in sight take as much room as before: the text below
+// stays where it is being read.
+function keepingPlaces(change) {
+  const blocks = [...article.querySelectorAll("div.math")].filter((block) => {
+    const box = block.getBoundingClientRect();
+    return box.height && box.top < innerHeight;
+  });
+  const heights = blocks.map((block) => block.offsetHeight);
+  change();
+  blocks.forEach((block, i) => {
+    const inner = block.querySelector(".w2s-tex");
+    const margin = () => parseFloat(getComputedStyle(inner).marginTop) + (heights[i] - block.offsetHeight) / 2;
+    // One that would need more lines than it has room for scrolls instead.
+    if (margin() < 0) for (const formula of inner.querySelectorAll(".w2s-broken")) join(formula);
+    inner.style.marginBlock = `${Math.max(margin(), 0)}px`;
+    cue(inner);
+  });
 }
 
 // A printed chapter is whole: what is folded opens.
 addEventListener("beforeprint", () => {
-  for (const fold of document.querySelectorAll(".bd-article details:not(.hide)")) fold.open = true;
+  for (const fold of document.querySelectorAll(".bd-article details:not(.hide, .w2s-evidence *)")) fold.open = true;
 });
 
 codeSwitch();
-parameterChips();
 previews();
 wideThings();
