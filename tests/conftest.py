@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -56,7 +57,7 @@ seed = 1  # of everything
 
 @dataclass(frozen=True)
 class Project:
-    """A book of its own in a temporary folder, with a copy of the library."""
+    """A book of its own in a temporary folder; its library is that which is installed."""
 
     root: Path
 
@@ -96,22 +97,22 @@ class Project:
         assert (done.returncode == 0) == check, done.stdout
         return done.stdout
 
+    def copied(self, root: Path) -> Project:
+        """Return a copy of the book in another folder."""
+        shutil.copytree(self.root, root, symlinks=True)
+        return Project(root)
+
     @property
     def environment(self) -> dict[str, str]:
         return {**os.environ, "PROFILE": "smoke", "DATA": "none", "PYTHONPATH": str(self.root)}
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
+def empty(folder: Path) -> Project:
     """Return an empty book that can be built."""
-    for package in PACKAGES:
-        shutil.copytree(
-            ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__")
-        )
-    shutil.copy(ROOT / "dodo.py", tmp_path)
-    (tmp_path / "requirements.lock").write_text("")
-    (tmp_path / "book").mkdir()
-    (tmp_path / "book" / "index.md").write_text("# The book\n")
+    shutil.copy(ROOT / "dodo.py", folder)
+    (folder / "requirements.lock").write_text("")
+    (folder / "book").mkdir()
+    (folder / "book" / "index.md").write_text("# The book\n")
     config = {
         "title": "The book",
         "only_build_toc_files": True,
@@ -121,8 +122,45 @@ def project(tmp_path: Path) -> Project:
             "config": {"suppress_warnings": ["mystnb.unknown_mime_type"]},
         },
     }
-    (tmp_path / "_config.yml").write_text(yaml.safe_dump(config))
-    return Project(tmp_path)
+    (folder / "_config.yml").write_text(yaml.safe_dump(config))
+    return Project(folder)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Return an empty book that can be built."""
+    return empty(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def empty_book(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Project]:
+    """Return a function that makes an empty book that can be built, for many tests to look at."""
+    return lambda: empty(tmp_path_factory.mktemp("book"))
+
+
+@pytest.fixture(scope="session")
+def first_build(empty_book: Callable[[], Project]) -> tuple[Project, str]:
+    """Return a book of two notebooks and what its build printed; tests change copies of it."""
+    project = empty_book()
+    project.notebook("p/a", "print(seed)")
+    project.notebook("p/b", "print(seed)")
+    return project, project.doit("-n", "2", "book")
+
+
+@pytest.fixture
+def built(first_build: tuple[Project, str], tmp_path: Path) -> Project:
+    """Return a copy of a book of two notebooks that has been built."""
+    return first_build[0].copied(tmp_path / "book")
+
+
+@pytest.fixture
+def own_library(project: Project) -> Project:
+    """Return an empty book with a copy of the library to change."""
+    for package in PACKAGES:
+        shutil.copytree(
+            ROOT / package, project.root / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    return project
 
 
 _unbuilt: list[str] = []

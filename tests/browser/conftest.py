@@ -1,5 +1,6 @@
 import shutil
 import threading
+from collections import defaultdict
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -55,29 +56,59 @@ def address(smoke):
     yield from serve(smoke.html)
 
 
+@pytest.fixture(scope="session")
+def idle():
+    """Return the tabs that no test is using, by the settings of the context that each has."""
+    return defaultdict(list)
+
+
 @pytest.fixture
-def visit(browser, address):
+def tab(browser, idle):
+    """Return a function that lends a tab, as good as new, until the end of the test.
+
+    A new context costs a second of processor time, a tab that was there before a fifth of that.
+    """
+    lent = []
+
+    def lend(listeners, *, width=1280, mode="light", **settings):
+        key = tuple(sorted(settings.items()))
+        page = idle[key].pop() if idle[key] else browser.new_context(**settings).new_page()
+        lent.append((key, page, listeners))
+        page.set_default_timeout(15_000)
+        page.set_viewport_size({"width": width, "height": 844})
+        page.emulate_media(color_scheme=mode, reduced_motion="no-preference")
+        for event, listener in listeners.items():
+            page.on(event, listener)
+        return page
+
+    yield lend
+    for key, page, listeners in lent:
+        for event, listener in listeners.items():
+            page.remove_listener(event, listener)
+        page.evaluate("localStorage.clear(), sessionStorage.clear()")
+        page.goto("about:blank")
+        page.mouse.move(0, 0)
+        idle[key].append(page)
+
+
+@pytest.fixture
+def visit(tab, address):
     """Return a function that opens a page and records what went wrong while it was open.
 
     Afterwards the test fails on any request to another host, failed request or console error.
     """
-    contexts, complaints = [], []
+    complaints = []
 
     def open_page(path, *, width=1280, mode="light", script=True):
-        context = browser.new_context(
-            viewport={"width": width, "height": 844},
-            color_scheme=mode,
-            java_script_enabled=script,
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(15_000)
-        page.on("request", lambda request: note_outside(request.url))
+        listeners = {
+            "request": lambda request: note_outside(request.url),
+            "response": lambda r: r.ok or complaints.append(f"{r.status}: {r.url}"),
+            "pageerror": lambda error: complaints.append(f"error: {error}"),
+            "console": lambda message: note_console(message),
+        }
         if script:
-            page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url}"))
-        page.on("response", lambda r: r.ok or complaints.append(f"{r.status}: {r.url}"))
-        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-        page.on("console", lambda message: note_console(message))
+            listeners["requestfailed"] = lambda r: complaints.append(f"failed: {r.url}")
+        page = tab(listeners, width=width, mode=mode, java_script_enabled=script)
         page.goto(f"{address}/{path}", wait_until="load")
         if script:
             # The page's script says when formulas are set and what is too wide has its place.
@@ -93,8 +124,6 @@ def visit(browser, address):
             complaints.append(f"console: {message.text}")
 
     yield open_page
-    for context in contexts:
-        context.close()
     assert not complaints
 
 
@@ -123,31 +152,27 @@ def bench(tmp_path_factory):
 
 
 @pytest.fixture
-def figure(browser, bench):
-    """Return a function that opens a moving figure's own page; no error may be logged there."""
-    contexts, complaints = [], []
+def figure(tab, bench):
+    """Return a function that opens a moving figure's own page; no error may be logged there.
+
+    A test has one tab for all that it opens with the same settings.
+    """
+    opened, complaints = {}, []
+    listeners = {
+        "pageerror": lambda error: complaints.append(f"error: {error}"),
+        "console": lambda said: said.type == "error" and complaints.append(said.text),
+    }
 
     def open_figure(name, *, width=1280, mode="light", script=True, touch=False, query=""):
-        context = browser.new_context(
-            viewport={"width": width, "height": 844},
-            color_scheme=mode,
-            java_script_enabled=script,
-            has_touch=touch,
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(15_000)
-        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-        page.on(
-            "console",
-            lambda message: message.type == "error" and complaints.append(message.text),
-        )
+        key = width, mode, script, touch
+        if key not in opened:
+            settings = {"java_script_enabled": script, "has_touch": touch}
+            opened[key] = tab(listeners, width=width, mode=mode, **settings)
+        page = opened[key]
         page.goto(f"{bench}/{name}.html{query}", wait_until="load")
         if script:
             page.wait_for_selector(".w2s-live")
         return page
 
     yield open_figure
-    for context in contexts:
-        context.close()
     assert not complaints

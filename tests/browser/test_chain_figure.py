@@ -16,30 +16,32 @@ def state(page):
     return json.loads(page.locator("[data-moving]").get_attribute("data-state"))
 
 
-@pytest.mark.parametrize(("angle", "share", "N"), CASES)
-def test_bias_and_variance_are_those_of_the_exact_chain(figure, angle, share, N):
-    shown = figure("chain").evaluate(
-        """async ([angle, share, N]) => {
+def test_bias_and_variance_are_those_of_the_exact_chain(figure):
+    found = figure("chain").evaluate(
+        """async cases => {
           const F = await import("./formulas.js");
-          return F.planeChain(angle, share, N, 7);
+          return cases.map(([angle, share, N]) => F.planeChain(angle, share, N, 7));
         }""",
-        [angle, share, N],
+        CASES,
     )
-    shared, other, up = np.eye(3)
-    weak = np.stack([shared, other]).T
-    strong = np.stack([shared, np.cos(angle) * other + np.sin(angle) * up]).T
-    target = np.sqrt(1 - share) * shared + np.sqrt(share) * strong[:, 1]
-    mean = weak @ (weak.T @ target)
-    # n = 8 labels of noise variance 1.
-    tau = (1 + np.sum((target - mean) ** 2)) / (8 - 2 - 1)
-    moments = mean, np.outer(mean, mean) + tau * weak @ weak.T
-    for hop, row in enumerate(shown):
-        if hop:
-            moments = filters.hop(*moments, (weak, strong)[hop % 2], N)
-        bias = np.sum((moments[0] - target) ** 2)
-        assert row["bias"] == pytest.approx(bias, abs=1e-12)
-        risk = filters.risk(target, *moments, np.ones(3))
-        assert row["bias"] + row["variance"] == pytest.approx(risk)
+    for case, shown in zip(CASES, found, strict=True):
+        angle, share, N = case
+        shared, other, up = np.eye(3)
+        weak = np.stack([shared, other]).T
+        strong = np.stack([shared, np.cos(angle) * other + np.sin(angle) * up]).T
+        target = np.sqrt(1 - share) * shared + np.sqrt(share) * strong[:, 1]
+        mean = weak @ (weak.T @ target)
+        # n = 8 labels of noise variance 1.
+        tau = (1 + np.sum((target - mean) ** 2)) / (8 - 2 - 1)
+        moments = mean, np.outer(mean, mean) + tau * weak @ weak.T
+        assert len(shown) == 8, case
+        for hop, row in enumerate(shown):
+            if hop:
+                moments = filters.hop(*moments, (weak, strong)[hop % 2], N)
+            bias = np.sum((moments[0] - target) ** 2)
+            assert row["bias"] == pytest.approx(bias, abs=1e-12), (case, hop)
+            risk = filters.risk(target, *moments, np.ones(3))
+            assert row["bias"] + row["variance"] == pytest.approx(risk), (case, hop)
 
 
 def test_the_sliders_lengthen_the_chain_and_say_the_result(figure):

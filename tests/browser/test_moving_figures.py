@@ -23,22 +23,28 @@ def test_the_picture_without_script_is_the_first_that_the_script_draws(figure, n
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("mode", ["light", "dark"])
-def test_a_figure_fits_and_shows_the_same_without_script(figure, name, mode):
-    boxes = []
+def test_a_figure_fits_and_shows_the_same_without_script(figure, name):
+    boxes = {}
     for script in (False, True):
-        page = figure(name, width=390, mode=mode, script=script)
-        if script:
-            assert page.evaluate(SPILL) <= 0
-            assert page.evaluate("document.querySelectorAll('svg').length") > 0
-        boxes.append([box.bounding_box() for box in page.locator("svg").all()])
-    assert all(boxes[0])
-    assert len(boxes[0]) == len(boxes[1])
+        page = figure(name, width=390, script=script)
+        for mode in ("light", "dark"):
+            page.emulate_media(color_scheme=mode)
+            boxes[script, mode] = [box.bounding_box() for box in page.locator("svg").all()]
+            if script:
+                assert page.evaluate(SPILL) <= 0, mode
+    assert boxes[True, "light"]
+    assert all(boxes[False, "light"])
+    assert all(boxes[False, "dark"])
+    assert len({len(found) for found in boxes.values()}) == 1
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_jumps_when_the_script_arrives(figure, name):
-    page = figure(name)
+def test_nothing_jumps_when_the_script_arrives(browser, bench, name):
+    # What comes from a cache comes too soon to be seen to jump: so a context of its own.
+    context = browser.new_context(viewport={"width": 1280, "height": 844})
+    page = context.new_page()
+    page.goto(f"{bench}/{name}.html", wait_until="load")
+    page.wait_for_selector(".w2s-live")
     shift = page.evaluate(
         """new Promise(done => {
           let sum = 0;
@@ -47,14 +53,15 @@ def test_nothing_jumps_when_the_script_arrives(figure, name):
           setTimeout(() => done(sum), 300);
         })"""
     )
+    context.close()
     assert shift < 0.01
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_all_that_takes_the_focus_has_a_name(figure, name):
+    controls = "[tabindex='0'], input, button, select"
+    nameless = """all => all.filter(e => !(e.labels?.length || e.getAttribute("aria-label")
+      || e.textContent.trim())).map(e => e.outerHTML)"""
     page = figure(name)
-    for control in page.locator("[tabindex='0'], input, button, select").all():
-        named = (
-            "e => Boolean(e.labels?.length || e.getAttribute('aria-label') || e.textContent.trim())"
-        )
-        assert control.evaluate(named)
+    assert page.locator(controls).count() > 0
+    assert page.locator(controls).evaluate_all(nameless) == []

@@ -44,30 +44,28 @@ def projected(kind, teacher, shapes):
     return points[np.argmin(np.sum((points - teacher) ** 2, axis=1))]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_student_and_the_lengths_are_those_of_the_library(figure, kind):
-    page = figure("projection")
-    rng = np.random.default_rng(20260301)
-    pairs = rng.normal(size=(60, 2, 2))
-    answer = page.evaluate(
-        """async ([kind, pairs]) => {
+def test_the_student_and_the_lengths_are_those_of_the_library(figure):
+    pairs = np.random.default_rng(20260301).normal(size=(60, 2, 2))
+    shapes, answers = figure("projection").evaluate(
+        """async ([kinds, pairs]) => {
           const F = await import("./formulas.js");
-          return { shapes: { BOX: F.BOX, HULL: F.HULL, LINE: F.LINE, POINTS: F.POINTS },
-                   found: pairs.map(([teacher, truth]) => F.misfitAndGain(kind, teacher, truth)) };
+          return [{ BOX: F.BOX, HULL: F.HULL, LINE: F.LINE, POINTS: F.POINTS }, kinds.map(
+            kind => pairs.map(([teacher, truth]) => F.misfitAndGain(kind, teacher, truth)))];
         }""",
-        [kind, pairs.tolist()],
+        [KINDS, pairs.tolist()],
     )
-    for (teacher, truth), found in zip(pairs, answer["found"], strict=True):
-        student = projected(kind, teacher, answer["shapes"])
-        assert found["student"] == pytest.approx(student, abs=1e-6)
-        # The library averages over two inputs, the figure draws squared lengths.
-        lengths = projection.misfit_and_gain(truth, teacher, student)
-        assert found["misfit"] == pytest.approx(2 * lengths.misfit, abs=1e-5)
-        assert found["gain"] == pytest.approx(2 * lengths.gain, abs=1e-5)
-        assert found["convex"] == (kind in CONVEX)
-        cosine = 2 * np.cos(np.radians(found["angle"])) if found["angle"] is not None else 0.0
-        product = np.sqrt(found["misfit"] * found["studentError"])
-        assert found["surplus"] == pytest.approx(-cosine * product, abs=1e-9)
+    for kind, answer in zip(KINDS, answers, strict=True):
+        for (teacher, truth), found in zip(pairs, answer, strict=True):
+            student = projected(kind, teacher, shapes)
+            assert found["student"] == pytest.approx(student, abs=1e-6), kind
+            # The library averages over two inputs, the figure draws squared lengths.
+            lengths = projection.misfit_and_gain(truth, teacher, student)
+            assert found["misfit"] == pytest.approx(2 * lengths.misfit, abs=1e-5), kind
+            assert found["gain"] == pytest.approx(2 * lengths.gain, abs=1e-5), kind
+            assert found["convex"] == (kind in CONVEX)
+            cosine = 2 * np.cos(np.radians(found["angle"])) if found["angle"] is not None else 0.0
+            product = np.sqrt(found["misfit"] * found["studentError"])
+            assert found["surplus"] == pytest.approx(-cosine * product, abs=1e-9), kind
 
 
 def test_a_convex_class_with_the_truth_never_falls_short(figure):

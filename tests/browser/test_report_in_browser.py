@@ -23,22 +23,20 @@ def page_file(tmp_path_factory):
 
 
 @pytest.fixture
-def opened(browser, page_file):
-    contexts, requests, complaints = [], [], []
+def opened(tab, page_file):
+    requests, complaints = [], []
+    listeners = {
+        "request": lambda request: requests.append(request.url),
+        "console": lambda message: complaints.append(message.text),
+        "pageerror": lambda error: complaints.append(str(error)),
+    }
 
     def visit(mode="light", width=1280):
-        context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=mode)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page = tab(listeners, width=width, mode=mode)
         page.goto(page_file.as_uri(), wait_until="load")
         return page
 
     yield visit
-    for context in contexts:
-        context.close()
     assert not [url for url in requests if not url.startswith((page_file.as_uri(), "data:"))]
     assert not complaints
 

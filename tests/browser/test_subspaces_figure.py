@@ -16,30 +16,33 @@ def state(page):
     return json.loads(page.locator("[data-moving]").get_attribute("data-state"))
 
 
-@pytest.mark.parametrize(("angle", "N"), CASES)
-def test_the_numbers_are_the_exact_risks_in_units_of_the_teacher_s(figure, angle, N):
-    shown, cloud = figure("subspaces").evaluate(
-        """async ([angle, N]) => {
+def test_the_numbers_are_the_exact_risks_in_units_of_the_teacher_s(figure):
+    found = figure("subspaces").evaluate(
+        """async cases => {
           const F = await import("./formulas.js");
-          return [F.twoPlanes(angle, N), F.clouds(F.whiteCloud(16), angle, N)];
+          return cases.map(([angle, N]) =>
+            [F.twoPlanes(angle, N), F.clouds(F.whiteCloud(16), angle, N)]);
         }""",
-        [angle, N],
+        CASES,
     )
-    # n = 5 and sigma2 = 1: each of the teacher's two directions has variance 1/2.
-    setting = risks.Setting(d_w=2, d_s=2, d_sw=1 + np.cos(angle) ** 2, sigma2=1.0)
-    inherited, reduced = risks.student_variance(setting, 5, N)
-    assert shown["teacher"] == pytest.approx(float(risks.teacher(setting, 5)))
-    assert shown["inherited"] == pytest.approx(float(inherited))
-    assert shown["reduced"] == pytest.approx(float(reduced), abs=1e-12)
-    assert shown["student"] == pytest.approx(float(risks.student(setting, 5, N)))
-    # What is drawn has these means of squares, and no others.
-    for name, expected in (
-        ("teacher", 1.0),
-        ("shadow", inherited),
-        ("student", inherited + reduced),
-    ):
-        points = np.array([row[name] for row in cloud])
-        assert np.mean(np.sum(points**2, axis=1)) == pytest.approx(float(expected)), name
+    for case, (shown, cloud) in zip(CASES, found, strict=True):
+        angle, N = case
+        # n = 5 and sigma2 = 1: each of the teacher's two directions has variance 1/2.
+        setting = risks.Setting(d_w=2, d_s=2, d_sw=1 + np.cos(angle) ** 2, sigma2=1.0)
+        inherited, reduced = risks.student_variance(setting, 5, N)
+        assert shown["teacher"] == pytest.approx(float(risks.teacher(setting, 5))), case
+        assert shown["inherited"] == pytest.approx(float(inherited)), case
+        assert shown["reduced"] == pytest.approx(float(reduced), abs=1e-12), case
+        assert shown["student"] == pytest.approx(float(risks.student(setting, 5, N))), case
+        # What is drawn has these means of squares, and no others.
+        for name, expected in (
+            ("teacher", 1.0),
+            ("shadow", inherited),
+            ("student", inherited + reduced),
+        ):
+            points = np.array([row[name] for row in cloud])
+            squares = np.sum(points**2, axis=1)
+            assert np.mean(squares) == pytest.approx(float(expected)), (case, name)
 
 
 def test_the_sliders_turn_the_plane_and_say_the_result(figure):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -34,71 +35,60 @@ def state(folder):
 # The whole build, in a book of its own
 
 
-def test_build_then_nothing_then_one(project):
-    project.notebook("p/a", "print(seed)")
-    project.notebook("p/b", "print(seed)")
-    layout = project.layout
-
-    first = project.doit("-n", "2", "book")
+def test_build_then_nothing_then_one(first_build, built):
+    _, first = first_build
+    layout = built.layout
     assert executed(first) == {"p/a", "p/b"}
     assert "notebooks  2 run" in first
     assert "_build/html/index.html (built)" in first
     assert (layout.html / "notebooks/p/a.html").exists()
-    assert os.readlink(project.root / "_build/html") == "smoke/html"
-    assert json.loads((project.root / "_build/claims.json").read_text()) == []
+    assert os.readlink(built.root / "_build/html") == "smoke/html"
+    assert json.loads((built.root / "_build/claims.json").read_text()) == []
 
     before = state(layout.base)
-    nothing = project.doit("-n", "2", "book")
+    nothing = built.doit("-n", "2", "book")
     assert executed(nothing) == set()
     assert "notebooks  2 up to date" in nothing
     assert "(up to date)" in nothing
     assert state(layout.base) == before
 
-    project.set_seed("p/b", 2)
-    one = project.doit("-n", "2", "html")
+    built.set_seed("p/b", 2)
+    one = built.doit("-n", "2", "execute")
     assert executed(one) == {"p/b"}
     assert "changed: parameters" in one
     assert "notebooks  1 run, 1 up to date" in one
 
 
-def test_failed_notebook_has_its_page_and_takes_no_other_with_it(project):
-    project.notebook("p/a", "print(seed)")
-    project.doit("html")
-
+def test_failed_notebook_has_its_page_and_takes_no_other_with_it(built):
+    """One that raises, and one that cannot be read."""
     drawn = "{numref}`fig-none`"
-    source = project.notebook("p/a", FALSE_CLAIM)
+    source = built.notebook("p/a", FALSE_CLAIM)
     source.write_text(source.read_text() + f"\nSee {drawn}.\n")
-    project.notebook("p/b", "from w2s_utils import checks, claims", TRUE_CLAIM)
-    for _ in range(2):  # it is tried again
-        output = project.doit("-n", "2", "book", check=False)
+    built.notebook("p/b", "from w2s_utils import checks, claims", TRUE_CLAIM)
+    built.notebook("p/c").write_text("---\njupytext: [\n---\n")
+    for _ in range(2):  # they are tried again
+        output = built.doit("-n", "2", "book", check=False)
         assert "p/a                          FAILED" in output
         assert "ClaimFailed: p1-test: expected the check to be passed, it was refuted" in output
-        assert "p1-test" in output
-        assert "1 failed" in output
+        assert "p/c                          FAILED" in output
+        assert "2 failed" in output
         assert "html       _build/html/index.html" in output
-        assert output.count("FAILED: 1 of 2 chapters (p/a)") == 1
+        (failed,) = re.findall(r"FAILED: 2 of 3 chapters \((.*?)\)", output)
+        assert sorted(failed.split(", ")) == ["p/a", "p/c"]
     assert "LOST" not in output
     assert "p/b" not in executed(output)
-    page = (project.layout.html / "notebooks/p/a.html").read_text()
+    page = (built.layout.html / "notebooks/p/a.html").read_text()
     assert "This notebook failed" in page
     assert "p1-test: expected the check to be passed" in page
     assert page.index("A small notebook") < page.index("This notebook failed")
     assert "figure not drawn" in page
-    assert [c["id"] for c in json.loads(project.layout.claims.read_text())] == ["p1-true"]
+    assert "This notebook failed" in (built.layout.html / "notebooks/p/c.html").read_text()
+    assert [c["id"] for c in json.loads(built.layout.claims.read_text())] == ["p1-true"]
 
-    project.notebook("p/a", "print(seed)")
-    output = project.doit("book")
-    assert "notebooks  1 run, 1 up to date" in output
-    assert "This notebook failed" not in (project.layout.html / "notebooks/p/a.html").read_text()
-
-
-def test_notebook_that_cannot_be_read_is_one_failed_notebook(project):
-    project.notebook("p/a", "print(seed)")
-    project.notebook("p/b").write_text("---\njupytext: [\n---\n")
-    output = project.doit("-n", "2", "html", check=False)
-    assert "p/b                          FAILED" in output
-    assert (project.layout.html / "notebooks/p/a.html").exists()
-    assert "This notebook failed" in (project.layout.html / "notebooks/p/b.html").read_text()
+    built.notebook("p/a", "print(seed)")
+    output = built.doit("book", check=False)
+    assert "notebooks  1 run, 1 up to date, 1 failed" in output
+    assert "This notebook failed" not in (built.layout.html / "notebooks/p/a.html").read_text()
 
 
 def test_notebook_without_its_data_has_a_page_that_says_so(project):
@@ -119,16 +109,14 @@ def test_notebook_without_its_data_has_a_page_that_says_so(project):
     assert about["inputs"]["data freesolv"] == "absent"
 
 
-def test_warning_of_the_book_is_an_error_and_keeps_the_old_html(project):
-    project.notebook("p/a")
-    project.doit("html")
-    before = state(project.layout.html)
-    (project.root / "book/index.md").write_text("# The book\n\n[](nowhere.md)\n")
+def test_warning_of_the_book_is_an_error_and_keeps_the_old_html(built):
+    before = state(built.layout.html)
+    (built.root / "book/index.md").write_text("# The book\n\n[](nowhere.md)\n")
     for _ in range(2):  # an incremental build would pass the second time
-        output = project.doit("html", check=False)
+        output = built.doit("html", check=False)
         assert "index.md:3: WARNING" in output
         assert "not built; the previous one stays" in output
-    assert state(project.layout.html) == before
+    assert state(built.layout.html) == before
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT])
@@ -161,10 +149,9 @@ def test_interrupted_build_leaves_no_half_page_and_resumes(project, signal_numbe
     _until(lambda: not _running_in(project.root))
 
     (project.root / "hold").unlink()
-    output = project.doit("-n", "2", "html")
+    output = project.doit("-n", "2", "execute")
     assert executed(output) == {"p/b"}
     assert "notebooks  1 run, 1 up to date" in output
-    assert (project.layout.html / "notebooks/p/b.html").exists()
 
 
 @pytest.mark.parametrize(
@@ -191,15 +178,13 @@ def test_wrong_settings_are_refused_before_anything_is_built(project, setting, m
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_where_nothing_can_be_written_only_what_is_stale_is_an_error(project):
-    project.notebook("p/a", "print(seed)")
-    project.doit("html")
-    lock = project.layout.base / ".lock"
+def test_where_nothing_can_be_written_only_what_is_stale_is_an_error(built):
+    lock = built.layout.base / ".lock"
     lock.unlink()
     lock.mkdir()  # no file can be opened there, not even by root
-    assert "notebooks  1 up to date" in project.doit("html")
-    project.set_seed("p/a", 2)
-    output = project.doit("html", check=False)
+    assert "notebooks  2 up to date" in built.doit("html")
+    built.set_seed("p/a", 2)
+    output = built.doit("html", check=False)
     assert len(output.splitlines()) == 1
     assert "cannot be written (Is a directory): p/a would have to" in output
 
@@ -245,26 +230,6 @@ def test_parameters_of_one_notebook(done):
     assert changes(done) == {"p/a": "", "p/b": "changed: parameters"}
 
 
-@pytest.fixture
-def importing(project):
-    """Return a book whose first notebook imports from a package of its own, as if executed."""
-    package = project.root / "w2s_experiments"
-    (package / "chapter.py").write_text(
-        "def late():\n    from w2s_experiments.kept import reader\n"
-    )
-    (package / "kept").mkdir()
-    (package / "kept" / "__init__.py").write_text("")
-    (package / "kept" / "reader.py").write_text("")
-    (package / "kept" / "other.py").write_text("")
-    (package / "kept" / "shipped").mkdir()
-    (package / "kept" / "shipped" / "weights.bin").write_text("1")
-    project.notebook("p/a", "from w2s_experiments import chapter")
-    project.notebook("p/b", "import numpy")
-    before = library_of(project)
-    assert before["p/a"] != before["p/b"]
-    return project, before
-
-
 def library_of(project):
     """Return the digests of what each notebook needs of the library of its book."""
     inputs = "build.notebook_inputs(dodo.LAYOUT, name)['library'] for name in dodo.NOTEBOOKS"
@@ -272,31 +237,33 @@ def library_of(project):
     return json.loads(loaded(project, code))
 
 
-@pytest.mark.parametrize(
-    "file", ["__init__.py", "chapter.py", "kept/reader.py", "kept/shipped/weights.bin"]
-)
-def test_what_a_notebook_imports_and_its_data(importing, file):
-    project, before = importing
-    with (project.root / "w2s_experiments" / file).open("a") as opened:
-        opened.write("\n# changed\n")
-    after = library_of(project)
-    assert after["p/a"] != before["p/a"]
-    assert after["p/b"] == before["p/b"]
+def test_what_a_notebook_needs_of_the_library(own_library):
+    package = own_library.root / "w2s_experiments"
+    kept = package / "kept"
+    (kept / "shipped").mkdir(parents=True)
+    (package / "chapter.py").write_text(
+        "def late():\n    from w2s_experiments.kept import reader\n"
+    )
+    for name in ("__init__.py", "reader.py", "other.py", "shipped/weights.bin"):
+        (kept / name).write_text("")
+    own_library.notebook("p/a", "from w2s_experiments import chapter")
+    own_library.notebook("p/b", "import numpy")
+    now = library_of(own_library)
+    assert now["p/a"] != now["p/b"]
 
+    needed = ("__init__.py", "chapter.py", "kept/reader.py", "kept/shipped/weights.bin")
+    not_needed = ("kept/other.py", "../w2s_book/sweep.py")
+    for file in (*needed, *not_needed):
+        before = now
+        with (package / file).open("a") as opened:
+            opened.write("\n# changed\n")
+        now = library_of(own_library)
+        assert (now["p/a"] != before["p/a"]) == (file in needed), file
+        assert now["p/b"] == before["p/b"], file
 
-@pytest.mark.parametrize("file", ["w2s_experiments/kept/other.py", "w2s_book/sweep.py"])
-def test_what_no_notebook_imports(importing, file):
-    project, before = importing
-    with (project.root / file).open("a") as opened:
-        opened.write("\n# changed\n")
-    assert library_of(project) == before
-
-
-def test_library_that_cannot_be_read_may_be_needed_by_all(importing):
-    project, before = importing
-    (project.root / "w2s_experiments/kept/other.py").write_text("import (")
-    after = library_of(project)
-    assert after["p/a"] != before["p/a"]
+    # What cannot be read may be needed by all.
+    (kept / "other.py").write_text("import (")
+    assert library_of(own_library)["p/a"] != now["p/a"]
 
 
 def test_dependencies(done):

@@ -72,6 +72,11 @@ def lines_in(path):
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
+def begin(out, finished, lines):
+    """Let a record have the first lines of a finished one: points take seconds."""
+    out.write_bytes(b"".join(finished.splitlines(keepends=True)[:lines]))
+
+
 def wait_until(condition, seconds=600):
     deadline = time.monotonic() + seconds
     while not condition():
@@ -122,9 +127,10 @@ def test_a_point_that_fails_is_recorded_and_the_others_are_run(book):
 
 def test_a_killed_run_goes_on_where_it_was(book, finished):
     out = book / "killed.jsonl"
+    begin(out, finished, 2)
     command = [*COMMAND, *GRID, "--jobs", "2", "--out", str(out)]
     with subprocess.Popen(command, cwd=book, stderr=subprocess.DEVNULL) as process:
-        wait_until(lambda: lines_in(out) >= 1)
+        wait_until(lambda: lines_in(out) > 2)
         family = psutil.Process(process.pid).children(recursive=True)
         process.kill()
     kept = out.read_bytes().splitlines()
@@ -175,10 +181,11 @@ def cluster(tmp_path, request):
 def test_a_cluster_gives_the_same_record_though_a_worker_is_killed(book, finished, cluster):
     address, (first, _) = cluster
     out = book / "cluster.jsonl"
+    begin(out, finished, 1)
     command = [*COMMAND, *GRID, "--scheduler", address, "--out", str(out)]
     with subprocess.Popen(command, cwd=book, stderr=subprocess.PIPE, text=True) as process:
         # In mid-run: one point is finished, and the first worker is at another.
-        wait_until(lambda: lines_in(out) >= 1 or process.poll() is not None)
+        wait_until(lambda: lines_in(out) > 1 or process.poll() is not None)
         wait_until(lambda: psutil.Process(first.pid).children() or process.poll() is not None)
         assert process.poll() is None, process.stderr.read()
         assert lines_in(out) < POINTS
@@ -193,7 +200,7 @@ def test_a_point_that_is_lost_with_its_worker_is_a_failed_point(book, cluster):
     """Dask gives up here at once what a worker had that died."""
     address, (first, _) = cluster
     out = book / "lost.jsonl"
-    command = [*COMMAND, *GRID, "--scheduler", address, "--out", str(out)]
+    command = [*COMMAND, *GRID[:2], "--scheduler", address, "--out", str(out)]
     with subprocess.Popen(command, cwd=book, stderr=subprocess.PIPE, text=True) as process:
         wait_until(lambda: psutil.Process(first.pid).children() or process.poll() is not None)
         first.kill()
@@ -202,7 +209,7 @@ def test_a_point_that_is_lost_with_its_worker_is_a_failed_point(book, cluster):
     assert "lost with its worker" in told
     outcomes = [line["outcome"] for line in sweep.read(out)]
     assert "failed" in outcomes
-    assert len(outcomes) == POINTS
+    assert len(outcomes) == 2
 
 
 def test_a_scheduler_that_is_not_there_is_told(book, tmp_path):
