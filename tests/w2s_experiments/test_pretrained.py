@@ -200,6 +200,68 @@ def test_static_words_ignore_their_order(no_cache):
     assert np.abs(one - other).max() > 1e-3
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("coffee", 3197928453018144401), ("hello", 5983625672228268878)],
+)
+def test_strings_have_the_hashes_of_spacys_documentation(text, expected):
+    assert pretrained._murmur(text.encode()) == expected
+
+
+@pytest.fixture
+def spoken(tmp_path, monkeypatch):
+    """A package in the form of spaCy's vectors: three words, two of them with one vector."""
+    msgpack = pytest.importorskip("msgpack")
+    folder = tmp_path / "site" / "carrier_of_words"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").touch()
+    np.save(folder / "vectors.npy", np.array([[1.0, 0.0], [0.0, 3.0]], np.float32))
+    named = {"l'": 0, "album": 1, "disque": 1}
+    rows = {pretrained._murmur(word.encode()): row for word, row in named.items()}
+    (folder / "rows").write_bytes(msgpack.packb(rows))
+    files = {
+        key: {"path": name, "sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest()}
+        for key, name in (("weights", "vectors.npy"), ("rows", "rows"))
+    }
+    card = {"package": folder.name, "install": "pip install it", "files": files}
+    monkeypatch.setitem(pretrained.CARDS, "french", card)
+    monkeypatch.syspath_prepend(str(folder.parent))
+    monkeypatch.setattr(weights.datasets, "cache_folder", lambda: tmp_path / "cache")
+    return folder
+
+
+def test_french_words_are_averaged_as_far_as_they_are_read(spoken):
+    found = pretrained.french_words(["L'album !", "disque disque", "", "ah"], [1, None])
+    np.testing.assert_allclose(
+        found, [[[1, 0], [0.5, 1.5]], [[0, 3], [0, 3]], [[0, 0], [0, 0]], [[0, 0], [0, 0]]]
+    )
+    again = pretrained.french_words(["L'album !"], [1])
+    np.testing.assert_allclose(again, [[[1, 0]]])
+
+
+def test_damaged_french_words_are_one_line(spoken):
+    (spoken / "rows").write_bytes(b"\x80")
+    with pytest.raises(WeightsError, match=r"rows: its hash .* card; pip install it$"):
+        pretrained.french_words(["album"], [None])
+
+
+@here("textblob_fr", "vader_fr")
+@pytest.mark.parametrize("name", ["textblob_fr", "vader_fr"])
+def test_french_lexicons_tell_good_from_bad(name):
+    found = pretrained.lexicon(name)
+    assert found["excellent"] > 0 > found["mauvais"]
+    assert all(word == pretrained.plain(word) for word in found)
+
+
+def test_entries_of_one_word_are_averaged(carried, monkeypatch):
+    content = 'form="Déçu" x polarity="-1.0" />\nform="déçu" polarity="0.5"'.encode()
+    carried.write_bytes(content)
+    card = pretrained.CARDS["carried"]
+    monkeypatch.setitem(card, "entries", pretrained.CARDS["textblob_fr"]["entries"])
+    monkeypatch.setitem(card["files"]["weights"], "sha256", hashlib.sha256(content).hexdigest())
+    assert pretrained.lexicon("carried") == {"decu": -0.25}
+
+
 @here("lite0", "lite2")
 @pytest.mark.parametrize("name", ["lite0", "lite2"])
 def test_lite_networks_know_a_palace(name):

@@ -11,6 +11,8 @@ import functools
 import hashlib
 import io
 import pickle
+import re
+import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -44,8 +46,7 @@ def missing(*names: str) -> list[str]:
         Keys of ``CARDS``.
     """
     commands = [CARDS[name]["install"] for name in names if not find_spec(CARDS[name]["package"])]
-    text = {"minilm", "wordllama"} & set(names)
-    readers = ("safetensors", "tokenizers") if text else ()
+    readers = {reader for name in names for reader in CARDS[name].get("readers", ())}
     return commands + (
         [f'pip install "w2s_utils[{EXTRA}]"'] if not all(map(find_spec, readers)) else []
     )
@@ -237,6 +238,85 @@ def _transformer(ids: NDArray, w: Tensors, heads: int = 12) -> NDArray:
         x = normed(x + linear(inner, f"{name}.output.dense"), f"{name}.output")
         means.append(x.mean(axis=1))
     return np.stack(means, axis=1)
+
+
+TOKENS = re.compile(r"\w+['’]?|[^\w\s]")
+
+
+def french_words(texts: Sequence[str], lengths: Sequence[int | None]) -> NDArray[np.float32]:
+    """Mean of spaCy's French word vectors over the first words of each text.
+
+    Words are in small letters, with the apostrophe of an elision, or a sign each; a word without a
+    vector is passed over, a text of such words is zero.
+
+    Parameters
+    ----------
+    texts : sequence of str
+    lengths : sequence of int or None
+        How many words to read, once each; None is all.
+
+    Returns
+    -------
+    ndarray, shape (m, lengths, 300)
+
+    Raises
+    ------
+    WeightsError
+        If its package is not installed, or damaged.
+    """
+    table = np.load(io.BytesIO(content("french")), allow_pickle=False)
+    unpack = weights.require("msgpack", EXTRA).unpackb
+    rows = unpack(content("french", "rows"), strict_map_key=False)
+    row_of = functools.cache(lambda word: rows.get(_murmur(word.encode())))
+
+    def run(part: list[str]) -> NDArray:
+        found = np.zeros((len(part), len(lengths), table.shape[1]), np.float32)
+        for i, text in enumerate(part):
+            read = [row_of(word) for word in TOKENS.findall(text.lower())]
+            for j, most in enumerate(lengths):
+                known = [row for row in read[:most] if row is not None]
+                found[i, j] = table[known].mean(axis=0) if known else 0
+        return found
+
+    listed = [str(text) for text in texts]
+    return _pieces(listed, [f"{text}\n{lengths}" for text in listed], "french", run)
+
+
+def _murmur(text: bytes) -> int:
+    """MurmurHash64A with seed 1, by which spaCy names a string."""
+    multiplier, mask = 0xC6A4A7935BD1E995, 2**64 - 1
+    found = 1 ^ len(text) * multiplier & mask
+    whole = len(text) // 8 * 8
+    for i in range(0, whole, 8):
+        k = int.from_bytes(text[i : i + 8], "little") * multiplier & mask
+        found = (found ^ (k ^ k >> 47) * multiplier & mask) * multiplier & mask
+    if text[whole:]:
+        found = (found ^ int.from_bytes(text[whole:], "little")) * multiplier & mask
+    found = (found ^ found >> 47) * multiplier & mask
+    return found ^ found >> 47
+
+
+def lexicon(name: str) -> dict[str, float]:
+    """Valence of each word of a lexicon, as `plain`; entries of one word are averaged.
+
+    Parameters
+    ----------
+    name : {"textblob_fr", "vader_fr"}
+
+    Raises
+    ------
+    WeightsError
+        If its package is not installed, or damaged.
+    """
+    listed: dict[str, list[float]] = {}
+    for word, valence in re.findall(CARDS[name]["entries"], content(name).decode()):
+        listed.setdefault(plain(word), []).append(float(valence))
+    return {word: float(np.mean(values)) for word, values in listed.items()}
+
+
+def plain(text: str) -> str:
+    """Text in small letters without accents."""
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
 
 
 STRIDES = (1, 2, 2, 2, 1, 2, 1)  # of the seven stages

@@ -114,29 +114,6 @@ def regrets(known: Scores, test: Scores, models: int) -> dict[str, Array]:
     return rules.regrets(student, known_teacher=seen[0], known_student=seen[1], misfit=seen[2])
 
 
-def mean_regrets(
-    splits: Sequence[Split], models: int, weights: Array | None = None
-) -> dict[str, Array | float]:
-    """Regret of each rule, averaged over splits and ladders, see `regrets`.
-
-    Parameters
-    ----------
-    splits : sequence of Split
-    models : int
-        Size of a ladder.
-    weights : ndarray, optional
-        See `means`.
-
-    Returns
-    -------
-    dict of str to float or ndarray, shape (resamples,)
-    """
-    known, test = (means(splits, part, weights) for part in ("known", "test"))
-    return {
-        rule: values.mean(axis=(-2, -1)) for rule, values in regrets(known, test, models).items()
-    }
-
-
 def expected_share(splits: Sequence[Split]) -> float:
     r"""Gain per misfit that an unbiased least-squares student of its size would have.
 
