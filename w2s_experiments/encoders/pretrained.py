@@ -13,6 +13,7 @@ import io
 import pickle
 import re
 import unicodedata
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 import yaml
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr
+from scipy.special import expit, ndtr
 from tqdm import tqdm
 
 from w2s_experiments.encoders import weights
@@ -83,7 +84,7 @@ def tensors(name: str) -> Tensors:
     return loaded
 
 
-# PyTorch's old file: five pickles, then the raw numbers of each storage.
+# PyTorch's files: five pickles and the raw numbers of each storage, or a zip of one pickle and them.
 
 
 def _rebuild(storage: NDArray, offset: int, size: tuple, stride: tuple, *_: object) -> NDArray:
@@ -115,27 +116,49 @@ class _TensorsOnly(pickle.Unpickler):
         return self.ADMITTED[module, name]
 
     def persistent_load(self, pid: Any) -> NDArray:
-        _, dtype, key, _, count, _ = pid
+        _, dtype, key, _, count, *_ = pid
         if not 0 <= count * np.dtype(dtype).itemsize <= self.size:
             raise pickle.UnpicklingError("a storage is larger than the file")
         return self.storages.setdefault(key, np.empty(count, dtype))
 
 
 def _torch_tensors(stored: bytes) -> Tensors:
-    """Tensors of a file in PyTorch's old format; damage and any other object in it are refused."""
-    stream, storages = io.BytesIO(stored), Tensors()
+    """Tensors of a file of PyTorch's; damage and any other object in it are refused.
+
+    Those of a list of layers have the layer's number before their name.
+    """
     try:
-        *_, found, keys = (_TensorsOnly(stream, storages, len(stored)).load() for _ in range(5))
-        for key in keys:
-            storage = storages[key]
-            if int.from_bytes(stream.read(8), "little") != len(storage):
-                raise pickle.UnpicklingError("a storage has another size than it says")
-            storage[:] = np.frombuffer(stream.read(storage.nbytes), storage.dtype)
-        if set(keys) != set(storages) or not all(isinstance(v, np.ndarray) for v in found.values()):
+        found = (_zipped if stored[:2] == b"PK" else _one_file)(stored)
+        if not all(isinstance(value, np.ndarray) for value in found.values()):
             raise pickle.UnpicklingError("it holds something that is no tensor")
     except Exception as error:
         raise WeightsError(f"the weights cannot be read as tensors ({error})") from None
+    return found
+
+
+def _one_file(stored: bytes) -> Tensors:
+    stream, storages = io.BytesIO(stored), Tensors()
+    *_, found, keys = (_TensorsOnly(stream, storages, len(stored)).load() for _ in range(5))
+    if set(keys) != set(storages):
+        raise pickle.UnpicklingError("it holds something that is no tensor")
+    for key in keys:
+        storage = storages[key]
+        if int.from_bytes(stream.read(8), "little") != len(storage):
+            raise pickle.UnpicklingError("a storage has another size than it says")
+        storage[:] = np.frombuffer(stream.read(storage.nbytes), storage.dtype)
     return dict(found)
+
+
+def _zipped(stored: bytes) -> Tensors:
+    storages = Tensors()
+    with zipfile.ZipFile(io.BytesIO(stored)) as archive:
+        root = archive.namelist()[0].partition("/")[0]
+        pickled = io.BytesIO(archive.read(f"{root}/data.pkl"))
+        layers = _TensorsOnly(pickled, storages, len(stored)).load()
+        for key, storage in storages.items():
+            storage[:] = np.frombuffer(archive.read(f"{root}/data/{key}"), storage.dtype)
+    states = (state for _, (state, *_) in layers)
+    return {f"{i}.{key}": value for i, state in enumerate(states) for key, value in state.items()}
 
 
 # Features, a piece at a time.
@@ -317,6 +340,76 @@ def lexicon(name: str) -> dict[str, float]:
 def plain(text: str) -> str:
     """Text in small letters without accents."""
     return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+
+
+SYMBOLS = [*"CNOHF", "Cl", *"PB", "Br", *"SI", "Si", *"#()+-12345678=[]@cnosX."]
+SYMBOL = re.compile(r"Cl|Br|Si|.")
+PLACES = 350  # of a padded molecule, as its makers pad
+
+
+def chemnet(smiles: Sequence[str]) -> NDArray[np.float32]:
+    """ChemNet's last layer: convolutions and two recurrent layers on a SMILES, shape (m, 512).
+
+    Parameters
+    ----------
+    smiles : sequence of str
+        RDKit's canonical form, as its makers use; at most 349 symbols.
+
+    Raises
+    ------
+    ValueError
+        If one is longer.
+    WeightsError
+        If its package is not installed, or damaged.
+    """
+    listed = [str(one) for one in smiles]
+    longest = max(map(len, listed), default=0)
+    if longest >= PLACES:
+        raise ValueError(f"smiles: expected at most {PLACES - 1} characters, got {longest}")
+    loaded = tensors("chemnet")
+
+    def run(part: list[str]) -> NDArray:
+        x = np.zeros((len(part), PLACES, len(SYMBOLS)), np.float32)
+        number = {symbol: i for i, symbol in enumerate(SYMBOLS)}
+        for row, one in zip(x, part, strict=True):
+            for place, symbol in enumerate(SYMBOL.findall(f"{one}.")):
+                row[place, number.get(symbol, number["X"])] = 1 / len(SYMBOLS)
+        for i in range(2):
+            x = _selu(_convolve_text(x, loaded[f"{i}.weight"]))
+        for i in (2, 3):
+            x = _lstm(x[:, ::-1], *(loaded[f"{i}.{kind}_l0"] for kind in LSTM))
+        return x[:, -1]
+
+    return _pieces(listed, listed, "chemnet", run)
+
+
+LSTM = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
+
+def _selu(x: NDArray) -> NDArray:
+    scale, alpha = np.float32(1.0507009873554805), np.float32(1.6732632423543772)
+    return scale * np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def _convolve_text(x: NDArray, kernel: NDArray) -> NDArray:
+    """Convolve sequences, channels last, at every second place, padded as its makers pad."""
+    before = 1
+    after = 1 if x.shape[1] % 2 == 0 else 2
+    x = np.pad(x, ((0, 0), (before, after), (0, 0)))
+    seen = np.lib.stride_tricks.sliding_window_view(x, kernel.shape[2], axis=1)[:, ::2]
+    return np.einsum("mtck,ock->mto", seen, kernel, optimize=True)
+
+
+def _lstm(x: NDArray, w: NDArray, u: NDArray, *biases: NDArray) -> NDArray:
+    """Outputs of a recurrent layer; gates in PyTorch's order: input, forget, cell, output."""
+    driven = x @ w.T + (biases[0] + biases[1])
+    found = np.empty((*x.shape[:2], u.shape[1]), np.float32)
+    h = c = np.zeros_like(found[:, 0])
+    for place in range(x.shape[1]):
+        i, f, g, o = np.split(driven[:, place] + h @ u.T, 4, axis=1)
+        c = expit(f) * c + expit(i) * np.tanh(g)
+        h = found[:, place] = expit(o) * np.tanh(c)
+    return found
 
 
 STRIDES = (1, 2, 2, 2, 1, 2, 1)  # of the seven stages
