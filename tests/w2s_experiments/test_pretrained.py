@@ -1,9 +1,11 @@
 """Encoders that other packages carry: reading what may be trusted, refusing the rest."""
 
 import hashlib
+import io
 import pickle
 import re
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -53,9 +55,40 @@ def test_tensors_in_pytorchs_old_format():
     np.testing.assert_array_equal(found["b"], [1, 4])
 
 
+def layers(*states, storages=(NUMBERS,)):
+    """File in PyTorch's form of today: a zip of a list of layers and of their numbers."""
+    stream = io.BytesIO()
+    pickled = b"\x80\x02](" + b"".join(
+        b"(U\x04kind(}(" + state + b"u}}tt" for state in states
+    ) + b"e."  # fmt: skip
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("net/data.pkl", pickled)
+        for key, numbers in enumerate(storages):
+            archive.writestr(f"net/data/{key}", numbers.tobytes())
+    return stream.getvalue()
+
+
+def item(name, **options):
+    return b"U" + bytes([len(name)]) + name + tensor(**options)
+
+
+def test_tensors_of_a_list_of_layers_in_a_zip():
+    found = pretrained._torch_tensors(
+        layers(item(b"a"), item(b"b", offset=1, size=(2,), stride=(3,)))
+    )
+    assert found.keys() == {"0.a", "1.b"}
+    np.testing.assert_array_equal(found["0.a"], NUMBERS.reshape(2, 3))
+    np.testing.assert_array_equal(found["1.b"], [1, 4])
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        (layers(item(b"a"))[:-30], "cannot be read as tensors"),
+        (layers(item(b"a"), storages=()), "no item named"),
+        (layers(item(b"a"), storages=(NUMBERS[:5],)), "cannot be read as tensors"),
+        (layers(b"U\x01acposix\nsystem\n(U\x04truetR"), "posix.system is no tensor"),
+        (layers(b"U\x01aK\x07"), "something that is no tensor"),
         (b"", "cannot be read as tensors"),
         (stored({b"a": tensor()})[:-4], "cannot be read as tensors"),
         (stored({b"a": b"cposix\nsystem\n(U\x04truetR"}), "posix.system is no tensor"),
@@ -245,21 +278,49 @@ def test_damaged_french_words_are_one_line(spoken):
         pretrained.french_words(["album"], [None])
 
 
-@here("textblob_fr", "vader_fr")
-@pytest.mark.parametrize("name", ["textblob_fr", "vader_fr"])
-def test_french_lexicons_tell_good_from_bad(name):
-    found = pretrained.lexicon(name)
-    assert found["excellent"] > 0 > found["mauvais"]
-    assert all(word == pretrained.plain(word) for word in found)
+@pytest.mark.parametrize(("length", "pads"), [(8, (1, 1)), (7, (1, 2))])
+def test_convolution_of_a_text_place_by_place(length, pads):
+    rng = np.random.default_rng(1)
+    x, kernel = rng.standard_normal((2, length, 3)), rng.standard_normal((5, 3, 4))
+    padded = np.pad(x, ((0, 0), pads, (0, 0)))
+    found = pretrained._convolve(x[:, :, None], kernel[..., None], 2)[:, :, 0]
+    assert found.shape == (2, (length + sum(pads) - 4) // 2 + 1, 5)
+    for place in range(found.shape[1]):
+        seen = padded[:, 2 * place : 2 * place + 4]
+        expected = [[np.sum(one.T * k) for k in kernel] for one in seen]
+        np.testing.assert_allclose(found[:, place], expected, atol=1e-6)
 
 
-def test_entries_of_one_word_are_averaged(carried, monkeypatch):
-    content = 'form="Déçu" x polarity="-1.0" />\nform="déçu" polarity="0.5"'.encode()
-    carried.write_bytes(content)
-    card = pretrained.CARDS["carried"]
-    monkeypatch.setitem(card, "entries", pretrained.CARDS["textblob_fr"]["entries"])
-    monkeypatch.setitem(card["files"]["weights"], "sha256", hashlib.sha256(content).hexdigest())
-    assert pretrained.lexicon("carried") == {"decu": -0.25}
+def test_recurrent_layer_unit_by_unit():
+    rng = np.random.default_rng(2)
+    units, x = 3, rng.standard_normal((2, 4, 5))
+    w, u = rng.standard_normal((4 * units, 5)), rng.standard_normal((4 * units, units))
+    b, d = rng.standard_normal((2, 4 * units))
+    found = pretrained._lstm(x, w, u, b, d)
+    for row, one in enumerate(x):
+        h, c = np.zeros(units), np.zeros(units)
+        for place, now in enumerate(one):
+            before = h.copy()
+            for k in range(units):
+                i, f, g, o = (
+                    w[k + m * units] @ now + u[k + m * units] @ before
+                    + b[k + m * units] + d[k + m * units] for m in range(4)
+                )  # fmt: skip
+                i, f, o = (1 / (1 + np.exp(-gate)) for gate in (i, f, o))
+                c[k] = f * c[k] + i * np.tanh(g)
+                h[k] = o * np.tanh(c[k])
+            np.testing.assert_allclose(found[row, place], h, atol=1e-6)
+
+
+@here("chemnet")
+def test_chemnet_is_onnx_runtimes(no_cache):
+    # The same weights as an ONNX graph (Conv, Selu, LSTM), run once by onnxruntime.
+    found = pretrained.chemnet(["CCO", "CC(=O)Oc1ccccc1C(=O)O"])
+    assert found.shape == (2, 512)
+    expected = [[-0.044897, 0.011458, -0.177407], [0.048293, 0.003542, 0.069220]]
+    np.testing.assert_allclose(found[:, :3], expected, atol=2e-5)
+    with pytest.raises(ValueError, match="at most 349 characters, got 350"):
+        pretrained.chemnet(["C" * 350])
 
 
 @here("lite0", "lite2")

@@ -12,7 +12,6 @@ import hashlib
 import io
 import pickle
 import re
-import unicodedata
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -84,7 +83,7 @@ def tensors(name: str) -> Tensors:
     return loaded
 
 
-# PyTorch's files: five pickles and the raw numbers of each storage, or a zip of one pickle and them.
+# PyTorch's files: five pickles and then raw numbers, or a zip of one pickle and raw numbers.
 
 
 def _rebuild(storage: NDArray, offset: int, size: tuple, stride: tuple, *_: object) -> NDArray:
@@ -319,29 +318,6 @@ def _murmur(text: bytes) -> int:
     return found ^ found >> 47
 
 
-def lexicon(name: str) -> dict[str, float]:
-    """Valence of each word of a lexicon, as `plain`; entries of one word are averaged.
-
-    Parameters
-    ----------
-    name : {"textblob_fr", "vader_fr"}
-
-    Raises
-    ------
-    WeightsError
-        If its package is not installed, or damaged.
-    """
-    listed: dict[str, list[float]] = {}
-    for word, valence in re.findall(CARDS[name]["entries"], content(name).decode()):
-        listed.setdefault(plain(word), []).append(float(valence))
-    return {word: float(np.mean(values)) for word, values in listed.items()}
-
-
-def plain(text: str) -> str:
-    """Text in small letters without accents."""
-    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-
-
 SYMBOLS = [*"CNOHF", "Cl", *"PB", "Br", *"SI", "Si", *"#()+-12345678=[]@cnosX."]
 SYMBOL = re.compile(r"Cl|Br|Si|.")
 PLACES = 350  # of a padded molecule, as its makers pad
@@ -375,7 +351,7 @@ def chemnet(smiles: Sequence[str]) -> NDArray[np.float32]:
             for place, symbol in enumerate(SYMBOL.findall(f"{one}.")):
                 row[place, number.get(symbol, number["X"])] = 1 / len(SYMBOLS)
         for i in range(2):
-            x = _selu(_convolve_text(x, loaded[f"{i}.weight"]))
+            x = _selu(_convolve(x[:, :, None], loaded[f"{i}.weight"][..., None], 2)[:, :, 0])
         for i in (2, 3):
             x = _lstm(x[:, ::-1], *(loaded[f"{i}.{kind}_l0"] for kind in LSTM))
         return x[:, -1]
@@ -389,15 +365,6 @@ LSTM = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 def _selu(x: NDArray) -> NDArray:
     scale, alpha = np.float32(1.0507009873554805), np.float32(1.6732632423543772)
     return scale * np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
-
-
-def _convolve_text(x: NDArray, kernel: NDArray) -> NDArray:
-    """Convolve sequences, channels last, at every second place, padded as its makers pad."""
-    before = 1
-    after = 1 if x.shape[1] % 2 == 0 else 2
-    x = np.pad(x, ((0, 0), (before, after), (0, 0)))
-    seen = np.lib.stride_tricks.sliding_window_view(x, kernel.shape[2], axis=1)[:, ::2]
-    return np.einsum("mtck,ock->mto", seen, kernel, optimize=True)
 
 
 def _lstm(x: NDArray, w: NDArray, u: NDArray, *biases: NDArray) -> NDArray:
@@ -492,17 +459,17 @@ def _lite(images: NDArray, w: Tensors, blocks: Sequence[int]) -> tuple[NDArray, 
 
 def _convolve(x: NDArray, kernel: NDArray, stride: int) -> NDArray:
     """Convolve images, channels last, padded as TensorFlow's "SAME"; one map each if depthwise."""
-    size = kernel.shape[-1]
-    if size == 1:
+    sizes = kernel.shape[2:]
+    if sizes == (1, 1):
         return x @ kernel[:, :, 0, 0].T
-    out = [-(-side // stride) for side in x.shape[1:3]]
-    beyond = ((n - 1) * stride + size - side for n, side in zip(out, x.shape[1:3], strict=True))
+    sides = x.shape[1:3]
+    out = [-(-side // stride) for side in sides]
+    beyond = ((n - 1) * stride + k - side for n, k, side in zip(out, sizes, sides, strict=True))
     pads = [(max(pad, 0) // 2, max(pad, 0) - max(pad, 0) // 2) for pad in beyond]
     x = np.pad(x, ((0, 0), *pads, (0, 0)))
     total = np.zeros((len(x), *out, len(kernel)), np.float32)
-    for i in range(size):
-        for j in range(size):
-            part = x[:, i : i + stride * out[0] : stride, j : j + stride * out[1] : stride]
-            each = kernel.shape[1] == 1
-            total += part * kernel[:, 0, i, j] if each else part @ kernel[:, :, i, j].T
+    for i, j in np.ndindex(*sizes):
+        part = x[:, i : i + stride * out[0] : stride, j : j + stride * out[1] : stride]
+        each = kernel.shape[1] == 1
+        total += part * kernel[:, 0, i, j] if each else part @ kernel[:, :, i, j].T
     return total
