@@ -1,4 +1,4 @@
-"""What a user would have predicted from labels, and summaries of measured pairs."""
+"""Summaries of measured pairs."""
 
 from __future__ import annotations
 
@@ -26,21 +26,6 @@ def cells(problem):
     settings = oracle_settings(problem)
     arguments = {"cells": [(N_LABELS, N_PSEUDO)], "trials": 80, "seed": [1], "noise": 1.0}
     return measure_pairs(problem, settings, **arguments)
-
-
-def test_from_labels_centres_on_the_formula(problem, cells):
-    cell = cells["far", "first", N_LABELS, N_PSEUDO]
-    found = comparisons.predict_from_labels(
-        problem, "far", "first", n=N_LABELS, N=N_PSEUDO, noise=1.0, draws=40,
-        rng=np.random.default_rng(2),
-    )  # fmt: skip
-    assert found.pgr.shape == (40,)
-    assert np.all(found.low < found.high)
-    inside = (found.low < cell.predicted.pgr) & (cell.predicted.pgr < found.high)
-    assert inside.mean() > 0.8
-    # Errors on labels with their noise of variance 1.
-    error = found.teacher.std(ddof=1) / np.sqrt(40)
-    assert abs(found.teacher.mean() - float(cell.predicted.teacher) - 1) < 4.5 * error
 
 
 def test_the_foreign_teacher_has_the_smaller_overlap_and_the_larger_pgr(cells):

@@ -288,13 +288,6 @@ def test_regret_of_the_best_choice_is_zero_and_of_the_worst_the_range():
     assert found["at random"] == pytest.approx(np.array([[0.7 / 3 - 0.1, 0.1]]))
 
 
-def test_expected_share_is_not_a_number_without_enough_molecules():
-    scores = random_scores(np.random.default_rng(7))
-    enough, few = (split_of(scores, inputs) for inputs in (111, 11))
-    assert tables.expected_share([enough]) == pytest.approx(0.9 / 1.1)
-    assert np.isnan(tables.expected_share([enough, few]))
-
-
 @pytest.mark.skipif(not datasets.available("freesolv"), reason="the data are not here")
 def test_study_of_real_molecules():
     one = study.load("freesolv", seeds=1, new_splits=1, most=120)

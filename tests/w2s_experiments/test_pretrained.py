@@ -1,9 +1,11 @@
 """Encoders that other packages carry: reading what may be trusted, refusing the rest."""
 
 import hashlib
+import io
 import pickle
 import re
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -53,9 +55,40 @@ def test_tensors_in_pytorchs_old_format():
     np.testing.assert_array_equal(found["b"], [1, 4])
 
 
+def layers(*states, storages=(NUMBERS,)):
+    """File in PyTorch's form of today: a zip of a list of layers and of their numbers."""
+    stream = io.BytesIO()
+    pickled = b"\x80\x02](" + b"".join(
+        b"(U\x04kind(}(" + state + b"u}}tt" for state in states
+    ) + b"e."  # fmt: skip
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("net/data.pkl", pickled)
+        for key, numbers in enumerate(storages):
+            archive.writestr(f"net/data/{key}", numbers.tobytes())
+    return stream.getvalue()
+
+
+def item(name, **options):
+    return b"U" + bytes([len(name)]) + name + tensor(**options)
+
+
+def test_tensors_of_a_list_of_layers_in_a_zip():
+    found = pretrained._torch_tensors(
+        layers(item(b"a"), item(b"b", offset=1, size=(2,), stride=(3,)))
+    )
+    assert found.keys() == {"0.a", "1.b"}
+    np.testing.assert_array_equal(found["0.a"], NUMBERS.reshape(2, 3))
+    np.testing.assert_array_equal(found["1.b"], [1, 4])
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        (layers(item(b"a"))[:-30], "cannot be read as tensors"),
+        (layers(item(b"a"), storages=()), "no item named"),
+        (layers(item(b"a"), storages=(NUMBERS[:5],)), "cannot be read as tensors"),
+        (layers(b"U\x01acposix\nsystem\n(U\x04truetR"), "posix.system is no tensor"),
+        (layers(b"U\x01aK\x07"), "something that is no tensor"),
         (b"", "cannot be read as tensors"),
         (stored({b"a": tensor()})[:-4], "cannot be read as tensors"),
         (stored({b"a": b"cposix\nsystem\n(U\x04truetR"}), "posix.system is no tensor"),
@@ -198,6 +231,96 @@ def test_static_words_ignore_their_order(no_cache):
     assert one.shape == (256,)
     np.testing.assert_allclose(one, two, atol=1e-6)
     assert np.abs(one - other).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("coffee", 3197928453018144401), ("hello", 5983625672228268878)],
+)
+def test_strings_have_the_hashes_of_spacys_documentation(text, expected):
+    assert pretrained._murmur(text.encode()) == expected
+
+
+@pytest.fixture
+def spoken(tmp_path, monkeypatch):
+    """A package in the form of spaCy's vectors: three words, two of them with one vector."""
+    msgpack = pytest.importorskip("msgpack")
+    folder = tmp_path / "site" / "carrier_of_words"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").touch()
+    np.save(folder / "vectors.npy", np.array([[1.0, 0.0], [0.0, 3.0]], np.float32))
+    named = {"l'": 0, "album": 1, "disque": 1}
+    rows = {pretrained._murmur(word.encode()): row for word, row in named.items()}
+    (folder / "rows").write_bytes(msgpack.packb(rows))
+    files = {
+        key: {"path": name, "sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest()}
+        for key, name in (("weights", "vectors.npy"), ("rows", "rows"))
+    }
+    card = {"package": folder.name, "install": "pip install it", "files": files}
+    monkeypatch.setitem(pretrained.CARDS, "french", card)
+    monkeypatch.syspath_prepend(str(folder.parent))
+    monkeypatch.setattr(weights.datasets, "cache_folder", lambda: tmp_path / "cache")
+    return folder
+
+
+def test_french_words_are_averaged_as_far_as_they_are_read(spoken):
+    found = pretrained.french_words(["L'album !", "disque disque", "", "ah"], [1, None])
+    np.testing.assert_allclose(
+        found, [[[1, 0], [0.5, 1.5]], [[0, 3], [0, 3]], [[0, 0], [0, 0]], [[0, 0], [0, 0]]]
+    )
+    again = pretrained.french_words(["L'album !"], [1])
+    np.testing.assert_allclose(again, [[[1, 0]]])
+
+
+def test_damaged_french_words_are_one_line(spoken):
+    (spoken / "rows").write_bytes(b"\x80")
+    with pytest.raises(WeightsError, match=r"rows: its hash .* card; pip install it$"):
+        pretrained.french_words(["album"], [None])
+
+
+@pytest.mark.parametrize(("length", "pads"), [(8, (1, 1)), (7, (1, 2))])
+def test_convolution_of_a_text_place_by_place(length, pads):
+    rng = np.random.default_rng(1)
+    x, kernel = rng.standard_normal((2, length, 3)), rng.standard_normal((5, 3, 4))
+    padded = np.pad(x, ((0, 0), pads, (0, 0)))
+    found = pretrained._convolve(x[:, :, None], kernel[..., None], 2)[:, :, 0]
+    assert found.shape == (2, (length + sum(pads) - 4) // 2 + 1, 5)
+    for place in range(found.shape[1]):
+        seen = padded[:, 2 * place : 2 * place + 4]
+        expected = [[np.sum(one.T * k) for k in kernel] for one in seen]
+        np.testing.assert_allclose(found[:, place], expected, atol=1e-6)
+
+
+def test_recurrent_layer_unit_by_unit():
+    rng = np.random.default_rng(2)
+    units, x = 3, rng.standard_normal((2, 4, 5))
+    w, u = rng.standard_normal((4 * units, 5)), rng.standard_normal((4 * units, units))
+    b, d = rng.standard_normal((2, 4 * units))
+    found = pretrained._lstm(x, w, u, b, d)
+    for row, one in enumerate(x):
+        h, c = np.zeros(units), np.zeros(units)
+        for place, now in enumerate(one):
+            before = h.copy()
+            for k in range(units):
+                i, f, g, o = (
+                    w[k + m * units] @ now + u[k + m * units] @ before
+                    + b[k + m * units] + d[k + m * units] for m in range(4)
+                )  # fmt: skip
+                i, f, o = (1 / (1 + np.exp(-gate)) for gate in (i, f, o))
+                c[k] = f * c[k] + i * np.tanh(g)
+                h[k] = o * np.tanh(c[k])
+            np.testing.assert_allclose(found[row, place], h, atol=1e-6)
+
+
+@here("chemnet")
+def test_chemnet_is_onnx_runtimes(no_cache):
+    # The same weights as an ONNX graph (Conv, Selu, LSTM), run once by onnxruntime.
+    found = pretrained.chemnet(["CCO", "CC(=O)Oc1ccccc1C(=O)O"])
+    assert found.shape == (2, 512)
+    expected = [[-0.044897, 0.011458, -0.177407], [0.048293, 0.003542, 0.069220]]
+    np.testing.assert_allclose(found[:, :3], expected, atol=2e-5)
+    with pytest.raises(ValueError, match="at most 349 characters, got 350"):
+        pretrained.chemnet(["C" * 350])
 
 
 @here("lite0", "lite2")

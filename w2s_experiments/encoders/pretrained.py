@@ -11,6 +11,8 @@ import functools
 import hashlib
 import io
 import pickle
+import re
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -20,7 +22,7 @@ from typing import Any
 import numpy as np
 import yaml
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr
+from scipy.special import expit, ndtr
 from tqdm import tqdm
 
 from w2s_experiments.encoders import weights
@@ -44,8 +46,7 @@ def missing(*names: str) -> list[str]:
         Keys of ``CARDS``.
     """
     commands = [CARDS[name]["install"] for name in names if not find_spec(CARDS[name]["package"])]
-    text = {"minilm", "wordllama"} & set(names)
-    readers = ("safetensors", "tokenizers") if text else ()
+    readers = {reader for name in names for reader in CARDS[name].get("readers", ())}
     return commands + (
         [f'pip install "w2s_utils[{EXTRA}]"'] if not all(map(find_spec, readers)) else []
     )
@@ -82,7 +83,7 @@ def tensors(name: str) -> Tensors:
     return loaded
 
 
-# PyTorch's old file: five pickles, then the raw numbers of each storage.
+# PyTorch's files: five pickles and then raw numbers, or a zip of one pickle and raw numbers.
 
 
 def _rebuild(storage: NDArray, offset: int, size: tuple, stride: tuple, *_: object) -> NDArray:
@@ -114,27 +115,49 @@ class _TensorsOnly(pickle.Unpickler):
         return self.ADMITTED[module, name]
 
     def persistent_load(self, pid: Any) -> NDArray:
-        _, dtype, key, _, count, _ = pid
+        _, dtype, key, _, count, *_ = pid
         if not 0 <= count * np.dtype(dtype).itemsize <= self.size:
             raise pickle.UnpicklingError("a storage is larger than the file")
         return self.storages.setdefault(key, np.empty(count, dtype))
 
 
 def _torch_tensors(stored: bytes) -> Tensors:
-    """Tensors of a file in PyTorch's old format; damage and any other object in it are refused."""
-    stream, storages = io.BytesIO(stored), Tensors()
+    """Tensors of a file of PyTorch's; damage and any other object in it are refused.
+
+    Those of a list of layers have the layer's number before their name.
+    """
     try:
-        *_, found, keys = (_TensorsOnly(stream, storages, len(stored)).load() for _ in range(5))
-        for key in keys:
-            storage = storages[key]
-            if int.from_bytes(stream.read(8), "little") != len(storage):
-                raise pickle.UnpicklingError("a storage has another size than it says")
-            storage[:] = np.frombuffer(stream.read(storage.nbytes), storage.dtype)
-        if set(keys) != set(storages) or not all(isinstance(v, np.ndarray) for v in found.values()):
+        found = (_zipped if stored[:2] == b"PK" else _one_file)(stored)
+        if not all(isinstance(value, np.ndarray) for value in found.values()):
             raise pickle.UnpicklingError("it holds something that is no tensor")
     except Exception as error:
         raise WeightsError(f"the weights cannot be read as tensors ({error})") from None
+    return found
+
+
+def _one_file(stored: bytes) -> Tensors:
+    stream, storages = io.BytesIO(stored), Tensors()
+    *_, found, keys = (_TensorsOnly(stream, storages, len(stored)).load() for _ in range(5))
+    if set(keys) != set(storages):
+        raise pickle.UnpicklingError("it holds something that is no tensor")
+    for key in keys:
+        storage = storages[key]
+        if int.from_bytes(stream.read(8), "little") != len(storage):
+            raise pickle.UnpicklingError("a storage has another size than it says")
+        storage[:] = np.frombuffer(stream.read(storage.nbytes), storage.dtype)
     return dict(found)
+
+
+def _zipped(stored: bytes) -> Tensors:
+    storages = Tensors()
+    with zipfile.ZipFile(io.BytesIO(stored)) as archive:
+        root = archive.namelist()[0].partition("/")[0]
+        pickled = io.BytesIO(archive.read(f"{root}/data.pkl"))
+        layers = _TensorsOnly(pickled, storages, len(stored)).load()
+        for key, storage in storages.items():
+            storage[:] = np.frombuffer(archive.read(f"{root}/data/{key}"), storage.dtype)
+    states = (state for _, (state, *_) in layers)
+    return {f"{i}.{key}": value for i, state in enumerate(states) for key, value in state.items()}
 
 
 # Features, a piece at a time.
@@ -239,6 +262,123 @@ def _transformer(ids: NDArray, w: Tensors, heads: int = 12) -> NDArray:
     return np.stack(means, axis=1)
 
 
+TOKENS = re.compile(r"\w+['’]?|[^\w\s]")
+
+
+def french_words(texts: Sequence[str], lengths: Sequence[int | None]) -> NDArray[np.float32]:
+    """Mean of spaCy's French word vectors over the first words of each text.
+
+    Words are in small letters, with the apostrophe of an elision, or a sign each; a word without a
+    vector is passed over, a text of such words is zero.
+
+    Parameters
+    ----------
+    texts : sequence of str
+    lengths : sequence of int or None
+        How many words to read, once each; None is all.
+
+    Returns
+    -------
+    ndarray, shape (m, lengths, 300)
+
+    Raises
+    ------
+    WeightsError
+        If its package is not installed, or damaged.
+    """
+    table = np.load(io.BytesIO(content("french")), allow_pickle=False)
+    unpack = weights.require("msgpack", EXTRA).unpackb
+    rows = unpack(content("french", "rows"), strict_map_key=False)
+    row_of = functools.cache(lambda word: rows.get(_murmur(word.encode())))
+
+    def run(part: list[str]) -> NDArray:
+        found = np.zeros((len(part), len(lengths), table.shape[1]), np.float32)
+        for i, text in enumerate(part):
+            read = [row_of(word) for word in TOKENS.findall(text.lower())]
+            for j, most in enumerate(lengths):
+                known = [row for row in read[:most] if row is not None]
+                found[i, j] = table[known].mean(axis=0) if known else 0
+        return found
+
+    listed = [str(text) for text in texts]
+    return _pieces(listed, [f"{text}\n{lengths}" for text in listed], "french", run)
+
+
+def _murmur(text: bytes) -> int:
+    """MurmurHash64A with seed 1, by which spaCy names a string."""
+    multiplier, mask = 0xC6A4A7935BD1E995, 2**64 - 1
+    found = 1 ^ len(text) * multiplier & mask
+    whole = len(text) // 8 * 8
+    for i in range(0, whole, 8):
+        k = int.from_bytes(text[i : i + 8], "little") * multiplier & mask
+        found = (found ^ (k ^ k >> 47) * multiplier & mask) * multiplier & mask
+    if text[whole:]:
+        found = (found ^ int.from_bytes(text[whole:], "little")) * multiplier & mask
+    found = (found ^ found >> 47) * multiplier & mask
+    return found ^ found >> 47
+
+
+SYMBOLS = [*"CNOHF", "Cl", *"PB", "Br", *"SI", "Si", *"#()+-12345678=[]@cnosX."]
+SYMBOL = re.compile(r"Cl|Br|Si|.")
+PLACES = 350  # of a padded molecule, as its makers pad
+
+
+def chemnet(smiles: Sequence[str]) -> NDArray[np.float32]:
+    """ChemNet's last layer: convolutions and two recurrent layers on a SMILES, shape (m, 512).
+
+    Parameters
+    ----------
+    smiles : sequence of str
+        RDKit's canonical form, as its makers use; at most 349 symbols.
+
+    Raises
+    ------
+    ValueError
+        If one is longer.
+    WeightsError
+        If its package is not installed, or damaged.
+    """
+    listed = [str(one) for one in smiles]
+    longest = max(map(len, listed), default=0)
+    if longest >= PLACES:
+        raise ValueError(f"smiles: expected at most {PLACES - 1} characters, got {longest}")
+    loaded = tensors("chemnet")
+
+    def run(part: list[str]) -> NDArray:
+        x = np.zeros((len(part), PLACES, len(SYMBOLS)), np.float32)
+        number = {symbol: i for i, symbol in enumerate(SYMBOLS)}
+        for row, one in zip(x, part, strict=True):
+            for place, symbol in enumerate(SYMBOL.findall(f"{one}.")):
+                row[place, number.get(symbol, number["X"])] = 1 / len(SYMBOLS)
+        for i in range(2):
+            x = _selu(_convolve(x[:, :, None], loaded[f"{i}.weight"][..., None], 2)[:, :, 0])
+        for i in (2, 3):
+            x = _lstm(x[:, ::-1], *(loaded[f"{i}.{kind}_l0"] for kind in LSTM))
+        return x[:, -1]
+
+    return _pieces(listed, listed, "chemnet", run)
+
+
+LSTM = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
+
+def _selu(x: NDArray) -> NDArray:
+    scale, alpha = np.float32(1.0507009873554805), np.float32(1.6732632423543772)
+    return scale * np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def _lstm(x: NDArray, w: NDArray, u: NDArray, *biases: NDArray) -> NDArray:
+    """Outputs of a recurrent layer; gates in PyTorch's order: input, forget, cell, output."""
+    driven = x @ w.T + (biases[0] + biases[1])
+    found = np.empty((*x.shape[:2], u.shape[1]), np.float32)
+    h = c = np.zeros_like(found[:, 0])
+    for place in range(x.shape[1]):
+        i, f, g, o = np.split(driven[:, place] + h @ u.T, 4, axis=1)
+        c = expit(f) * c + expit(i) * np.tanh(g)
+        h = found[:, place] = expit(o) * np.tanh(c)
+    return found
+
+
 STRIDES = (1, 2, 2, 2, 1, 2, 1)  # of the seven stages
 FEW = 8  # images at a time: more leave the processor's cache
 
@@ -319,17 +459,17 @@ def _lite(images: NDArray, w: Tensors, blocks: Sequence[int]) -> tuple[NDArray, 
 
 def _convolve(x: NDArray, kernel: NDArray, stride: int) -> NDArray:
     """Convolve images, channels last, padded as TensorFlow's "SAME"; one map each if depthwise."""
-    size = kernel.shape[-1]
-    if size == 1:
+    sizes = kernel.shape[2:]
+    if sizes == (1, 1):
         return x @ kernel[:, :, 0, 0].T
-    out = [-(-side // stride) for side in x.shape[1:3]]
-    beyond = ((n - 1) * stride + size - side for n, side in zip(out, x.shape[1:3], strict=True))
+    sides = x.shape[1:3]
+    out = [-(-side // stride) for side in sides]
+    beyond = ((n - 1) * stride + k - side for n, k, side in zip(out, sizes, sides, strict=True))
     pads = [(max(pad, 0) // 2, max(pad, 0) - max(pad, 0) // 2) for pad in beyond]
     x = np.pad(x, ((0, 0), *pads, (0, 0)))
     total = np.zeros((len(x), *out, len(kernel)), np.float32)
-    for i in range(size):
-        for j in range(size):
-            part = x[:, i : i + stride * out[0] : stride, j : j + stride * out[1] : stride]
-            each = kernel.shape[1] == 1
-            total += part * kernel[:, 0, i, j] if each else part @ kernel[:, :, i, j].T
+    for i, j in np.ndindex(*sizes):
+        part = x[:, i : i + stride * out[0] : stride, j : j + stride * out[1] : stride]
+        each = kernel.shape[1] == 1
+        total += part * kernel[:, 0, i, j] if each else part @ kernel[:, :, i, j].T
     return total

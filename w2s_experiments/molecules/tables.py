@@ -10,7 +10,6 @@ import numpy as np
 from w2s_experiments.molecules.runs import Split
 from w2s_utils import ladder as rules
 from w2s_utils.ladder import Scores
-from w2s_utils.theory.risks import gain_per_misfit
 from w2s_utils.validation import Array
 
 
@@ -112,46 +111,3 @@ def regrets(known: Scores, test: Scores, models: int) -> dict[str, Array]:
         for values in (test.student, known.teacher, known.student, known.misfit)
     )
     return rules.regrets(student, known_teacher=seen[0], known_student=seen[1], misfit=seen[2])
-
-
-def mean_regrets(
-    splits: Sequence[Split], models: int, weights: Array | None = None
-) -> dict[str, Array | float]:
-    """Regret of each rule, averaged over splits and ladders, see `regrets`.
-
-    Parameters
-    ----------
-    splits : sequence of Split
-    models : int
-        Size of a ladder.
-    weights : ndarray, optional
-        See `means`.
-
-    Returns
-    -------
-    dict of str to float or ndarray, shape (resamples,)
-    """
-    known, test = (means(splits, part, weights) for part in ("known", "test"))
-    return {
-        rule: values.mean(axis=(-2, -1)) for rule, values in regrets(known, test, models).items()
-    }
-
-
-def expected_share(splits: Sequence[Split]) -> float:
-    r"""Gain per misfit that an unbiased least-squares student of its size would have.
-
-    :math:`(1-r)/(1+r)` with :math:`r = d_s/(N-d_s-1)`, averaged over splits: the factor of
-    Gaussian features, for a truth within reach (`w2s_utils.theory.risks.gain_per_misfit`).
-
-    Parameters
-    ----------
-    splits : sequence of Split
-
-    Returns
-    -------
-    float
-        Not a number where a student had fewer than ``d_s + 2`` molecules.
-    """
-    if any(split.inputs < split.degrees + 2 for split in splits):
-        return float("nan")
-    return float(np.mean([gain_per_misfit(split.degrees, split.inputs) for split in splits]))
