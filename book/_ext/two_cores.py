@@ -25,12 +25,11 @@ logger = logging.getLogger(__name__)
 NUMBERING = "sphinx_multitoc_numbering"
 
 
-def read_in_parallel(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
-    """Allow a second process for reading, and share out what is next to each other.
+def read_in_parallel(app: Sphinx, *_: Any) -> None:
+    """Allow a second process for reading.
 
-    The reference pages, the longest to read, would otherwise all fall to one process.
+    The reference pages, half of the time, come first; in one process they load the library once.
     """
-    pages[:] = pages[::2] + pages[1::2]
     if extension := app.extensions.get(NUMBERING):
         extension.parallel_read_safe = True
     app.parallel = 2

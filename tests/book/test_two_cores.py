@@ -46,12 +46,3 @@ def test_what_a_process_was_given_by_an_earlier_one_is_no_twin(warned):
     twins.look(None, env, {"a"}, read("a", "one", "std"))
     twins.look(None, env, {"b"}, read("a", "one", "std"))
     assert warned == []
-
-
-def test_both_halves_of_the_book_are_read_alternately():
-    app = SimpleNamespace(extensions={}, parallel=1)
-    pages = list("abcdefg")
-    two_cores.read_in_parallel(app, None, pages)
-    assert sorted(pages) == list("abcdefg")
-    assert pages[:4] == list("aceg")
-    assert app.parallel == 2
