@@ -193,7 +193,18 @@ def fetch():
 def to_fetch():
     """Return the data sets that are needed and not here; none where they are not to be fetched."""
     missing = build.lacking(LAYOUT).values() if FETCHING else []
-    return sorted({name for names in missing for name in names})
+    names = {name for names in missing for name in names}
+    return sorted(names - set(without_address(names)))
+
+
+def without_address(names):
+    """Return the data sets among these that can only be copied."""
+    if not names:
+        return []
+    from w2s_experiments.data import datasets
+
+    files = {name: datasets.REGISTRY[name].files for name in sorted(names)}
+    return [name for name in files if any(f.required and not f.url for f in files[name])]
 
 
 def unreachable(error):
@@ -223,12 +234,15 @@ def execute(name):
             inputs=inputs,
         )
     except DataMissing as error:
+        copied = without_address(error.names)
+        how = f"Of {', '.join(copied)} there is no public address: the first line here says what "
         notice = (
             ":::{warning}\n**This notebook was not executed**: it needs data that are not on this "
-            f"machine ({', '.join(error.names)}). To see its results, run\n\n"
-            f"```bash\n{error.command}\nmake book\n```\n:::"
+            f"machine ({', '.join(error.names)}). {(how + 'to copy. ') * bool(copied)}"
+            f"To see its results, run\n\n```bash\n{error.command}\nmake book\n```\n:::"
         )
         about = {"inputs": inputs, "missing_data": error.names, "command": error.command}
+        about |= {"copied": copied} if copied else {}
         write_without_results(name, notice, about)
     except (NotebookFailed, ValueError) as error:
         write_failed(name, "\n".join([str(error), *getattr(error, "__notes__", [])]))
@@ -469,10 +483,13 @@ class Progress(ZeroReporter):
                 f"their data are not here ({', '.join(kept)})"
             )
         if absent := of["not executed"]:
-            sets = " ".join(sorted({each for name in absent for each in lacking.get(name, [])}))
+            names = sorted({each for name in absent for each in lacking.get(name, [])})
+            copied = ", ".join(without_address(names))
             yield (
                 f"NOT EXECUTED: {len(absent)} of {total}, for want of data; with a network, "
-                f"`w2s data fetch {sets}` and `make book` complete the book"
+                f"`w2s data fetch {' '.join(names)}` and `make book` complete the book"
+                + f" (it says what to copy for {copied}, of which there is no public address)"
+                * bool(copied)
             )
 
     def _about(self, name):

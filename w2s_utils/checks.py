@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import scipy  # its statistics take half a second to load, so they are when first used
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from w2s_utils import validation
 from w2s_utils.validation import Array
@@ -113,7 +113,7 @@ def critical_value(trials: int) -> float:
     """
     if trials < 2:
         raise ValueError(f"trials: a standard error needs at least 2 repetitions, got {trials}")
-    return float(stats.t.isf(LEVEL / 2, trials - 1))
+    return float(scipy.stats.t.isf(LEVEL / 2, trials - 1))
 
 
 def identity(observed: ArrayLike, expected: ArrayLike, *, tolerance: float) -> Check:
@@ -191,7 +191,7 @@ def mean_equals(
     seen, wanted = _finite_pair(observed, expected)
     error = _positive(standard_error, "standard_error", seen.size)
     z = critical_value(trials)
-    found = (z + float(stats.t.ppf(POWER, trials - 1))) * error
+    found = (z + float(scipy.stats.t.ppf(POWER, trials - 1))) * error
     score = np.abs(seen - wanted) / error
     alternatives = tuple(
         _rival(name, value, seen, wanted, error, z) for name, value in (against or {}).items()
@@ -301,8 +301,8 @@ def share_at_least(hits: ArrayLike, bound: float, *, unit: str = "share of trial
     if not 0 < bound < 1:
         raise ValueError(f"bound: expected a probability between 0 and 1, got {bound}")
     count, trials = int(happened.sum()), happened.size
-    above = float(stats.binom.sf(count - 1, trials, bound))
-    below = float(stats.binom.cdf(count, trials, bound))
+    above = float(scipy.stats.binom.sf(count - 1, trials, bound))
+    below = float(scipy.stats.binom.cdf(count, trials, bound))
     verdict: Verdict = (
         "passed" if above < LEVEL / 2 else "refuted" if below < LEVEL / 2 else "inconclusive"
     )
@@ -317,7 +317,7 @@ def share_at_least(hits: ArrayLike, bound: float, *, unit: str = "share of trial
             Alternative(
                 f"a share of {bound:g} or less",
                 float(bound),
-                float(stats.norm.isf(np.clip(above, 1e-300, 1 - 1e-16))),  # JSON has no infinity
+                float(scipy.stats.norm.isf(np.clip(above, 1e-300, 1 - 1e-16))),  # finite, for JSON
                 verdict == "passed",
             ),
         ),
@@ -344,7 +344,7 @@ def same_distribution(first: ArrayLike, second: ArrayLike, *, resolution: float)
         If the resolution is more than `LOOSEST` times what the samples can detect.
     """
     a, b = _finite(first, "first"), _finite(second, "second")
-    test = stats.ks_2samp(a, b, method="asymp")
+    test = scipy.stats.ks_2samp(a, b, method="asymp")
     effective = a.size * b.size / (a.size + b.size)
     return _kolmogorov(test, effective, min(a.size, b.size), (), resolution)
 
@@ -380,12 +380,12 @@ def follows(
     critical = _critical_distance(values.size)
     rivals = []
     for name, other in (against or {}).items():
-        test = stats.kstest(values, other)
+        test = scipy.stats.kstest(values, other)
         distance = float(test.statistic)
         beyond = bool(test.pvalue < LEVEL)
         rivals.append(Alternative(name, distance, distance / critical, beyond))
     return _kolmogorov(
-        stats.kstest(values, cdf), values.size, values.size, tuple(rivals), resolution
+        scipy.stats.kstest(values, cdf), values.size, values.size, tuple(rivals), resolution
     )
 
 
@@ -401,8 +401,8 @@ def monotone(x: ArrayLike, y: ArrayLike, *, increasing: bool = True) -> Check:
         if np.ptp(values) == 0:
             raise ValueError(f"{name}: a trend needs values that differ, all are {values[0]:g}")
     sign = 1 if increasing else -1
-    along = stats.kendalltau(xs, sign * ys, alternative="greater")
-    against = stats.kendalltau(xs, sign * ys, alternative="less")
+    along = scipy.stats.kendalltau(xs, sign * ys, alternative="greater")
+    against = scipy.stats.kendalltau(xs, sign * ys, alternative="less")
     verdict: Verdict = (
         "passed"
         if along.pvalue < LEVEL
@@ -471,7 +471,7 @@ def _demonstrated(
         unit=validation.text(unit, "unit", "a measurement"),
         standard_error=float(error[worst]),
         z=z,
-        detectable=float((z + stats.t.ppf(POWER, trials - 1)) * error[worst]),
+        detectable=float((z + scipy.stats.t.ppf(POWER, trials - 1)) * error[worst]),
         alternatives=alternatives,
         trials=int(trials),
         comparisons=seen.size,
@@ -507,7 +507,7 @@ def _rival(
 
 
 def _no_trend(p_value: float, verdict: Verdict) -> Alternative:
-    distance = float(stats.norm.isf(max(p_value, 1e-300)))
+    distance = float(scipy.stats.norm.isf(max(p_value, 1e-300)))
     return Alternative("no trend", 0.0, distance, verdict == "passed")
 
 

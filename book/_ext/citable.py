@@ -8,6 +8,7 @@ and citations are there, absolute addresses are not.
 
 from __future__ import annotations
 
+import functools
 import html
 import os
 import re
@@ -26,6 +27,12 @@ LONGEST = 200
 NOT_FOUND = """<h1>There is no such page</h1>
 <p>It may have moved. The <a href="{index}">front page</a> leads to every chapter, and the
 <a href="{search}">search</a> finds statements, figures and terms.</p>"""
+
+
+@functools.cache
+def citation() -> dict[str, Any]:
+    """Return what CITATION.cff says."""
+    return dict(yaml.safe_load(CITATION.read_text("utf-8")))
 
 
 def settle(app: Sphinx, config: Any) -> None:
@@ -52,7 +59,7 @@ def description(doctree: nodes.document) -> str:
 
 def tags(app: Sphinx, page: str, title: str, about: str) -> Iterator[str]:
     """Yield the elements of a page's head."""
-    cff = yaml.safe_load(CITATION.read_text("utf-8"))
+    cff = citation()
     base = app.config.html_baseurl
     picture = f"{base}{PICTURE}"
     named: dict[str, str] = {
@@ -85,7 +92,7 @@ def tags(app: Sphinx, page: str, title: str, about: str) -> Iterator[str]:
 
 def cite(app: Sphinx, page: str, title: str) -> str:
     """Return the block that says how to cite a page."""
-    cff = yaml.safe_load(CITATION.read_text("utf-8"))
+    cff = citation()
     author, year = cff["authors"][0]["name"], app.config.copyright
     book, version = app.config.html_title, cff["version"]
     address = f"{app.config.html_baseurl}{page}.html" if app.config.html_baseurl else ""

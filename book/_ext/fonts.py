@@ -18,8 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from fontTools import subset
+from fontTools.ttLib.tables._n_a_m_e import NameRecordVisitor
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
+
+# Half the time of cutting goes into looking for names of what kerning and ligatures do not have.
+NameRecordVisitor.TABLES = ()
 
 # Name of the family, weight, style; package and file.
 FACES = (

@@ -89,12 +89,18 @@ def keep_doctrees(app: Sphinx, *_: object) -> None:
     env.get_and_resolve_doctree = resolve_fresh
 
 
+def look_for_garbage_again(app: Sphinx, exception: Exception | None) -> None:
+    """Do so among what comes after the build: the process ends, and all goes with it."""
+    gc.freeze()
+    gc.enable()
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
     # A build makes millions of nodes that stay until its end: looking for garbage among them is
     # a fifth of its time.
     gc.disable()
-    app.connect("build-finished", lambda app, exception: gc.enable())
+    app.connect("build-finished", look_for_garbage_again)
     # Each citation looks through the entry points of all that is installed.
     replace(pybtex.plugin, "_load_entry_point", functools.cache)
     # Each page reduces its words to their stems anew.

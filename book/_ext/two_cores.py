@@ -26,7 +26,10 @@ NUMBERING = "sphinx_multitoc_numbering"
 
 
 def read_in_parallel(app: Sphinx, *_: Any) -> None:
-    """Allow a second process for reading."""
+    """Allow a second process for reading.
+
+    The reference pages, half of the time, come first; in one process they load the library once.
+    """
     if extension := app.extensions.get(NUMBERING):
         extension.parallel_read_safe = True
     app.parallel = 2

@@ -314,6 +314,13 @@ def test_status_tells_what_ran_and_what_did_not():
     assert "| numpy | 2.4.6 |" in text
 
 
+@pytest.mark.parametrize("name", ["evidence", "claims", "status"])
+def test_data_without_a_public_address_are_said_to_be_absent(name):
+    about = ABSENT | {"missing_data": ["faces"], "copied": ["faces"], "command": "w2s data fetch f"}
+    text = ledger_pages.render(name, [page("tasks/curves", about, "# Curves\n", "Curves")], [])
+    assert "no public address of faces; what to copy says `w2s data fetch f`" in text
+
+
 def test_a_parameter_with_a_bar_stays_in_its_column():
     assert r"`'a\|b'`" in ledger_pages.render("status", [page()], [])
 

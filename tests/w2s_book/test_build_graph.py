@@ -107,6 +107,18 @@ def test_notebook_without_its_data_has_a_page_that_says_so(project):
     assert "figure not drawn" in last
     assert not any(cell.get("outputs") for cell in nb["cells"])
     assert about["inputs"]["data freesolv"] == "absent"
+    assert "copied" not in about
+    assert "public address" not in first
+
+
+def test_data_without_a_public_address_are_not_asked_for_and_the_page_says_so(project):
+    project.notebook("p/a", "1 / 0", header="{data: [utkface_published]}")
+    folder = {"W2S_DATA_DIR": str(project.root / "book"), "XDG_CACHE_HOME": str(project.root)}
+    loaded(project, "dodo.execute('p/a'); assert dodo.to_fetch() == []", **folder)
+    nb = json.loads(project.layout.executed("p/a").read_text())
+    assert nb["metadata"]["w2s"]["copied"] == ["utkface_published"]
+    first = "".join(nb["cells"][0]["source"])
+    assert "Of utkface_published there is no public address" in first
 
 
 def test_warning_of_the_book_is_an_error_and_keeps_the_old_html(built):
