@@ -34,7 +34,10 @@ FENCE = re.compile(
 # What a page's name may begin with, seen from another folder.
 PLACE = re.compile(r"^(?:\.\./|/|notebooks/)+")
 OPTION = re.compile(r"\A(?::[\w-]+:[^\n]*\n)+")
-NAMES = {"solution-start": "Solution", "exercise-start": "Exercise", "dropdown": ""}
+NAMES = {
+    **{"solution-start": "Solution", "exercise-start": "Exercise", "dropdown": ""},
+    "moving": "A figure that moves on the book's page",
+}
 SILENT = {"solution-end", "exercise-end", "bibliography", "tableofcontents"}
 
 
@@ -42,8 +45,8 @@ def quoted(kind: str, title: str, body: str, words: dict[str, str]) -> str:
     """Return a directive as a blockquote with a title in bold."""
     if kind in SILENT:
         return ""
-    if kind == "solution-start":
-        title = ""  # it names its exercise by a label
+    if kind in ("solution-start", "moving"):
+        title = ""  # it names an exercise by its label, a figure by its file
     label = re.search(r"^:label:[ \t]*(\S+)", body, flags=re.MULTILINE)
     body = OPTION.sub("", body)
     if kind in ("math", "code-block", "code"):
@@ -116,8 +119,11 @@ def rewrite(path: Path, words: dict[str, str], first: str) -> None:
     """Make one downloaded notebook plain."""
     notebook: dict[str, Any] = json.loads(path.read_text("utf-8"))
     for cell in notebook["cells"]:
-        if cell["cell_type"] == "markdown":
-            cell["source"] = roles(plain("".join(cell["source"]), words), words)
+        texts = [(cell, "source")] if cell["cell_type"] == "markdown" else []
+        outputs = [output.get("data", {}) for output in cell.get("outputs", [])]
+        texts += [(data, "text/markdown") for data in outputs if "text/markdown" in data]
+        for holder, key in texts:
+            holder[key] = roles(plain("".join(holder[key]), words), words)
     install = {"cell_type": "markdown", "id": "install", "metadata": {}, "source": first}
     notebook["cells"].insert(1, install)
     path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", "utf-8")

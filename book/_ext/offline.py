@@ -78,7 +78,8 @@ def mathml(tex: str, display: str = "inline") -> str:
     # In html it needs no namespace, and signs may be written as they are.
     formula = ElementTree.fromstring(re.sub(r' xmlns="[^"]*"', "", written))
     for name in formula.iter("mi"):
-        if re.match("[A-Za-z]{2}", name.text or ""):
+        # One Latin or Greek letter is italic; the style sheet knows the others by this.
+        if not re.fullmatch("[A-Za-z\u0370-\u03ff]", name.text or ""):
             name.set("mathvariant", "normal")
     for sign in unspaced(formula):
         sign.attrib |= {"lspace": "0em", "rspace": "0em"}

@@ -376,6 +376,54 @@ def test_the_ends_of_every_slider_give_numbers_or_a_reason(figure):
         page.wait_for_selector(".w2s-live")
 
 
+CORNERS = """async () => {
+  const F = await import("./formulas.js"), S = await import("./settings.js");
+  const start = S.PRESETS["Much to gain"], fields = S.FIELDS.filter(field => field.id !== "price");
+  const told = r => ["teacher", "student", "baseline", "ceiling"].map(role =>
+    Number.isNaN(r[role]) ? null : Math.min(r[role], 1e300));
+  const found = [];
+  for (let corner = 0; corner < 2 ** fields.length; corner += 1) {
+    let state = start;
+    fields.forEach((field, i) => {
+      const end = (corner >> i) & 1 ? 1000 : 0;
+      state = S.changed(state, field.id, S.fromPosition(field, state, end));
+    });
+    state = F.settled(state);
+    const more = F.risks({ ...state, N: 1e9 });
+    found.push({ state, impossible: F.impossible(state), risks: told(F.risks(state)),
+      gains: F.compare(F.risks(state).teacher, F.risks(state).student),
+      ever: F.compare(more.teacher, more.student),
+      from: F.pseudoLabelsFor(state, more.teacher) < 1e9 });
+  }
+  return found;
+}"""
+
+
+def test_the_corners_of_all_sliders_are_those_of_the_library(figure):
+    corners = figure("explorer").evaluate(CORNERS)
+    compared = shared = 0
+    for corner in corners:
+        assert None not in corner["risks"], corner["state"]
+        if corner["impossible"]:
+            continue
+        values = as_arguments(corner["state"])
+        setting, n, N = split(values)
+        if n >= max(setting.d_w, setting.d_s) + 2 and setting.d_s + 2 <= N:
+            exact = risks.exact(setting, n, N)
+            wanted = [float(getattr(exact, role)) for role in ROLES]
+            assert corner["risks"] == pytest.approx(wanted, rel=1e-9), values
+            compared += 1
+        if setting.d_sw == setting.d_w and setting.rho_w == setting.rho_s == 0:
+            # Nothing to gain: the student can tie at best, now and with any number of labels.
+            assert corner["ever"] <= 0, values
+            assert not corner["from"], values
+            if setting.d_s + 2 <= N:
+                assert corner["gains"] <= 0, values
+            shared += 1
+    assert compared > 50
+    assert shared > 20
+
+
 def test_a_slider_that_cannot_move_says_why(figure):
     page = figure("explorer")
     for name, reason in (("b", "ρ_w is 0"), ("kappa", "b is 0")):

@@ -56,6 +56,7 @@ export function toPosition(field, state) {
 
 export function fromPosition(field, state, position) {
   const [low, high] = rangeOf(field, state), before = state[field.id];
+  if (!(high > low)) return low;
   const whole = (value) => {
     /* Where whole numbers are further apart than the slider's steps, one step is one more. */
     const step = Math.sign(position - toPosition(field, state)), rounded = Math.round(value);
