@@ -12,7 +12,11 @@ from __future__ import annotations
 
 from typing import Any
 
-_FROM = {"report": "w2s_report.analysis", "Options": "w2s_report.options"}
+_FROM = {
+    "report": "w2s_report.analysis",
+    "report_run": "w2s_report.runs",
+    "Options": "w2s_report.options",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -92,8 +92,16 @@ class ReportCard:
     """Of least squares: `w2s_report.splits.Design`, with ``trials`` and ``folds``."""
     ceiling_measured: bool
     provenance: Provenance
+    notes: tuple[str, ...] = ()
+    """What a folder of finished runs lacks."""
     format: Literal[2] = FORMAT
     """Of the JSON."""
+
+    @property
+    def chosen(self) -> Comparison:
+        """That of the verdict."""
+        told = self.verdict.teacher, self.verdict.student
+        return next(c for c in self.comparisons if (c.teacher, c.student) == told)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``report.json`` holds; numbers that are not finite become null."""

@@ -32,7 +32,8 @@ ADVICE = "call each model by a name of its own"
 @click.option("--student-predictions", type=NAMED, multiple=True, help="Of what it has taught.")
 @click.option("--baseline-predictions", metavar="FILE", help="Of the strong model on the labels.")
 @click.option("--ceiling-predictions", metavar="FILE", help="Of the strong model on true labels.")
-@click.option("--labels", required=True, metavar="FILE", help="Labels; NaN where there is none.")
+@click.option("--labels", metavar="FILE", help="Labels; NaN where there is none.")
+@click.option("--run", metavar="FOLDER", help="Runs of openai/weak-to-strong, EleutherAI/w2s.")
 @click.option("--index", metavar="FILE", help="Labelled rows from 0; labels are of these only.")
 @click.option(
     "--unlabelled", type=NAMED, multiple=True, help="Further rows of a model; strong=FILE too."
@@ -65,7 +66,8 @@ ADVICE = "call each model by a name of its own"
 )
 @click.option("--force", is_flag=True, help="Replace outputs that exist.")
 def report(
-    labels: str,
+    labels: str | None,
+    run: str | None,
     out: Path,
     fail_unless: str | None,
     force: bool,
@@ -84,10 +86,15 @@ def report(
     from w2s_report import page
     from w2s_report.analysis import report as analyse
     from w2s_report.readers import InputError
+    from w2s_report.runs import report_run
 
+    given = [name for name in ("strong", "weak", "teacher_predictions") if options[name]]
+    if (labels is None) == (run is None) or (run and given):
+        raise Refusal("expected either --labels with features or predictions, or --run FOLDER")
     with _bar() as tell:
         try:
-            card = analyse(labels=labels, progress=tell, **options)
+            options["labels"] = labels
+            card = report_run(run) if run else analyse(progress=tell, **options)
         except InputError as error:
             raise Refusal(error) from None
         tell(1.0, "drawing")

@@ -71,6 +71,12 @@ class Comparison:
     inflation: float
     """Factor on the standard error of a mean over splits, since they share rows (Nadeau and
     Bengio 2003)."""
+    student: str = "strong"
+
+    @property
+    def name(self) -> str:
+        """Of the pair: the teacher's, where there is one student."""
+        return self.teacher + (f" → {self.student}" if self.student != "strong" else "")
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,8 +44,8 @@ class Drawn:
 
 def ranking(card: ReportCard) -> Drawn:
     """Draw what decides: the errors of teachers and students beside their rivals'."""
-    found = {c.teacher: c.errors[c.decides] for c in card.comparisons}
-    order = card.rankings[0].order
+    found = {c.name: c.errors[c.decides] for c in card.comparisons}
+    order = sorted(found, key=lambda name: found[name]["student"].value)
     figure, axis = plt.subplots(figsize=(6.4, 1.6 + 0.7 * len(order)))
     data: dict[str, list[Any]] = {"teacher": list(order)}
     for shift, (model, (colour, marker)) in enumerate(MODELS.items()):
@@ -61,6 +61,8 @@ def ranking(card: ReportCard) -> Drawn:
     axis.set(yticks=np.arange(len(order)), yticklabels=order, xlabel=card.verdict.metric)
     axis.invert_yaxis()
     figure.legend(loc="outside lower center", ncols=5)
-    said: Any = words.templates().get_template("captions.txt").make_module({"card": card})
+    said: Any = (
+        words.templates().get_template("captions.txt").make_module({"card": card, "order": order})
+    )
     caption, alt = (" ".join(str(text).split()) for text in (said.ranking, said.ranking_alt))
     return Drawn(figure, "fig-report-ranking", caption, alt, data)

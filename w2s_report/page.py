@@ -32,17 +32,18 @@ _NAMES = {
     "pgr": "PGR",
     "opr": "OPR",
 }
-# Heading and template of each part, in the order of the page, and whether it is about features.
+# Heading and template of each part, in the order of the page, and what of the card it is about.
 _PARTS = (
-    ("Verdict", "verdict", False),
-    ("What decides", "comparison", False),
-    ("Teachers ranked", "rankings", False),
-    ("The data", "data", True),
-    ("What the models have in common", "overlaps", True),
-    ("What the labels say", "estimates", True),
-    ("Least squares, predicted and measured", "reference", True),
-    ("Gain without labels", "misfit", True),
-    ("Provenance", "provenance", False),
+    ("Verdict", "verdict", "verdict"),
+    ("What decides", "comparison", "comparisons"),
+    ("What the files lack", "notes", "notes"),
+    ("Teachers ranked", "rankings", "rankings"),
+    ("The data", "data", "teachers"),
+    ("What the models have in common", "overlaps", "teachers"),
+    ("What the labels say", "estimates", "teachers"),
+    ("Least squares, predicted and measured", "reference", "teachers"),
+    ("Gain without labels", "misfit", "teachers"),
+    ("Provenance", "provenance", "provenance"),
 )
 
 
@@ -52,8 +53,8 @@ def render(card: ReportCard) -> str:
         picture = _embedded(draw.ranking(card))
     parts = [
         (heading, f"{name}.html", [picture] if name == "verdict" else [])
-        for heading, name, of_features in _PARTS
-        if card.teachers or not of_features
+        for heading, name, about in _PARTS
+        if getattr(card, about)
     ]
     return templates().get_template("page.html").render(_context(card), parts=parts)
 

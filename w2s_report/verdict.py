@@ -10,7 +10,7 @@ import numpy as np
 from scipy import special
 
 from w2s_report import words
-from w2s_report.comparison import LEVEL, RIVALS, SUSPECT, Comparison
+from w2s_report.comparison import LEVEL, SUSPECT, Comparison
 from w2s_report.teachers import Teacher
 from w2s_utils.geometry import Range
 
@@ -56,6 +56,7 @@ class Verdict:
     reasons: tuple[str, ...]
     would_change: tuple[str, ...]
     """Sentences."""
+    student: str = "strong"
 
 
 def rank(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> tuple[Ranking, ...]:
@@ -113,9 +114,7 @@ def decide(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> Ve
     }
     theory = next((t for t in teachers if t.name == chosen.teacher), None)
     decision, notes = _decision(chosen, better, theory)
-    as_good = [
-        c.teacher for c in comparisons if c is not chosen and not _distinguishable(c, chosen)
-    ]
+    as_good = [c.name for c in comparisons if c is not chosen and not _distinguishable(c, chosen)]
     student = better["student"]
     enough = theory.enough if theory else None
     closest = min(student, key=lambda rival: student[rival].low)
@@ -123,6 +122,7 @@ def decide(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> Ve
     return Verdict(
         decision=decision,
         teacher=chosen.teacher,
+        student=chosen.student,
         metric=metric,
         over=student,
         as_good=tuple(as_good),
@@ -165,10 +165,12 @@ def _decision(
     shuffled = chosen.errors[chosen.decides].get("shuffled")
     if shuffled and shuffled.high < chosen.errors[chosen.decides]["constant"].low:
         return "not enough evidence", ["leak"]
-    if set(student) < set(RIVALS):
+    if "baseline" not in student:
         return "not enough evidence", ["no baseline"]
-    if -1 in (student["baseline"], student["constant"]) and teacher["baseline"] < 1:
+    if -1 in (student["baseline"], student.get("constant")) and teacher["baseline"] < 1:
         return "do not use", []
+    if "constant" not in student:
+        return "not enough evidence", ["no constant"]
     if all(sign > 0 for sign in student.values()):
         rate = chosen.better.get("error rate", {}).get("student", {})
         if any(_sign(value) < 0 for value in rate.values()):
@@ -183,6 +185,10 @@ def _decision(
 
 def _distinguishable(other: Comparison, chosen: Comparison) -> bool:
     """Whether the other's students are worse by more than chance, over the same splits."""
+    if not chosen.student_by_split:  # only means are known
+        found = [c.errors[c.decides]["student"] for c in (other, chosen)]
+        reach = np.linalg.norm([value.high - value.value for value in found])
+        return bool(found[0].value - found[1].value > reach)
     difference = np.subtract(other.student_by_split, chosen.student_by_split)
     error = difference.std(ddof=1) / np.sqrt(len(difference)) * chosen.inflation
     return bool(difference.mean() > special.ndtri((1 + LEVEL) / 2) * error)

@@ -1,0 +1,333 @@
+r"""A finished run's folder of openai/weak-to-strong or of EleutherAI/w2s, as a report.
+
+Read as their public code writes it (the guide lists the files); a ``results.pkl``, which holds the
+answers by input, is never unpickled. In both codes the teacher learns from one half of the training
+data and the student from the other, of the same size: so the strong model on true labels, whichever
+half it had, stands for the baseline (as many labels as the teacher had) and for the ceiling (as
+many as there are pseudo-labels).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+from w2s_report import card, verdict, words
+from w2s_report.comparison import LEVEL, RIVALS, Comparison, Contest, compare
+from w2s_report.readers import InputError
+from w2s_utils.geometry import Range
+
+METRIC = "error rate"
+_Z = float(special.ndtri((1 + LEVEL) / 2))
+_KNOWN = (
+    "expected results_summary.json and config.json (openai/weak-to-strong, train_simple.py), "
+    "*.results_summary.json (train_weak_to_strong.py), or RUN/DATASET/w2s/results.json and "
+    "config.json (EleutherAI/w2s)"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A teacher and its student as a folder tells of them, in one run or in several seeds."""
+
+    code: str
+    data: str
+    teacher: str
+    student: str
+    settings: str
+    accuracies: Mapping[str, Sequence[float]]
+    """On the test inputs, by role ("teacher", "student", "strong"), one for each seed."""
+    labels: int = 0
+    """Of the teacher, and pseudo-labels; 0 where nothing says, as for ``rows``."""
+    rows: int = 0
+    """Test inputs at most."""
+    truth: NDArray[np.int64] | None = None
+    """Classes of other inputs, and by role the probabilities of the second class there."""
+    answers: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+
+
+def report_run(folder: str | Path) -> card.ReportCard:
+    """Report on finished runs: accuracy, PGR and OPR of every teacher and student in a folder.
+
+    Parameters
+    ----------
+    folder : path
+        As openai/weak-to-strong or EleutherAI/w2s leaves it; ``FOLDER:NAME`` takes the runs on one
+        data set of several.
+
+    Returns
+    -------
+    ReportCard
+        Decided by the error rate; ``notes`` say what such a folder lacks. Errors of two models are
+        taken as independent, for the inputs they err on are not known.
+
+    Raises
+    ------
+    InputError
+        In one line: which file has no known form, and what was expected.
+    """
+    root, wanted = _folder(folder)
+    files: list[Path] = []
+    pairs = [*_simple(root, files), *_two_models(root, files), *_eleuther(root, files)]
+    if not pairs:
+        pickled = next((f" {p.name} is a pickle, never opened;" for p in root.rglob("*.pkl")), "")
+        raise InputError(f"{root}: no run of a student;{pickled} {_KNOWN}")
+    sets = sorted({pair.data for pair in pairs})
+    if (wanted or sets[0]) not in sets or (not wanted and len(sets) > 1):
+        raise InputError(f"{root}: has runs on {', '.join(sets)}; name one: {root}:{sets[0]}")
+    pairs = _merged([pair for pair in pairs if pair.data == (wanted or sets[0])])
+    compared = tuple(map(_compared, pairs))
+    rows, labels = pairs[0].rows, pairs[0].labels
+    data = card.Data(rows, rows, labels, rows, 0, "binary", "given", {}, None, None, ())
+    settings = {"run": root.name, "data set": pairs[0].data}
+    versions = {"w2s_utils": metadata.version("w2s_utils")}
+    return card.ReportCard(
+        data=data,
+        teachers=(),
+        comparisons=compared,
+        rankings=(),
+        verdict=verdict.decide((), compared),
+        design={},
+        ceiling_measured=False,
+        provenance=card.Provenance(settings, tuple(map(_file, dict.fromkeys(files))), versions),
+        notes=words.paragraphs("lacks.txt", pairs=pairs, codes={pair.code for pair in pairs}),
+    )
+
+
+def _folder(given: str | Path) -> tuple[Path, str]:
+    head, colon, name = str(given).rpartition(":")
+    path, name = (Path(head), name) if colon and Path(head).is_dir() else (Path(given), "")
+    if not path.is_dir():
+        raise InputError(f"run: {given} is no folder; give the one that holds finished runs")
+    return path.resolve(), name
+
+
+def _merged(pairs: Sequence[Pair]) -> list[Pair]:
+    """Seeds of the same models and settings as one pair."""
+    groups: dict[tuple[str, ...], list[Pair]] = {}
+    for pair in pairs:
+        groups.setdefault((pair.teacher, pair.student, pair.settings), []).append(pair)
+    found = []
+    for key, group in groups.items():
+        joined = {role: [value for pair in group for value in pair.accuracies[role]]
+                  for role in group[0].accuracies}  # fmt: skip
+        alone = sum(other[:2] == key[:2] for other in groups) == 1
+        student = key[1] if alone else f"{key[1]} ({key[2]})"
+        found.append(replace(group[0], accuracies=joined, student=student))
+    return found
+
+
+def _simple(root: Path, files: list[Path]) -> Iterator[Pair]:
+    """Pairs of ``train_simple.py``, which keeps with a student the settings of its teacher."""
+    runs = []
+    for path in sorted(root.rglob("results_summary.json")):
+        expected = ("ds_name", "model_size", "loss", "n_docs", "n_test_docs")
+        config = _json(path.with_name("config.json"), files, *expected)
+        runs.append((config, _accuracy(path, files, "accuracy"), path.parent))
+
+    def settings(config: Mapping[str, Any], *but: str) -> dict[str, Any]:
+        return {k: v for k, v in config.items() if k not in ("weak_model", "weak_model_size", *but)}
+
+    for config, accuracy, folder in runs:
+        if "weak_model" not in config:
+            continue
+        teacher = next((run for run in runs if run[0] == config["weak_model"]), None)
+        if teacher is None:
+            raise InputError(f"{folder}: the run of its teacher is not in {root}; give a folder "
+                             "that holds both")  # fmt: skip
+        strong = [run[1] for run in runs if "weak_model" not in run[0]
+                  and settings(run[0], "loss") == settings(config, "loss")]  # fmt: skip
+        truth = None
+        if (teacher[2] / "weak_labels").is_dir():
+            truth, _ = _arrow(teacher[2] / "weak_labels", files, "gt_label", "soft_label")
+        yield Pair(
+            code="simple",
+            data=str(config["ds_name"]),
+            teacher=str(config["weak_model"]["model_size"]),
+            student=f"{config['model_size']}, {config['loss']}",
+            settings=", ".join(f"{k}={v}" for k, v in settings(config, "seed").items()),
+            accuracies={"teacher": [teacher[1]], "student": [accuracy], "strong": strong[:1]},
+            labels=config["n_docs"] // 2 if truth is None else len(truth),
+            rows=config["n_test_docs"],
+            truth=truth,
+        )
+
+
+def _two_models(root: Path, files: list[Path]) -> Iterator[Pair]:
+    """Pairs of ``train_weak_to_strong.py``, whose settings are written nowhere."""
+    for path in sorted(root.rglob("*.results_summary.json")):
+        found = _json(path, files, "weak_acc", "strong_acc")
+        stem = path.name.removesuffix(".results_summary.json")
+        models = [p.name for p in path.parent.glob("weak_model_gt/*")]
+        weak = max((m for m in models if stem.startswith(f"{m}_")), key=len, default=stem)
+        roles = {"teacher": "weak_acc", "strong": "strong_acc"}
+        for key in (key for key in found if key.startswith("transfer_acc_")):
+            student = f"{stem.removeprefix(f'{weak}_')}, {key.removeprefix('transfer_acc_')}"
+            told = {role: [_accuracy(path, files, name)] for role, name in
+                    (roles | {"student": key}).items()}  # fmt: skip
+            yield Pair("two models", "", weak, student, "", told)
+
+
+def _eleuther(root: Path, files: list[Path]) -> Iterator[Pair]:
+    """Pairs of EleutherAI/w2s, further rounds (``s2s-0``, ...) among them."""
+    expected = ("weak_model_name", "strong_model_name", "dataset", "loss_name", "n_train", "n_test",
+                "shared_folder")  # fmt: skip
+    for path in sorted([*root.rglob("w2s/results.json"), *root.rglob("s2s-*/results.json")]):
+        config = _json(path.with_name("config.json"), files, *expected)
+        run = path.parents[1 + len(Path(config["dataset"]).parts)]
+        shared = run.parent / config["shared_folder"] / config["dataset"]
+        where = {"teacher": shared / "weak", "student": path.parent, "strong": shared / "strong"}
+        for role, key in (("teacher", "weak_model_name"), ("strong", "strong_model_name")):
+            other = _json(where[role] / "config.json", files, *expected)
+            if any(other[k] != config[k] for k in (key, "n_train", "n_test")):
+                raise InputError(f"{where[role]}: another model, or numbers of inputs, than in "
+                                 f"{path.parent}; expected models of one experiment")  # fmt: skip
+        told = {role: [_accuracy(folder / "results.json", files, "eval_accuracy")]
+                for role, folder in where.items()}  # fmt: skip
+        truth, answers, texts = None, {}, []
+        saved = {role: where[role] / "predictions/val" for role in ("teacher", "student")}
+        if all(folder.is_dir() for folder in saved.values()):
+            for role, folder in saved.items():
+                truth, answers[role], text = _arrow(folder, files, "gt_labels", "soft_pred", "txt")
+                texts.append(text)
+            if not np.array_equal(texts[0], texts[1]):
+                raise InputError(f"{saved['student']}: other texts than in {saved['teacher']}; "
+                                 "expected the same ones in the same order")  # fmt: skip
+        weak, strong = (config[f"{m}_model_name"].split("/")[-1] for m in ("weak", "strong"))
+        student = f"{strong}, {config['loss_name']}, {run.name}/{path.parent.name}"
+        yield Pair("eleuther", config["dataset"], weak, student, "", told, config["n_train"] // 2,
+                   config["n_test"], truth, answers)  # fmt: skip
+
+
+def _json(path: Path, files: list[Path], *expected: str) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: cannot be read ({str(error)[:120]}); {_KNOWN}") from None
+    for key in expected:
+        value: Any = found.get(key) if isinstance(found, dict) else None
+        most = 1 if "acc" in key else 10**12 if key.startswith("n_") else None
+        fits = type(value) in ((str, list) if most is None else (int, float))
+        if not fits or (most is not None and not 0 <= value <= most):
+            raise InputError(f"{path}: {key} is {str(value)[:40]}; a form not known: {_KNOWN}")
+    files.append(path)
+    return dict(found)
+
+
+def _accuracy(path: Path, files: list[Path], key: str) -> float:
+    return float(_json(path, files, key)[key])
+
+
+def _arrow(folder: Path, files: list[Path], *columns: str) -> list[NDArray]:
+    """Columns of a data set as ``save_to_disk`` of the package ``datasets`` writes it."""
+    try:
+        import pyarrow as pa
+    except ImportError:
+        raise InputError(f"{folder}: needs pyarrow: pip install 'w2s_utils[parquet]'") from None
+    parts = _json(folder / "state.json", files, "_data_files")["_data_files"]
+    try:
+        paths = [folder / Path(part["filename"]).name for part in parts]
+        table = pa.concat_tables(pa.ipc.open_stream(path.read_bytes()).read_all() for path in paths)
+        found = [np.array(table.column(name).to_pylist()) for name in columns]
+        if not len(found[0]) or not np.isin(found[0], (0, 1)).all():
+            raise ValueError(f"{columns[0]} is not 0 or 1 everywhere")
+        if found[1].dtype != float or not np.all((found[1] >= 0) & (found[1] <= 1)):
+            raise ValueError(f"{columns[1]} is no probability")
+    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
+        raise InputError(f"{folder}: cannot be read ({str(error)[:120]}); expected a saved data "
+                         f"set with columns {', '.join(columns)}") from None  # fmt: skip
+    files.extend(paths)
+    return found
+
+
+def _compared(pair: Pair) -> Comparison:
+    """One pair beside its rivals, by the error rate; by log-loss too where there are answers."""
+    rates = {role: _rate(values, pair.rows) for role, values in pair.accuracies.items() if values}
+    if pair.truth is not None:
+        rare = float(min(np.mean(pair.truth), 1 - np.mean(pair.truth)))
+        seen = 1 / len(pair.truth) + (1 / pair.rows if pair.rows else math.nan)
+        rates = {"constant": (rare, rare * (1 - rare) * seen)} | rates
+    if "strong" in rates:
+        rates["baseline"] = rates["ceiling"] = rates.pop("strong")
+
+    def less(rival: str, model: str) -> Range:
+        (high, noise), (low, other) = rates[rival], rates[model]
+        return _around(high - low, noise + other)
+
+    pgr, opr = {}, {}
+    (student, of_student), (teacher, of_teacher) = rates["student"], rates["teacher"]
+    if "ceiling" in rates and student > 0:
+        best, of_best = rates["ceiling"]
+        noise = of_best + best**2 * of_student / student**2
+        opr[METRIC] = _around(best / student, noise / student**2)
+        if less("teacher", "ceiling").low > 0:
+            share = (teacher - student) / (teacher - best)
+            noise = (1 - share) ** 2 * of_teacher + of_student + share**2 * of_best
+            pgr[METRIC] = _around(share, noise / (teacher - best) ** 2)
+    errors = {role: _around(*rate) for role, rate in rates.items()}
+    found = Comparison(
+        teacher=pair.teacher,
+        given=("teacher", "student", "baseline", "ceiling"),
+        n=pair.labels,
+        N=pair.labels,
+        test_rows=pair.rows,
+        splits=len(pair.accuracies["student"]),
+        decides=METRIC,
+        errors={METRIC: {k: Range(v.value, max(v.low, 0.0), v.high) for k, v in errors.items()}},
+        better={METRIC: {
+            model: {r: less(r, model) for r in RIVALS if r in rates and r != model}
+            for model in ("student", "teacher")
+        }},
+        pgr=pgr,
+        opr=opr,
+        misfit=None,
+        in_sample=None,
+        student_by_split=(),
+        halves=(math.nan, math.nan),
+        inflation=1.0,
+        student=pair.student,
+    )  # fmt: skip
+    if pair.truth is None or not pair.answers:
+        return found
+    said = {(role, ""): np.column_stack([1 - p, p]) for role, p in pair.answers.items()}
+    contest = Contest(("",), np.eye(2)[pair.truth], True, {}, {}, said, hard=False)
+    [own] = compare(contest, share=0, hidden=0, trials=1, seed=0,
+                    run=lambda tasks: [one(*given) for one, given in tasks])  # fmt: skip
+    return replace(found, errors={**own.errors, **found.errors}, misfit=own.misfit,
+                   better={**own.better, **found.better})  # fmt: skip
+
+
+def _rate(accuracies: Sequence[float], rows: int) -> tuple[float, float]:
+    """Mean error rate and its variance, from the test inputs, which seeds share, and from seeds.
+
+    That over ``k`` seeds counts more by the squared ratio of the quantiles of Student's t and the
+    normal law, so that one quantile serves both.
+    """
+    error, k = 1 - float(np.mean(accuracies)), len(accuracies)
+    likely = (error * rows + 1) / (rows + 2)
+    variance = likely * (1 - likely) / rows if rows else math.nan
+    if k > 1:
+        wider = float(stats.t.ppf((1 + LEVEL) / 2, k - 1)) / _Z
+        variance += wider**2 * float(np.var(accuracies, ddof=1)) / k
+    return error, variance
+
+
+def _around(value: float, variance: float) -> Range:
+    reach = _Z * math.sqrt(variance)
+    return Range(value, value - reach, value + reach)
+
+
+def _file(path: Path) -> card.File:
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    name = f"{path.parent.name}/{path.name}"
+    return card.File("run", name, (path.stat().st_size,), path.suffix[1:], digest)
