@@ -9,7 +9,7 @@ leaks.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from scipy.special import rel_entr
 from threadpoolctl import threadpool_limits
 
 from w2s_report import heads
+from w2s_report.similarity import similarity
 from w2s_utils.geometry import Range
 from w2s_utils.resampling import ratio_of_means
 
@@ -59,19 +60,21 @@ class Comparison:
     """By metric, where teacher and ceiling are demonstrably apart."""
     opr: Mapping[str, Range]
     """By metric: the baseline's error over the student's."""
-    misfit: Range | None
+    misfit: Range | None = None
     """Mean square of student less teacher, or mean KL(student || teacher) in nats."""
-    in_sample: float | None
+    in_sample: float | None = None
     """Probability that given answers of the teacher are as unlike on rows with and without a label
     by chance; small where it was trained on these labels. None where that cannot be tested."""
-    student_by_split: tuple[float, ...]
+    student_by_split: tuple[float, ...] = ()
     """Student's error in each split (on each row, where there is one); alike for all teachers."""
-    halves: tuple[float, float]
+    halves: tuple[float, float] = (np.nan, np.nan)
     """Student's error over a random half of the test rows, and over the other."""
-    inflation: float
+    inflation: float = 1.0
     """Factor on the standard error of a mean over splits, since they share rows (Nadeau and
     Bengio 2003)."""
     student: str = "strong"
+    similarity: Mapping[str, Range] = field(default_factory=dict)
+    """Of teacher and student, for classes: "CAPA" and "error consistency"."""
 
     @property
     def name(self) -> str:
@@ -166,7 +169,7 @@ def one_split(
             elif contest.strong in contest.features and rows.max() < len(contest.targets):
                 fit = contest.head(contest.strong, rows).fit(contest.targets[rows])
                 add(role, "", fit(contest.features[contest.strong][tested]))
-        head, misfits = None, {}
+        head, misfits, alike = None, {}, {}
         for name in contest.teachers:
             if ("teacher", name) in contest.given:
                 says = contest.given["teacher", name]
@@ -185,8 +188,9 @@ def one_split(
                 if control:
                     add("shuffled", name, head.fit(rng.permutation(taught))(phi))
             misfits[name] = _misfit(contest, learnt, teaching)
+            alike[name] = similarity(learnt, teaching, goal) if contest.classes else {}
     return {"losses": losses, "misfits": misfits, "tested": tested, "given": len(given),
-            "pseudo": len(pseudo)}  # fmt: skip
+            "pseudo": len(pseudo), "alike": alike}  # fmt: skip
 
 
 def _parts(
@@ -284,6 +288,12 @@ def _comparison(
     misfit = interval(trials([s["misfits"][name] for s in splits]), least)
     student = of("student", decides)
     assert student is not None
+    alike = {}
+    for measure, (value, error) in first["alike"][name].items():
+        reach = float(stats.norm.ppf((1 + LEVEL) / 2)) * error
+        alike[measure] = Range(value, value - reach, value + reach)
+        if len(splits) > 1:
+            alike[measure] = interval(np.array([s["alike"][name][measure][0] for s in splits]))
     return Comparison(
         teacher=name,
         given=tuple(role for role, of_teacher in contest.given if of_teacher in (name, "")),
@@ -301,6 +311,7 @@ def _comparison(
         student_by_split=tuple(student.tolist()),
         halves=(float(by_row[half].mean()), float(by_row[~half].mean())),
         inflation=inflation,
+        similarity=alike,
     )
 
 

@@ -57,26 +57,22 @@ class Pair:
 
 
 def report_run(folder: str | Path) -> card.ReportCard:
-    """Report on finished runs: accuracy, PGR and OPR of every teacher and student in a folder.
+    """Report on finished runs: error rates, PGR and OPR of every teacher and student in a folder.
 
-    Parameters
-    ----------
-    folder : path
-        As openai/weak-to-strong or EleutherAI/w2s leaves it; ``FOLDER:NAME`` takes the runs on one
-        data set of several.
-
-    Returns
-    -------
-    ReportCard
-        Decided by the error rate; ``notes`` say what such a folder lacks. Errors of two models are
-        taken as independent, for the inputs they err on are not known.
+    The folder is as openai/weak-to-strong or EleutherAI/w2s leaves it; ``FOLDER:NAME`` takes the
+    runs on one data set of several. ``notes`` of the report say what such a folder lacks. Errors of
+    two models are taken as independent, for the inputs they err on are not known.
 
     Raises
     ------
     InputError
         In one line: which file has no known form, and what was expected.
     """
-    root, wanted = _folder(folder)
+    head, colon, wanted = str(folder).rpartition(":")
+    root, wanted = (Path(head), wanted) if colon and Path(head).is_dir() else (Path(folder), "")
+    if not root.is_dir():
+        raise InputError(f"run: {folder} is no folder; give the one that holds finished runs")
+    root = root.resolve()
     files: list[Path] = []
     pairs = [*_simple(root, files), *_two_models(root, files), *_eleuther(root, files)]
     if not pairs:
@@ -88,28 +84,20 @@ def report_run(folder: str | Path) -> card.ReportCard:
     pairs = _merged([pair for pair in pairs if pair.data == (wanted or sets[0])])
     compared = tuple(map(_compared, pairs))
     rows, labels = pairs[0].rows, pairs[0].labels
-    data = card.Data(rows, rows, labels, rows, 0, "binary", "given", {}, None, None, ())
-    settings = {"run": root.name, "data set": pairs[0].data}
-    versions = {"w2s_utils": metadata.version("w2s_utils")}
+    settings, versions = {"run": root.name, "data set": pairs[0].data}, metadata.version
     return card.ReportCard(
-        data=data,
+        data=card.Data(rows, rows, labels, rows, 0, "binary", "given", {}, None, None, ()),
         teachers=(),
         comparisons=compared,
         rankings=(),
         verdict=verdict.decide((), compared),
         design={},
         ceiling_measured=False,
-        provenance=card.Provenance(settings, tuple(map(_file, dict.fromkeys(files))), versions),
+        provenance=card.Provenance(
+            settings, tuple(map(_file, dict.fromkeys(files))), {"w2s_utils": versions("w2s_utils")}
+        ),
         notes=words.paragraphs("lacks.txt", pairs=pairs, codes={pair.code for pair in pairs}),
     )
-
-
-def _folder(given: str | Path) -> tuple[Path, str]:
-    head, colon, name = str(given).rpartition(":")
-    path, name = (Path(head), name) if colon and Path(head).is_dir() else (Path(given), "")
-    if not path.is_dir():
-        raise InputError(f"run: {given} is no folder; give the one that holds finished runs")
-    return path.resolve(), name
 
 
 def _merged(pairs: Sequence[Pair]) -> list[Pair]:
@@ -117,14 +105,16 @@ def _merged(pairs: Sequence[Pair]) -> list[Pair]:
     groups: dict[tuple[str, ...], list[Pair]] = {}
     for pair in pairs:
         groups.setdefault((pair.teacher, pair.student, pair.settings), []).append(pair)
-    found = []
-    for key, group in groups.items():
-        joined = {role: [value for pair in group for value in pair.accuracies[role]]
-                  for role in group[0].accuracies}  # fmt: skip
-        alone = sum(other[:2] == key[:2] for other in groups) == 1
-        student = key[1] if alone else f"{key[1]} ({key[2]})"
-        found.append(replace(group[0], accuracies=joined, student=student))
-    return found
+    names = [key[:2] for key in groups]
+    return [
+        replace(
+            group[0],
+            accuracies={role: [value for pair in group for value in pair.accuracies[role]]
+                        for role in group[0].accuracies},
+            student=key[1] if names.count(key[:2]) == 1 else f"{key[1]} ({key[2]})",
+        )
+        for key, group in groups.items()
+    ]  # fmt: skip
 
 
 def _simple(root: Path, files: list[Path]) -> Iterator[Pair]:
@@ -133,7 +123,7 @@ def _simple(root: Path, files: list[Path]) -> Iterator[Pair]:
     for path in sorted(root.rglob("results_summary.json")):
         expected = ("ds_name", "model_size", "loss", "n_docs", "n_test_docs")
         config = _json(path.with_name("config.json"), files, *expected)
-        runs.append((config, _accuracy(path, files, "accuracy"), path.parent))
+        runs.append((config, _json(path, files, "accuracy")["accuracy"], path.parent))
 
     def settings(config: Mapping[str, Any], *but: str) -> dict[str, Any]:
         return {k: v for k, v in config.items() if k not in ("weak_model", "weak_model_size", *but)}
@@ -150,17 +140,12 @@ def _simple(root: Path, files: list[Path]) -> Iterator[Pair]:
         truth = None
         if (teacher[2] / "weak_labels").is_dir():
             truth, _ = _arrow(teacher[2] / "weak_labels", files, "gt_label", "soft_label")
-        yield Pair(
-            code="simple",
-            data=str(config["ds_name"]),
-            teacher=str(config["weak_model"]["model_size"]),
-            student=f"{config['model_size']}, {config['loss']}",
-            settings=", ".join(f"{k}={v}" for k, v in settings(config, "seed").items()),
-            accuracies={"teacher": [teacher[1]], "student": [accuracy], "strong": strong[:1]},
-            labels=config["n_docs"] // 2 if truth is None else len(truth),
-            rows=config["n_test_docs"],
-            truth=truth,
-        )
+        told = {"teacher": [teacher[1]], "student": [accuracy], "strong": strong[:1]}
+        alike = ", ".join(f"{k}={v}" for k, v in settings(config, "seed").items())
+        labels = config["n_docs"] // 2 if truth is None else len(truth)
+        yield Pair("simple", config["ds_name"], teacher[0]["model_size"],
+                   f"{config['model_size']}, {config['loss']}", alike, told, labels,
+                   config["n_test_docs"], truth)  # fmt: skip
 
 
 def _two_models(root: Path, files: list[Path]) -> Iterator[Pair]:
@@ -173,7 +158,7 @@ def _two_models(root: Path, files: list[Path]) -> Iterator[Pair]:
         roles = {"teacher": "weak_acc", "strong": "strong_acc"}
         for key in (key for key in found if key.startswith("transfer_acc_")):
             student = f"{stem.removeprefix(f'{weak}_')}, {key.removeprefix('transfer_acc_')}"
-            told = {role: [_accuracy(path, files, name)] for role, name in
+            told = {role: [_json(path, files, name)[name]] for role, name in
                     (roles | {"student": key}).items()}  # fmt: skip
             yield Pair("two models", "", weak, student, "", told)
 
@@ -192,7 +177,8 @@ def _eleuther(root: Path, files: list[Path]) -> Iterator[Pair]:
             if any(other[k] != config[k] for k in (key, "n_train", "n_test")):
                 raise InputError(f"{where[role]}: another model, or numbers of inputs, than in "
                                  f"{path.parent}; expected models of one experiment")  # fmt: skip
-        told = {role: [_accuracy(folder / "results.json", files, "eval_accuracy")]
+        key = "eval_accuracy"
+        told = {role: [_json(folder / "results.json", files, key)[key]]
                 for role, folder in where.items()}  # fmt: skip
         truth, answers, texts = None, {}, []
         saved = {role: where[role] / "predictions/val" for role in ("teacher", "student")}
@@ -222,10 +208,6 @@ def _json(path: Path, files: list[Path], *expected: str) -> dict[str, Any]:
             raise InputError(f"{path}: {key} is {str(value)[:40]}; a form not known: {_KNOWN}")
     files.append(path)
     return dict(found)
-
-
-def _accuracy(path: Path, files: list[Path], key: str) -> float:
-    return float(_json(path, files, key)[key])
 
 
 def _arrow(folder: Path, files: list[Path], *columns: str) -> list[NDArray]:
@@ -290,11 +272,6 @@ def _compared(pair: Pair) -> Comparison:
         }},
         pgr=pgr,
         opr=opr,
-        misfit=None,
-        in_sample=None,
-        student_by_split=(),
-        halves=(math.nan, math.nan),
-        inflation=1.0,
         student=pair.student,
     )  # fmt: skip
     if pair.truth is None or not pair.answers:
@@ -304,6 +281,7 @@ def _compared(pair: Pair) -> Comparison:
     [own] = compare(contest, share=0, hidden=0, trials=1, seed=0,
                     run=lambda tasks: [one(*given) for one, given in tasks])  # fmt: skip
     return replace(found, errors={**own.errors, **found.errors}, misfit=own.misfit,
+                   similarity=own.similarity,
                    better={**own.better, **found.better})  # fmt: skip
 
 
