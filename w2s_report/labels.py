@@ -33,11 +33,19 @@ class Labels:
     """Who said what kind they are."""
 
     @property
-    def targets(self) -> NDArray[np.float64]:
-        """Columns that heads are fitted to: numbers, the second class, or one class a column."""
-        if self.task != "multiclass":
-            return self.values[:, None].astype(float)
+    def middle(self) -> float:
+        """Taken off numbers: heads have an intercept, and what all labels share costs digits."""
+        return 0.0 if self.classes else float(self.values.mean())
+
+    @property
+    def one_hot(self) -> NDArray[np.float64]:
+        """One class a column."""
         return np.eye(len(self.classes))[self.values.astype(int)]
+
+    @property
+    def targets(self) -> NDArray[np.float64]:
+        """Columns for least squares: numbers less `middle`, the second class, or `one_hot`."""
+        return self.one_hot if len(self.classes) > 2 else self.values[:, None] - self.middle
 
     def only(self, chosen: NDArray[np.int64]) -> Labels:
         """Some of the labels, by position."""

@@ -62,7 +62,7 @@ class Table:
     sha256: Callable[[], str] = field(repr=False)
     """Returns the checksum of the file's bytes (of the array's, for an array in memory)."""
     rows: Callable[[int, int], NDArray] = field(repr=False)
-    """Takes first and last row, returns a copy of what lies between, row after row in memory."""
+    """Takes first and last row, returns what lies between, row after row, not to be written to."""
 
     def all(self) -> NDArray:
         """Return all rows."""
@@ -148,7 +148,7 @@ def _table(
     if not shape:
         raise InputError(f"{name}: holds a single value; expected an array with a row an input")
     return Table(
-        name, shape, dtype, sha256, lambda start, stop: np.array(again()[start:stop], order="C")
+        name, shape, dtype, sha256, lambda start, stop: np.ascontiguousarray(again()[start:stop])
     )
 
 
