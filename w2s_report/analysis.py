@@ -166,8 +166,7 @@ def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study
         return _Study(used, sums, (), {}, Design.of(len(used.rows), len(free)))
     rows_left = one_pass.rows_that_fit(inputs.models) - len(used.rows)
     sums = one_pass.one_pass(
-        inputs.models[0],
-        inputs.models[1:],
+        inputs.models,
         used.rows,
         folds=settings.folds,
         sample=max(0, min(SAMPLE, rows_left)),
@@ -175,7 +174,7 @@ def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study
         jobs=settings.jobs,
         progress=lambda done, what: tell(0.6 * done, what),
     )
-    found = [spectra.supported(model, sums) for model in inputs.models]
+    found = [spectra.supported(name, table, sums) for name, table in inputs.models.items()]
     design = Design.of(len(used.rows), len(sums.rows_kept) - len(used.rows))
     white = spectra.white(sums, found, MOST_DIRECTIONS)
     _refuse_what_gives_the_label_away(inputs, sums, white, used.targets)
@@ -191,22 +190,22 @@ def _refuse_what_gives_the_label_away(
 ) -> None:
     """One line where a column of features is the label, or all of them together, up to rounding."""
     y = targets - targets.mean(axis=0)
-    for model in inputs.models:
-        x = sums.kept[model.name][: len(y), 1:]
+    for name, table in inputs.models.items():
+        x = sums.kept[name][: len(y), 1:]
         x = x - x.mean(axis=0)
         size = np.outer(np.sqrt(np.sum(x**2, axis=0)), np.sqrt(np.sum(y**2, axis=0)))
         alike = np.abs(x.T @ y) / np.maximum(size, np.finfo(float).tiny)
         if alike.max() > 1 - SAME:
             column = int(alike.max(axis=1).argmax())
             raise InputError(
-                f"{model.files}: column {column} is the label, up to scale; remove it, for no "
+                f"{table.name}: column {column} is the label, up to scale; remove it, for no "
                 "verdict can be given where features contain what is to be predicted"
             )
-        phi = white.kept[model.name][: len(y), 1 : 1 + len(y) // 2]
+        phi = white.kept[name][: len(y), 1 : 1 + len(y) // 2]
         left = y - MinimumNorm(intercept=True).solve(phi, y)(phi)
         if np.sum(left**2) <= EXACT * np.sum(y**2):
             raise InputError(
-                f"{model.files}: the labels are a linear function of these features, up to "
+                f"{table.name}: the labels are a linear function of these features, up to "
                 "rounding; if the label is not among the features, fit that model on the labels: "
                 "nobody can teach it more"
             )

@@ -9,7 +9,7 @@ in their order, so the sums have the same bits for any number of workers and any
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,8 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from w2s_report.inputs import Features
 from w2s_report.options import FEWEST_FOLDS
-from w2s_report.readers import InputError
+from w2s_report.readers import InputError, Table
 
 CHUNK_BYTES = 400_000_000
 FOLD_BYTES = 500_000_000
@@ -60,8 +59,7 @@ class Sums:
 
 
 def one_pass(
-    strong: Features,
-    weak: Sequence[Features],
+    models: Mapping[str, Table],
     labelled: NDArray[np.int64],
     *,
     folds: int,
@@ -74,9 +72,8 @@ def one_pass(
 
     Parameters
     ----------
-    strong : Features
-    weak : sequence of Features
-        On the same rows.
+    models : mapping of str to Table
+        Features by name, on the same rows: the student's first.
     labelled : ndarray of int
         Rows that are kept whole and are in no fold.
     folds : int
@@ -99,52 +96,51 @@ def one_pass(
     InputError
         If a value is NaN or infinite: the file, the row and the column.
     """
-    models = [strong, *weak]
     fold, kept, count = _assign(models, labelled, folds, sample, rng)
-    slot = np.full(strong.rows, -1)
+    slot = np.full(len(fold), -1)
     slot[kept] = np.arange(len(kept))
     state = _State(models, count, kept)
     step = _chunk_rows(models)
     with Parallel(n_jobs=jobs, backend="threading") as pool, threadpool_limits(1, "blas"):
-        for start in range(0, strong.rows, step):
-            stop = min(start + step, strong.rows)
-            state.add({m.name: m.read(start, stop) for m in models}, start, fold, slot, pool)
+        for start in range(0, len(fold), step):
+            stop = min(start + step, len(fold))
+            raw = {name: table.rows(start, stop) for name, table in models.items()}
+            state.add(raw, start, fold[start:stop], slot[start:stop], pool)
             if progress:
-                progress(stop / strong.rows, "reading the rows")
+                progress(stop / len(fold), "reading the rows")
     pooled = int(np.sum(fold >= 0))
     size = pooled // count if count else 0
     rest = pooled - size * count
-    return Sums(strong.rows, size, rest, state.own, state.cross, state.kept, kept, state.duplicates)
+    return Sums(len(fold), size, rest, state.own, state.cross, state.kept, kept, state.duplicates)
 
 
-def folds_that_fit(models: Sequence[Features], folds: int) -> int:
+def folds_that_fit(models: Mapping[str, Table], folds: int) -> int:
     """Return how many folds the memory allows, at least `FEWEST_FOLDS`."""
-    strong, *weak = [model.columns + 1 for model in models]
+    strong, *weak = [table.shape[1] + 1 for table in models.values()]
     each = 8 * (strong**2 + sum(w**2 + w * strong for w in weak))
     return min(folds, max(FEWEST_FOLDS, int(FOLD_BYTES // each) - 1))
 
 
-def rows_that_fit(models: Sequence[Features]) -> int:
+def rows_that_fit(models: Mapping[str, Table]) -> int:
     """Return how many rows may be kept whole."""
-    return int(KEPT_BYTES // (8 * sum(model.columns + 1 for model in models)))
+    return int(KEPT_BYTES // (8 * sum(table.shape[1] + 1 for table in models.values())))
 
 
-def _chunk_rows(models: Sequence[Features]) -> int:
-    itemsize = 8 if any(m.precise for m in models) else 4
-    width = sum(m.columns for m in models)
+def _chunk_rows(models: Mapping[str, Table]) -> int:
+    itemsize = 8 if any(table.precise for table in models.values()) else 4
+    width = sum(table.shape[1] for table in models.values())
     return int(np.clip(CHUNK_BYTES // (itemsize * width), 256, 1 << 16))
 
 
 def _assign(
-    models: Sequence[Features],
+    models: Mapping[str, Table],
     labelled: NDArray,
     folds: int,
     sample: int,
     rng: np.random.Generator,
 ) -> tuple[NDArray, NDArray, int]:
     """Fold of each row (-1 for labelled ones), the rows kept, and the number of folds."""
-    rows = models[0].rows
-    fold = np.zeros(rows, np.int16)
+    fold = np.zeros(next(iter(models.values())).shape[0], np.int16)
     fold[labelled] = -1
     pool = rng.permutation(np.flatnonzero(fold == 0))
     count = min(folds_that_fit(models, folds), len(pool))
@@ -157,10 +153,10 @@ def _assign(
 class _State:
     """The sums while they grow, and the shift and scale of each model's features."""
 
-    def __init__(self, models: Sequence[Features], folds: int, kept: NDArray[np.int64]):
-        self.models = {model.name: model for model in models}
-        self.strong = models[0].name
-        width = {model.name: model.columns + 1 for model in models}
+    def __init__(self, models: Mapping[str, Table], folds: int, kept: NDArray[np.int64]):
+        self.models, self.strong = models, next(iter(models))
+        rows, columns = models[self.strong].shape
+        width = {name: table.shape[1] + 1 for name, table in models.items()}
         self.own = {name: np.zeros((folds + 1, w, w)) for name, w in width.items()}
         self.cross = {
             name: np.zeros((folds + 1, w, width[self.strong]))
@@ -168,15 +164,15 @@ class _State:
             if name != self.strong
         }
         self.kept = {name: np.zeros((len(kept), w)) for name, w in width.items()}
-        self.duplicates = np.empty(models[0].rows, np.uint64)
-        drawn = np.random.default_rng(0).integers(1, 2**63, models[0].columns, np.uint64)
+        self.duplicates = np.empty(rows, np.uint64)
+        drawn = np.random.default_rng(0).integers(1, 2**63, columns, np.uint64)
         self.multipliers = drawn * 2 + 1
         # Longer than wide, so that forming products takes longer than adding them up.
         self.piece = max(2 * max(width.values()), PIECE_BYTES // (4 * sum(width.values())))
         self.shift: dict[str, NDArray] = {}
         self.scale: dict[str, Any] = {}
-        for name, model in self.models.items():
-            pilot = model.read(0, min(PILOT, model.rows)).astype(float)
+        for name, model in models.items():
+            pilot = model.rows(0, min(PILOT, rows)).astype(float)
             finite = np.where(np.isfinite(pilot), pilot, 0)
             mean = finite.mean(axis=0)
             with np.errstate(over="ignore"):
@@ -194,9 +190,8 @@ class _State:
         pool: Parallel,
     ) -> None:
         """Add the products of each fold's rows, of a chunk, and keep the rows that are kept."""
-        stop = start + len(raw[self.strong])
-        self.duplicates[start:stop] = _fingerprints(raw[self.strong], self.multipliers)
-        fold, slot = fold[start:stop], slot[start:stop]
+        found = _fingerprints(raw[self.strong], self.multipliers)
+        self.duplicates[start : start + len(found)] = found
         chosen = np.flatnonzero(slot >= 0)
         for name, block in self._blocks(raw, chosen).items():
             self.kept[name][slot[chosen]] = block
@@ -232,18 +227,18 @@ class _State:
                         self.cross[name][fold] += block.T @ blocks[self.strong]
 
 
-def _not_finite(model: Features, values: NDArray, start: int) -> InputError:
+def _not_finite(table: Table, values: NDArray, start: int) -> InputError:
     """Say where a chunk is not finite; its sums have told that there is something to find."""
     bad = np.argwhere(~np.isfinite(values))
     if not len(bad):
         return InputError(
-            f"{model.files}: shape ({model.rows}, {model.columns}), values too large to be "
+            f"{table.name}: shape {table.shape}, values too large to be "
             "squared; divide the features by their standard deviation"
         )
     row, column = int(start + bad[0][0]), int(bad[0][1])
     return InputError(
-        f"{model.files}: shape ({model.rows}, {model.columns}), {len(bad)} values near row "
-        f"{row}, column {column} are NaN or infinite; remove these rows or impute them"
+        f"{table.name}: shape {table.shape}, {len(bad)} values near row {row}, "
+        f"column {column} are NaN or infinite; remove these rows or impute them"
     )
 
 

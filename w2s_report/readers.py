@@ -13,7 +13,7 @@ import os
 import warnings
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,29 @@ class Table:
     def all(self) -> NDArray:
         """Return all rows."""
         return self.rows(0, self.shape[0])
+
+    @property
+    def precise(self) -> bool:
+        """Whether single precision would lose something."""
+        return np.result_type(self.dtype, np.float16).itemsize > 4
+
+    def followed_by(self, other: Table) -> Table:
+        """Rows of this one and of another with as many columns."""
+        here = self.shape[0]
+
+        def rows(start: int, stop: int) -> NDArray:
+            if stop <= here or start >= here:
+                table, begin = (self, 0) if stop <= here else (other, here)
+                return table.rows(start - begin, stop - begin)
+            return np.concatenate([self.rows(start, here), other.rows(0, stop - here)])
+
+        return replace(
+            self,
+            name=f"{self.name}, {other.name}",
+            shape=(here + other.shape[0], *self.shape[1:]),
+            dtype=np.result_type(self.dtype, other.dtype),
+            rows=rows,
+        )
 
 
 def open_table(source: str | Path | ArrayLike, name: str) -> Table:

@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from w2s_report.inputs import Features
 from w2s_report.one_pass import Sums
-from w2s_report.readers import InputError
+from w2s_report.readers import InputError, Table
 from w2s_utils.least_squares import Moments
 
 # Eigenvalues below this share of the largest are rounding: single and double precision.
@@ -80,7 +79,7 @@ class Spectrum:
         return cut
 
 
-def spectrum(features: Features, sums: Sums) -> Spectrum:
+def spectrum(name: str, features: Table, sums: Sums) -> Spectrum:
     """Eigenvalues, rank and what is odd about the columns.
 
     Raises
@@ -88,16 +87,15 @@ def spectrum(features: Features, sums: Sums) -> Spectrum:
     InputError
         If no column varies.
     """
-    name = features.name
     total = whole(sums, name)
     mean = total[0, 1:] / sums.rows
     covariance = total[1:, 1:] / sums.rows - np.outer(mean, mean)
     variance = np.diag(covariance)
     tolerance = ROUNDING[features.precise] ** 2 * (mean**2 + 1)
     constant = int(np.sum(variance <= tolerance))
-    if constant == features.columns:
+    if constant == features.shape[1]:
         raise InputError(
-            f"{features.files}: shape ({features.rows}, {features.columns}), no column varies; "
+            f"{features.name}: shape {features.shape}, no column varies; "
             "give features that differ between inputs"
         )
     values, directions = linalg.eigh(covariance)
@@ -106,23 +104,23 @@ def spectrum(features: Features, sums: Sums) -> Spectrum:
     rank = min(int(np.sum(values > ROUNDING[features.precise] * values[0])), sums.rows - 1)
     return Spectrum(
         name=name,
-        columns=features.columns,
+        columns=features.shape[1],
         eigenvalues=values / values.sum(),
         rank=rank,
         participation=float(values.sum() ** 2 / np.sum(values**2)),
         constant=constant,
-        warnings=tuple(_warnings(features, variance)),
+        warnings=tuple(_warnings(variance)),
         mean=mean,
         directions=directions,
         scales=np.sqrt(np.maximum(values, np.finfo(float).tiny)),
     )
 
 
-def supported(features: Features, sums: Sums) -> Spectrum:
+def supported(name: str, features: Table, sums: Sums) -> Spectrum:
     """The `spectrum`, its rank at most the leading directions that the labelled rows have too."""
-    found = spectrum(features, sums)
+    found = spectrum(name, features, sums)
     count = labelled_rows(sums)
-    rows = sums.kept[features.name][: count : max(1, count // ENOUGH)]
+    rows = sums.kept[name][: count : max(1, count // ENOUGH)]
     white = rows @ found.cut(1 + min(count - 1, MOST_CHECKED, found.rank))
     # A diagonal entry is what a direction has beyond those before it, over the labelled rows.
     beyond = np.abs(np.diag(linalg.qr(white, mode="r")[0]))[1:] / np.sqrt(len(white))
@@ -198,7 +196,7 @@ def pair(sums: Sums, weak: str, strong: str, d_w: int, d_s: int) -> Pair:
     return Pair(weak, d_w, d_s, tuple(folds), total, w, s, count)
 
 
-def _warnings(features: Features, variance: NDArray) -> list[str]:
+def _warnings(variance: NDArray) -> list[str]:
     found = []
     varying = np.sqrt(variance[variance > 0])
     spread = varying.max() / varying.min()
@@ -208,7 +206,7 @@ def _warnings(features: Features, variance: NDArray) -> list[str]:
             "small ones are cut away unless the columns are standardised"
         )
     share = float(variance.max() / variance.sum())
-    if share > DOMINANT and features.columns > 2:
+    if share > DOMINANT and len(variance) > 2:
         found.append(
             f"one column holds {share:.0%} of the variance; consider standardising the columns"
         )

@@ -6,7 +6,6 @@ from threadpoolctl import threadpool_limits
 
 import w2s_report
 from w2s_report import comparison, one_pass, schema, spectra
-from w2s_report.inputs import Features
 from w2s_report.readers import InputError, open_table
 from w2s_utils import protocol
 from w2s_utils.least_squares import Moments
@@ -233,18 +232,18 @@ def test_sums_of_the_pass_are_those_of_all_rows(dtype):
     # Far from zero: without the shift, single precision would lose the variance.
     strong = (1000 + rng.standard_normal((5000, 7))).astype(dtype)
     weak = (strong[:, :3] + rng.standard_normal((5000, 3))).astype(dtype)
-    models = [Features(n, (open_table(a, n),)) for n, a in (("strong", strong), ("w", weak))]
+    models = {n: open_table(a, n) for n, a in (("strong", strong), ("w", weak))}
     labelled = np.sort(rng.permutation(5000)[:100])
     sums = one_pass.one_pass(
-        models[0], models[1:], labelled, folds=9, sample=50, rng=np.random.default_rng(0), jobs=2
+        models, labelled, folds=9, sample=50, rng=np.random.default_rng(0), jobs=2
     )
     assert sums.folds * sums.fold_rows + sums.rest_rows == 4900
     assert spectra.labelled_rows(sums) == 100
-    spectrum = spectra.spectrum(models[0], sums)
+    spectrum = spectra.spectrum("strong", models["strong"], sums)
     expected = np.linalg.eigvalsh(np.cov(strong.T.astype(float), bias=True))[::-1]
     tolerance = 1e-4 if dtype == np.float32 else 1e-9
     np.testing.assert_allclose(spectrum.eigenvalues, expected / expected.sum(), rtol=tolerance)
-    white = spectra.white(sums, [spectrum, spectra.spectrum(models[1], sums)], 4)
+    white = spectra.white(sums, [spectrum, spectra.spectrum("w", models["w"], sums)], 4)
     both = spectra.pair(white, "w", "strong", 4, 5)
     white = both.total.products("strong", "strong") / 5000
     np.testing.assert_allclose(white, np.eye(5), atol=1e-3 if dtype == np.float32 else 1e-9)
