@@ -22,7 +22,7 @@ from w2s_report.comparison import Comparison, Contest, Design
 from w2s_report.inputs import STRONG, Inputs, Source, open_inputs
 from w2s_report.labels import LEAST, Labels
 from w2s_report.options import Options
-from w2s_report.readers import InputError, Table
+from w2s_report.readers import InputError, Table, refusal
 from w2s_report.spectra import Cut, Spectrum
 from w2s_utils.least_squares import MinimumNorm
 
@@ -197,18 +197,11 @@ def _refuse_what_gives_the_label_away(
         alike = np.abs(x.T @ y) / np.maximum(size, np.finfo(float).tiny)
         if alike.max() > 1 - SAME:
             column = int(alike.max(axis=1).argmax())
-            raise InputError(
-                f"{table.name}: column {column} is the label, up to scale; remove it, for no "
-                "verdict can be given where features contain what is to be predicted"
-            )
+            raise refusal("column is the label", table=table, column=column)
         phi = white.kept[name][: len(y), 1 : 1 + len(y) // 2]
         left = y - MinimumNorm(intercept=True).solve(phi, y)(phi)
         if np.sum(left**2) <= EXACT * np.sum(y**2):
-            raise InputError(
-                f"{table.name}: the labels are a linear function of these features, up to "
-                "rounding; if the label is not among the features, fit that model on the labels: "
-                "nobody can teach it more"
-            )
+            raise refusal("labels are linear in features", table=table)
 
 
 def _labels_kept(inputs: Inputs, rng: np.random.Generator) -> Labels:
@@ -271,10 +264,7 @@ def _by_role(**given: Any) -> dict[tuple[str, str], Source]:
         if role in ("baseline", "ceiling"):
             found[role, ""] = sources
         elif not isinstance(sources, Mapping):
-            raise InputError(
-                f"{role}_predictions: expected answers by the teacher's name, such as "
-                f"{{'small': array}}, got {type(sources).__name__}"
-            )
+            raise refusal("answers without names", role=role, got=type(sources).__name__)
         else:
             found |= {(role, name): source for name, source in sources.items()}
     return found
@@ -300,10 +290,7 @@ def _compare(
     tested = int(np.sum(~contests[0].apart))
     if tested < LEAST:
         named = ", ".join(inputs.tables[k].name for k in inputs.tables if "predictions" in k)
-        raise InputError(
-            f"{named}: only {tested} labelled inputs have every prediction; at least {LEAST} are "
-            "needed to compare models: give answers for more of them"
-        )
+        raise refusal("few tested", named=named, tested=tested, least=LEAST)
     with_features = tuple(one.name for one in study.spectra[1:])
     if with_features:
         plain: Any = {"teachers": with_features, "targets": used.targets}

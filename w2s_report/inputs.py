@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from w2s_report.labels import Labels, Predictions, read_labels, read_predictions
-from w2s_report.readers import InputError, Table, open_table
+from w2s_report.readers import InputError, Table, open_table, refusal
 
 Source = str | Path | ArrayLike
 STRONG = "strong"
@@ -110,27 +110,17 @@ def _check_roles(
     if weak and strong is None:
         raise InputError("strong: expected the strong model's features beside the weak ones'")
     if not weak and not said:
-        raise InputError(
-            "weak: expected at least one teacher; give --weak name=file (features) or "
-            "--teacher-predictions name=file (its answers)"
-        )
+        raise refusal("no teacher")
     twice = set(weak) & set(said)
     if twice or set(_RESERVED) & {*weak, *said}:
-        raise InputError(
-            f"weak: a teacher cannot be called {', '.join(_RESERVED)}, nor be given both as "
-            f"features and as predictions; got {', '.join([*weak, *said])}: rename it"
+        raise refusal(
+            "teacher's name", reserved=", ".join(_RESERVED), names=", ".join([*weak, *said])
         )
     students = {name for role, name in predictions if role == "student"}
     if not students <= {*weak, *said}:
-        raise InputError(
-            f"student_predictions: no teacher {', '.join(sorted(students - {*weak, *said}))}; a "
-            "student has the name of its teacher"
-        )
+        raise refusal("student without teacher", names=", ".join(sorted(students - {*weak, *said})))
     if strong is None and not set(said) <= students:
-        raise InputError(
-            f"strong: expected the strong model's features, or predictions of a student of "
-            f"{', '.join(sorted(set(said) - students))} (--student-predictions name=file)"
-        )
+        raise refusal("no student", names=", ".join(sorted(set(said) - students)))
 
 
 def _check_named(
@@ -139,15 +129,11 @@ def _check_named(
     further = {} if unlabelled is None else unlabelled
     for name, given in (("weak", weak), ("unlabelled", further)):
         if not isinstance(given, Mapping):
-            raise InputError(
-                f"{name}: expected features by the model's name, such as {{'small': array}}, got "
-                f"{type(given).__name__}"
-            )
+            raise refusal("features without names", name=name, got=type(given).__name__)
     names = [STRONG, *weak]
     if further and set(further) != set(names):
-        raise InputError(
-            f"unlabelled: expected features for {', '.join(names)}, got "
-            f"{', '.join(map(str, further))}; give the further rows of every model"
+        raise refusal(
+            "further rows of some models", models=", ".join(names), got=", ".join(map(str, further))
         )
     return further
 
@@ -160,36 +146,22 @@ def _open_features(source: Source, told: str) -> Table:
 
 def _check_below(table: Table, below: Table) -> None:
     if below.shape[1] != table.shape[1]:
-        raise InputError(
-            f"{below.name}: shape {below.shape}, but {table.name} has "
-            f"{table.shape[1]} columns; both must come from the same model"
-        )
+        raise refusal("further columns", below=below, table=table)
 
 
 def _check_rows(tables: Sequence[Table]) -> None:
     for other in tables:
         if other.shape[0] != tables[0].shape[0]:
-            raise InputError(
-                f"{other.name}: shape {other.shape}, but {tables[0].name} has shape "
-                f"{tables[0].shape}; both must have one row for each input, in the same order"
-            )
+            raise refusal("other rows", other=other, tables=tables)
 
 
 def _check_features(table: Table) -> None:
     if table.dtype.kind not in "biuf":
-        raise InputError(
-            f"{table.name}: features are texts (shape {table.shape}); give columns of numbers"
-        )
+        raise refusal("features are texts", table=table)
     if len(table.shape) != 2 or 0 in table.shape:
-        raise InputError(
-            f"{table.name}: shape {table.shape}; expected a row for each input and a column for "
-            "each feature (a model's answers are given as --teacher-predictions name=file)"
-        )
+        raise refusal("no matrix of features", table=table)
     if table.shape[1] == 1:
-        raise InputError(
-            f"{table.name}: shape {table.shape}, a single column; a model's answers are given as "
-            "--teacher-predictions name=file and used as they are; a feature needs others beside it"
-        )
+        raise refusal("single column", table=table)
     first = table.rows(0, min(table.shape[0], _LOOKED_AT)).astype(float)
     if len(first) < _TOLD_APART:
         return
@@ -209,8 +181,11 @@ def _check_features(table: Table) -> None:
                         (names, "is different in every row, as a name is")):  # fmt: skip
         if found.any():
             column = int(np.flatnonzero(found)[0])
-            raise InputError(
-                f"{table.name}: column {column} {what} ({first[0, column]:g}, "
-                f"{first[1, column]:g}, ...); remove it if it is no feature of the inputs, or "
-                "divide it by its standard deviation and shuffle the rows of all files"
+            raise refusal(
+                "column of names",
+                table=table,
+                column=column,
+                what=what,
+                first=first[0, column],
+                second=first[1, column],
             )

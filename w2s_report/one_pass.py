@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from w2s_report.options import FEWEST_FOLDS
-from w2s_report.readers import InputError, Table
+from w2s_report.readers import InputError, Table, refusal
 
 CHUNK_BYTES = 400_000_000
 FOLD_BYTES = 500_000_000
@@ -231,15 +231,9 @@ def _not_finite(table: Table, values: NDArray, start: int) -> InputError:
     """Say where a chunk is not finite; its sums have told that there is something to find."""
     bad = np.argwhere(~np.isfinite(values))
     if not len(bad):
-        return InputError(
-            f"{table.name}: shape {table.shape}, values too large to be "
-            "squared; divide the features by their standard deviation"
-        )
+        return refusal("too large to square", table=table)
     row, column = int(start + bad[0][0]), int(bad[0][1])
-    return InputError(
-        f"{table.name}: shape {table.shape}, {len(bad)} values near row {row}, "
-        f"column {column} are NaN or infinite; remove these rows or impute them"
-    )
+    return refusal("not finite", table=table, count=len(bad), row=row, column=column)
 
 
 def _fingerprints(raw: NDArray, multipliers: NDArray) -> NDArray[np.uint64]:

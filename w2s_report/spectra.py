@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from w2s_report.one_pass import Sums
-from w2s_report.readers import InputError, Table
+from w2s_report.readers import Table, refusal
 from w2s_utils.least_squares import Moments
 
 # Eigenvalues below this share of the largest are rounding: single and double precision.
@@ -94,10 +94,7 @@ def spectrum(name: str, features: Table, sums: Sums) -> Spectrum:
     tolerance = ROUNDING[features.precise] ** 2 * (mean**2 + 1)
     constant = int(np.sum(variance <= tolerance))
     if constant == features.shape[1]:
-        raise InputError(
-            f"{features.name}: shape {features.shape}, no column varies; "
-            "give features that differ between inputs"
-        )
+        raise refusal("no column varies", features=features)
     values, directions = linalg.eigh(covariance)
     values, directions = np.maximum(values[::-1], 0), directions[:, ::-1]
     # As many directions as rows allow can be told apart.
