@@ -36,9 +36,10 @@ def main():
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--widths", type=int, nargs=2, default=[512, 1024], metavar="D")
     given = parser.parse_args()
     if given.part == "pass":
-        one_pass(given.rows, given.jobs)
+        one_pass(given.rows, given.jobs, given.widths)
     elif given.part == "report":
         whole_report(given.jobs)
     elif given.part == "coverage":
@@ -91,37 +92,38 @@ def bare_products(paths, rows, jobs):
     return total
 
 
-def one_pass(rows, jobs):
+def one_pass(rows, jobs, widths):
     with tempfile.TemporaryDirectory() as name:
         # In a process of its own, so that its memory is not counted.
         pid = os.fork()
         if not pid:
-            write_features(Path(name), rows, {"strong": 512, "w": 1024})
+            write_features(Path(name), rows, {"strong": widths[0], "w": widths[1]})
             os._exit(0)
         os.waitpid(pid, 0)
         paths = {k: Path(name) / f"{k}.npy" for k in ("strong", "w", "labels")}
-        started = time.perf_counter(), time.process_time()
-        stages = []
+        started, stages = clocks(), {}
 
         def note(share, what):
-            stages.append((what, time.perf_counter() - started[0]))
+            stages[what] = clocks() - started
 
         strong, labels = paths["strong"], paths["labels"]
         w2s_report.report({"w": paths["w"]}, strong, labels, jobs=jobs, trials=20, progress=note)
-        wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
+        report, reading = clocks() - started, stages["reading the rows"]
         memory = peak_memory()
-        reading = max(at for what, at in stages if what == "reading the rows")
-        started = time.perf_counter(), time.process_time()
+        started = clocks()
         bare_products(paths, rows, jobs)
-        bare = time.perf_counter() - started[0], time.process_time() - started[1]
-    print(f"{rows} rows x (512 + 1024) float32, {jobs} threads")
-    print(
-        f"report: {wall:.1f} s ({cpu:.1f} s CPU), of which the pass over the rows {reading:.1f} s"
-    )
-    print(f"products alone: {bare[0]:.1f} s ({bare[1]:.1f} s CPU)")
-    print(f"ratio: {wall / bare[0]:.2f} (pass alone {reading / bare[0]:.2f}); in CPU time "
-          f"{cpu / bare[1]:.2f}")  # fmt: skip
+        bare = clocks() - started
+    print(f"{rows} rows x ({widths[0]} + {widths[1]}) float32, {jobs} threads; seconds, and of CPU")
+    for what, spent in (("report", report), ("pass over the rows", reading), ("products", bare)):
+        ratio = spent / bare
+        print(f"{what:20} {spent[0]:7.1f} {spent[1]:7.1f}   ratio {ratio[0]:.2f}, of CPU "
+              f"{ratio[1]:.2f}")  # fmt: skip
     print(f"peak memory of the report: {memory / 1e9:.2f} GB")
+
+
+def clocks():
+    """Wall time and CPU time of this process."""
+    return np.array([time.perf_counter(), time.process_time()])
 
 
 def peak_memory():

@@ -3,9 +3,9 @@
 `report` is the way in, ``w2s report`` the command, `schema` the form of what it writes. The
 modules, in the order in which they use each other: `options` and `readers` (files), `labels`,
 `inputs` (all that was given, opened), `one_pass` (one pass over the rows), `spectra` (what the
-features alone say), `splits` and `teachers` (least squares and its formulas), `heads` and
-`comparison` (what decides), `verdict`, `card` (all of it, as one dataclass), `analysis`; `draw`,
-`page` and `command` show it.
+features alone say), `heads` and `comparison` (what decides), `teachers` (the formulas of least
+squares), `verdict`, `card` (all of it, as one dataclass), `analysis`; `draw`, `page` and `command`
+show it.
 """
 
 from __future__ import annotations

@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from w2s_report import card, comparison, one_pass, spectra, teachers, verdict
+from w2s_report import card, comparison, heads, one_pass, spectra, teachers, verdict
+from w2s_report.comparison import Comparison, Contest, Design
 from w2s_report.inputs import STRONG, Inputs, Source, open_inputs
 from w2s_report.labels import LEAST, Labels
 from w2s_report.options import Options
-from w2s_report.readers import InputError, Table
+from w2s_report.readers import InputError, Table, refusal
 from w2s_report.spectra import Cut, Spectrum
-from w2s_report.splits import Design
+from w2s_utils.least_squares import MinimumNorm
 
 LABELS_KEPT = 20_000
 SAMPLE = 4000
@@ -113,9 +114,9 @@ def report(
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as hashing:
         digests = {name: hashing.submit(t.sha256) for name, t in inputs.tables.items()}
         study = _study(inputs, settings, tell)
-        found = _answers(study.questions, settings, tell)
-        tell(0.8, "comparing models on labels left out")
-        compared = _compare(inputs, study, settings)
+        tell(0.6, "comparing models on labels left out")
+        compared, by_least_squares = _compare(inputs, study, settings)
+        found = _answers(study, by_least_squares, settings, tell)
         tell(1.0, "done")
         return card.ReportCard(
             data=_data(inputs, study),
@@ -123,7 +124,7 @@ def report(
             comparisons=compared,
             rankings=verdict.rank(found, compared),
             verdict=verdict.decide(found, compared),
-            design=asdict(study.design) | {"trials": settings.trials, "folds": study.folds},
+            design=asdict(study.design) | {"trials": settings.trials, "folds": study.sums.folds},
             ceiling_measured=study.design.ceiling,
             provenance=_provenance(inputs.tables, digests, settings),
         )
@@ -131,24 +132,27 @@ def report(
 
 @dataclass(frozen=True, eq=False)
 class _Study:
-    """What is left of the features: spectra, and each teacher's question in few directions.
+    """What is left of the features: spectra, and sums and rows kept in few directions.
 
-    Without features there are no spectra, no questions and no rows.
+    Without features there are no spectra, and nothing is kept but the numbers of rows.
     """
 
     used: Labels  # the labels whose rows are kept in memory
-    rows: int
-    folds: int
-    duplicates: NDArray[np.uint64]
+    sums: one_pass.Sums
+    """In white directions."""
     spectra: Sequence[Spectrum]
     cuts: Mapping[str, Cut]
     design: Design
-    questions: Sequence[teachers.Question]
-    kept: NDArray[np.int64]
-    """Rows in memory, the labelled ones first."""
-    features: Mapping[str, NDArray[np.float64]]
-    variances: Mapping[str, NDArray[np.float64]]
-    """Of the rows kept, in white directions without the constant, and the variance of each."""
+
+    def contest(self, head: heads.Kind, **rest: Any) -> Contest:
+        """What is compared in splits of the rows kept: teachers, targets, predictions given."""
+        features, variances = {}, {}
+        for one in self.spectra:
+            most = self.cuts[one.name].dimension if head == "least squares" else None
+            features[one.name] = self.sums.kept[one.name][:, 1:most]
+            held = one.eigenvalues[: features[one.name].shape[1]]
+            variances[one.name] = np.maximum(held / held[0], 1e-12)
+        return Contest(head=head, features=features, variances=variances, **rest)
 
 
 def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study:
@@ -157,13 +161,12 @@ def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study
     if not inputs.models:
         free = np.setdiff1d(np.arange(inputs.rows), used.rows)
         kept = np.concatenate([used.rows, np.sort(rng.permutation(free)[:SAMPLE])])
-        design = Design.of(len(used.rows), len(free))
-        return _Study(used, inputs.rows, 0, np.arange(inputs.rows, dtype=np.uint64), (), {}, design,
-                      (), kept, {}, {})  # fmt: skip
+        every = np.arange(inputs.rows, dtype=np.uint64)
+        sums = one_pass.Sums(inputs.rows, 0, 0, {}, {}, {}, kept, every)
+        return _Study(used, sums, (), {}, Design.of(len(used.rows), len(free)))
     rows_left = one_pass.rows_that_fit(inputs.models) - len(used.rows)
     sums = one_pass.one_pass(
-        inputs.models[0],
-        inputs.models[1:],
+        inputs.models,
         used.rows,
         folds=settings.folds,
         sample=max(0, min(SAMPLE, rows_left)),
@@ -171,51 +174,34 @@ def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study
         jobs=settings.jobs,
         progress=lambda done, what: tell(0.6 * done, what),
     )
-    tell(0.6, "comparing features")
-    strong, *weak = [spectra.supported(model, sums) for model in inputs.models]
+    found = [spectra.supported(name, table, sums) for name, table in inputs.models.items()]
     design = Design.of(len(used.rows), len(sums.rows_kept) - len(used.rows))
-    cuts = _cuts(inputs, [strong, *weak], design, settings.share)
-    targets = _targets(used)
-    wide = {s.name: s.white(sums, MOST_DIRECTIONS) for s in (strong, *weak)}
-    _refuse_what_gives_the_label_away(inputs, sums, wide, targets)
-    questions = []
-    for teacher in weak:
-        dimensions = cuts[teacher.name].dimension, cuts[STRONG].dimension
-        pair = spectra.cut_pair(sums, teacher, strong, *dimensions)
-        questions.append(teachers.Question(pair, targets, design, settings.trials, settings.seed))
-    variances = {
-        s.name: np.maximum(s.eigenvalues[: wide[s.name].shape[1]] / s.eigenvalues[0], 1e-12)
-        for s in (strong, *weak)
-    }
-    return _Study(used, sums.rows, sums.folds, sums.duplicates, [strong, *weak], cuts, design,
-                  questions, sums.rows_kept, wide, variances)  # fmt: skip
+    white = spectra.white(sums, found, MOST_DIRECTIONS)
+    _refuse_what_gives_the_label_away(inputs, sums, white, used.targets)
+    cuts = {}
+    for one in found:
+        half = min(design.n, design.N - 1 if one.name == STRONG else design.n) // 2
+        cuts[one.name] = one.default_cut(settings.share, half, MOST_DIRECTIONS)
+    return _Study(used, white, found, cuts, design)
 
 
 def _refuse_what_gives_the_label_away(
-    inputs: Inputs, sums: one_pass.Sums, wide: Mapping[str, NDArray], targets: NDArray
+    inputs: Inputs, sums: one_pass.Sums, white: one_pass.Sums, targets: NDArray
 ) -> None:
     """One line where a column of features is the label, or all of them together, up to rounding."""
     y = targets - targets.mean(axis=0)
-    for model in inputs.models:
-        x = sums.kept[model.name][: len(y), 1:]
+    for name, table in inputs.models.items():
+        x = sums.kept[name][: len(y), 1:]
         x = x - x.mean(axis=0)
         size = np.outer(np.sqrt(np.sum(x**2, axis=0)), np.sqrt(np.sum(y**2, axis=0)))
         alike = np.abs(x.T @ y) / np.maximum(size, np.finfo(float).tiny)
         if alike.max() > 1 - SAME:
             column = int(alike.max(axis=1).argmax())
-            raise InputError(
-                f"{model.files}: column {column} is the label, up to scale; remove it, for no "
-                "verdict can be given where features contain what is to be predicted"
-            )
-        phi = wide[model.name][: len(y), : len(y) // 2]
-        phi = phi - phi.mean(axis=0)
-        left = y - phi @ np.linalg.lstsq(phi, y, rcond=1e-9)[0]
+            raise refusal("column is the label", table=table, column=column)
+        phi = white.kept[name][: len(y), 1 : 1 + len(y) // 2]
+        left = y - MinimumNorm(intercept=True).solve(phi, y)(phi)
         if np.sum(left**2) <= EXACT * np.sum(y**2):
-            raise InputError(
-                f"{model.files}: the labels are a linear function of these features, up to "
-                "rounding; if the label is not among the features, fit that model on the labels: "
-                "nobody can teach it more"
-            )
+            raise refusal("labels are linear in features", table=table)
 
 
 def _labels_kept(inputs: Inputs, rng: np.random.Generator) -> Labels:
@@ -226,47 +212,35 @@ def _labels_kept(inputs: Inputs, rng: np.random.Generator) -> Labels:
     return known.only(np.sort(rng.permutation(len(known.rows))[:most]))
 
 
-def _targets(used: Labels) -> NDArray[np.float64]:
-    """Columns to be fitted, scaled so that their mean squared error is the sum over columns."""
-    targets = used.targets
-    if used.task == "regression":
-        # Heads have an intercept: what all labels share only costs digits.
-        targets = targets - targets.mean(axis=0)
-    return np.ascontiguousarray(targets * np.sqrt(targets.shape[1]))
-
-
-def _cuts(
-    inputs: Inputs, found: Sequence[Spectrum], design: Design, share: float
-) -> dict[str, Cut]:
-    """Directions of each model and what set them."""
-    cuts = {}
-    for spectrum in found:
-        half = min(design.n, design.N - 1 if spectrum.name == STRONG else design.n) // 2
-        cuts[spectrum.name] = spectrum.default_cut(share, half, MOST_DIRECTIONS)
-    return cuts
-
-
 def _answers(
-    questions: Sequence[teachers.Question], settings: Options, tell: one_pass.Progress
+    study: _Study, compared: Sequence[Comparison], settings: Options, tell: one_pass.Progress
 ) -> list[teachers.Teacher]:
-    """Every teacher, analysed here, in processes, or on a Dask cluster."""
+    """Every teacher with features, analysed here, in processes, or on a Dask cluster."""
+    # The mean over columns of their squared errors is then the sum.
+    targets = study.used.targets * np.sqrt(study.used.targets.shape[1])
+    cuts = {name: cut.dimension for name, cut in study.cuts.items()}
+    questions = [
+        teachers.Question(
+            spectra.pair(study.sums, one.teacher, STRONG, cuts[one.teacher], cuts[STRONG]),
+            targets,
+            one,
+            settings.seed,
+        )
+        for one in compared
+    ]
     found: list[teachers.Teacher] = []
-    count = len(questions)
-    if not count:
-        return found
-    with _workers(settings, count):
-        tell(0.6, f"teacher {questions[0].pair.name}")
+    with _workers(settings, len(questions)):
         parallel = joblib.Parallel(return_as="generator")
         for teacher in parallel(joblib.delayed(teachers.analyse)(one) for one in questions):
             found.append(teacher)
-            tell(0.6 + 0.2 * len(found) / count, f"{len(found)} of {count} teachers")
+            tell(0.8 + 0.2 * len(found) / len(questions), f"{len(found)} teachers")
     return found
 
 
 @contextlib.contextmanager
 def _workers(settings: Options, items: int) -> Iterator[None]:
     if settings.scheduler is None:
-        with joblib.parallel_config(n_jobs=min(settings.jobs, items)):
+        with joblib.parallel_config(n_jobs=min(settings.jobs, items) or 1):
             yield
         return
     try:
@@ -290,53 +264,47 @@ def _by_role(**given: Any) -> dict[tuple[str, str], Source]:
         if role in ("baseline", "ceiling"):
             found[role, ""] = sources
         elif not isinstance(sources, Mapping):
-            raise InputError(
-                f"{role}_predictions: expected answers by the teacher's name, such as "
-                f"{{'small': array}}, got {type(sources).__name__}"
-            )
+            raise refusal("answers without names", role=role, got=type(sources).__name__)
         else:
             found |= {(role, name): source for name, source in sources.items()}
     return found
 
 
-def _compare(inputs: Inputs, study: _Study, settings: Options) -> tuple[comparison.Comparison, ...]:
+def _compare(
+    inputs: Inputs, study: _Study, settings: Options
+) -> tuple[tuple[Comparison, ...], tuple[Comparison, ...]]:
+    """All teachers under penalised heads, which decide; those with features by least squares."""
     used, design = study.used, study.design
-    middle = np.zeros(1)
-    if used.classes:
-        targets = np.eye(len(used.classes))[used.values.astype(int)]
-    else:
-        middle = used.values[:, None].mean(axis=0)
-        targets = used.values[:, None] - middle
-    contest = comparison.Contest(
-        teachers=inputs.teachers,
-        targets=targets,
-        classes=bool(used.classes),
-        features=study.features,
-        variances=study.variances,
-        given={key: p.values[study.kept] - middle for key, p in inputs.predictions.items()},
-        hard=any(p.hard for p in inputs.predictions.values()),
-    )
-    tested = int(np.sum(~contest.apart))
+    contests = [
+        study.contest(
+            "logistic" if used.classes else "ridge",
+            teachers=inputs.teachers,
+            targets=used.one_hot if used.classes else used.targets,
+            given={
+                k: p.values[study.sums.rows_kept] - used.middle
+                for k, p in inputs.predictions.items()
+            },
+            hard=any(p.hard for p in inputs.predictions.values()),
+        )
+    ]
+    tested = int(np.sum(~contests[0].apart))
     if tested < LEAST:
         named = ", ".join(inputs.tables[k].name for k in inputs.tables if "predictions" in k)
-        raise InputError(
-            f"{named}: only {tested} labelled inputs have every prediction; at least {LEAST} are "
-            "needed to compare models: give answers for more of them"
-        )
-    rows = design.n + design.test + design.N * design.ceiling
+        raise refusal("few tested", named=named, tested=tested, least=LEAST)
+    with_features = tuple(one.name for one in study.spectra[1:])
+    if with_features:
+        plain: Any = {"teachers": with_features, "targets": used.targets}
+        contests.append(study.contest("least squares", **plain))
 
     def run(tasks: Sequence[Any]) -> Sequence[Any]:
         with _workers(settings, len(tasks)):
             return joblib.Parallel()(joblib.delayed(one)(*given) for one, given in tasks)
 
-    return comparison.compare(
-        contest,
-        share=design.n / rows,
-        hidden=design.N * design.ceiling / rows,
-        trials=settings.trials,
-        seed=settings.seed,
-        run=run,
-    )
+    found = [
+        comparison.compare(contest, design, trials=settings.trials, seed=settings.seed, run=run)
+        for contest in contests
+    ]
+    return found[0], found[1] if with_features else ()
 
 
 def _data(inputs: Inputs, study: _Study) -> card.Data:
@@ -344,11 +312,11 @@ def _data(inputs: Inputs, study: _Study) -> card.Data:
     regression = known.task == "regression"
     counts = np.bincount(known.values.astype(int)).tolist() if not regression else []
     return card.Data(
-        rows=study.rows,
+        rows=study.sums.rows,
         labelled=len(known.rows),
-        unlabelled=study.rows - len(known.rows),
+        unlabelled=study.sums.rows - len(known.rows),
         labelled_used=len(study.used.rows),
-        repeated=study.rows - len(np.unique(study.duplicates)),
+        repeated=study.sums.rows - len(np.unique(study.sums.duplicates)),
         task=known.task,
         task_decided=known.decided,
         classes=dict(zip(known.classes, counts, strict=True)),

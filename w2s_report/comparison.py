@@ -33,6 +33,33 @@ Run = Callable[[Sequence[Any]], Sequence[Any]]
 
 
 @dataclass(frozen=True)
+class Design:
+    """How rows are split."""
+
+    n: int
+    """Labels of a split,"""
+    N: int
+    """pseudo-labels,"""
+    test: int
+    """and labels tested on."""
+    ceiling: bool
+    """Whether the rows with pseudo-labels have labels too, so that a ceiling can be fitted."""
+
+    @classmethod
+    def of(cls, labelled: int, free: int) -> Design:
+        """Split a number of labelled rows, beside which so many have none.
+
+        With at least half as many rows without label as with one, 60 % of the labels are given
+        and the rest test; otherwise 25 % are given, 50 % hidden and 25 % test.
+        """
+        if free >= labelled / 2:
+            n = round(0.6 * labelled)
+            return cls(n, min(free, MOST_ROWS), labelled - n, False)
+        n, N = round(0.25 * labelled), round(0.5 * labelled)
+        return cls(n, N, labelled - n - N, True)
+
+
+@dataclass(frozen=True)
 class Comparison:
     """One teacher and its student beside what can be had without them.
 
@@ -60,7 +87,7 @@ class Comparison:
     """By metric, where teacher and ceiling are demonstrably apart."""
     opr: Mapping[str, Range]
     """By metric: the baseline's error over the student's."""
-    misfit: Range | None = None
+    misfit: Range
     """Mean square of student less teacher, or mean KL(student || teacher) in nats."""
     in_sample: float | None = None
     """Probability that given answers of the teacher are as unlike on rows with and without a label
@@ -87,19 +114,24 @@ class Contest:
     """What is compared: self-contained, so that splits can be sent to other processes."""
 
     teachers: tuple[str, ...]
+    head: heads.Kind
     targets: NDArray[np.float64]
     """Shape (labelled, k): numbers, or one class a column."""
-    classes: bool
     features: Mapping[str, NDArray[np.float64]]
     """By model, shape (rows, d): white directions without the constant, labelled rows first."""
     variances: Mapping[str, NDArray[np.float64]]
     """By model, shape (d,), as shares of the largest."""
-    given: Mapping[tuple[str, str], NDArray[np.float64]]
+    given: Mapping[tuple[str, str], NDArray[np.float64]] = field(default_factory=dict)
     """Predictions by role and teacher ("" for baseline and ceiling), shape (rows, k), NaN where
     there are none."""
-    hard: bool
+    hard: bool = False
     """Whether some predictions are classes without probabilities."""
     strong: str = "strong"
+
+    @property
+    def classes(self) -> bool:
+        """Whether targets are classes."""
+        return self.head == "logistic"
 
     @property
     def apart(self) -> NDArray[np.bool_]:
@@ -115,22 +147,23 @@ class Contest:
         fits = {name for name in self.teachers if ("teacher", name) not in self.given}
         return bool(not fits and (("baseline", "") in self.given or self.apart.sum() >= 20))
 
-    def head(self, model: str, rows: NDArray) -> heads.Ridge | heads.Logistic:
-        """The head of a model on some rows, not yet fitted."""
-        kind = heads.Logistic if self.classes else heads.Ridge
-        return kind(self.features[model][rows], self.variances[model])
+    def fit(self, model: str, rows: NDArray, targets: Sequence[NDArray]) -> heads.Predict:
+        """Fit a model's heads to targets of some rows; returns what predicts other rows."""
+        phi = self.features[model]
+        predict = heads.fit(self.head, phi[rows], self.variances[model], targets)
+        return lambda others: predict(phi[others])
 
 
 def compare(
-    contest: Contest, *, share: float, hidden: float, trials: int, seed: int, run: Run
+    contest: Contest, design: Design, *, trials: int, seed: int, run: Run
 ) -> tuple[Comparison, ...]:
     """Compare all teachers on the same splits.
 
     Parameters
     ----------
     contest : Contest
-    share, hidden : float
-        Of the labelled rows that are learnt from, and that have their labels hidden and are given
+    design : Design
+        Its shares of the labelled rows are learnt from, and have their labels hidden and are given
         pseudo-labels; none hidden means that pseudo-labels are for the rows without label.
     trials : int
         Splits, where anything depends on them.
@@ -140,8 +173,11 @@ def compare(
         whatever runs them.
     """
     generators = np.random.default_rng(seed).spawn(1 if contest.fixed else trials)
+    hidden = design.N * design.ceiling
+    rows = design.n + design.test + hidden
+    shares = design.n / rows, hidden / rows
     tasks = enumerate(generators)
-    splits = run([(one_split, (contest, share, hidden, g, i < CONTROLS)) for i, g in tasks])
+    splits = run([(one_split, (contest, *shares, g, i < CONTROLS)) for i, g in tasks])
     return tuple(_comparison(contest, name, splits, seed) for name in contest.teachers)
 
 
@@ -155,42 +191,46 @@ def one_split(
         # Of classes that a sample lacks a constant is not certain.
         prior = float(contest.classes)
         middle = (truth.sum(axis=0) + prior / truth.shape[1]) / (len(truth) + prior)
-        middle = np.broadcast_to(middle, goal.shape)
-        losses = {("constant", ""): _losses(contest, middle, goal)}
-
-        def add(role: str, name: str, values: NDArray) -> NDArray:
-            losses[role, name] = _losses(contest, values, goal)
-            return values
-
+        said = {("constant", ""): np.broadcast_to(middle, goal.shape)}
         for role in ("baseline", "ceiling"):
             rows = given if role == "baseline" else np.concatenate([given, pseudo])
             if (role, "") in contest.given:
-                add(role, "", contest.given[role, ""][tested])
+                said[role, ""] = contest.given[role, ""][tested]
             elif contest.strong in contest.features and rows.max() < len(contest.targets):
-                fit = contest.head(contest.strong, rows).fit(contest.targets[rows])
-                add(role, "", fit(contest.features[contest.strong][tested]))
-        head, misfits, alike = None, {}, {}
+                fitted = contest.fit(contest.strong, rows, [contest.targets[rows]])
+                [said[role, ""]] = fitted(tested)
+        lessons = {}
         for name in contest.teachers:
             if ("teacher", name) in contest.given:
-                says = contest.given["teacher", name]
-                taught, teaching = says[pseudo], says[tested]
+                answers = contest.given["teacher", name]
+                lesson, said["teacher", name] = answers[pseudo], answers[tested]
             else:
-                phi = contest.features[name]
-                fit = contest.head(name, given).fit(truth)
-                taught, teaching = fit(phi[pseudo]), fit(phi[tested])
-            add("teacher", name, teaching)
+                fitted = contest.fit(name, given, [truth])
+                [lesson], [said["teacher", name]] = fitted(pseudo), fitted(tested)
             if ("student", name) in contest.given:
-                learnt = add("student", name, contest.given["student", name][tested])
+                said["student", name] = contest.given["student", name][tested]
             else:
-                head = head or contest.head(contest.strong, pseudo)
-                phi = contest.features[contest.strong][tested]
-                learnt = add("student", name, head.fit(taught)(phi))
+                lessons["student", name] = lesson
                 if control:
-                    add("shuffled", name, head.fit(rng.permutation(taught))(phi))
-            misfits[name] = _misfit(contest, learnt, teaching)
-            alike[name] = similarity(learnt, teaching, goal) if contest.classes else {}
-    return {"losses": losses, "misfits": misfits, "tested": tested, "given": len(given),
-            "pseudo": len(pseudo), "alike": alike}  # fmt: skip
+                    lessons["shuffled", name] = rng.permutation(lesson)
+        if lessons:
+            students = contest.fit(contest.strong, pseudo, list(lessons.values()))
+            said |= zip(lessons, students(tested), strict=True)
+        return {
+            "losses": {key: _losses(contest, values, goal) for key, values in said.items()},
+            "misfits": {
+                name: _misfit(contest, said["student", name], said["teacher", name])
+                for name in contest.teachers
+            },
+            "tested": tested,
+            "given": len(given),
+            "pseudo": len(pseudo),
+            "alike": {
+                name: similarity(said["student", name], said["teacher", name], goal)
+                for name in contest.teachers
+                if contest.classes
+            },
+        }
 
 
 def _parts(
@@ -289,7 +329,7 @@ def _comparison(
     student = of("student", decides)
     assert student is not None
     alike = {}
-    for measure, (value, error) in first["alike"][name].items():
+    for measure, (value, error) in first["alike"].get(name, {}).items():
         reach = float(stats.norm.ppf((1 + LEVEL) / 2)) * error
         alike[measure] = Range(value, value - reach, value + reach)
         if len(splits) > 1:
@@ -356,11 +396,9 @@ def _in_sample(contest: Contest, name: str, seed: int) -> float | None:
     found = [stats.mannwhitneyu(sure[labelled], sure[free]).pvalue]
     if contest.strong in contest.features:
         taught, other = np.array_split(np.random.default_rng(seed).permutation(free), 2)
-        fit = contest.head(contest.strong, taught[:MOST_ROWS]).fit(says[taught[:MOST_ROWS]])
-        far = [
-            _losses(contest, fit(contest.features[contest.strong][rows]), says[rows])
-            for rows in (labelled, other)
-        ]
+        taught = taught[:MOST_ROWS]
+        student = contest.fit(contest.strong, taught, [says[taught]])
+        far = [_losses(contest, student(rows)[0], says[rows]) for rows in (labelled, other)]
         metric = next(iter(far[0]))
         found.append(stats.mannwhitneyu(far[0][metric], far[1][metric]).pvalue)
     return float(min(1.0, len(found) * min(found)))

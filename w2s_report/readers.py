@@ -10,10 +10,12 @@ import codecs
 import csv
 import hashlib
 import os
+import tomllib
 import warnings
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +23,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 # Words for a value that is not there, in whatever case.
-MISSING = (
-    "",
-    "nan",
-    "-nan",
-    "none",
-    "na",
-    "n/a",
-    "#na",
-    "#n/a",
-    "<na>",
-    "null",
-    "nat",
-    "?",
-    "-",
-    ".",
-)
+_NOTHING = "nan -nan nat none null na n/a #na #n/a <na>"
+MISSING = ("", "?", "-", ".", *_NOTHING.split())
 _SUFFIXES = (".npy", ".npz", ".csv", ".parquet")
 _MAGIC = {b"\x93NUMPY": ".npy", b"PK\x03\x04": ".npz", b"PAR1": ".parquet"}
 _LABEL_NAMES = ("label", "labels", "y", "target", "class")
-_EXPORT = "save it with numpy.save(path, array)"
 
 
 class InputError(ValueError):
@@ -48,6 +35,12 @@ class InputError(ValueError):
 
     def __init__(self, message: str):
         super().__init__(" ".join(str(message).split()))
+
+
+def refusal(what: str, /, **found: Any) -> InputError:
+    """The error of that name in ``templates/refusals.toml``, with what was found filled in."""
+    texts = resources.files("w2s_report").joinpath("templates/refusals.toml").read_text("utf-8")
+    return InputError(tomllib.loads(texts)[what].format(**found))
 
 
 @dataclass(frozen=True)
@@ -62,11 +55,34 @@ class Table:
     sha256: Callable[[], str] = field(repr=False)
     """Returns the checksum of the file's bytes (of the array's, for an array in memory)."""
     rows: Callable[[int, int], NDArray] = field(repr=False)
-    """Takes first and last row, returns a copy of what lies between, row after row in memory."""
+    """Takes first and last row, returns what lies between, row after row, not to be written to."""
 
     def all(self) -> NDArray:
         """Return all rows."""
         return self.rows(0, self.shape[0])
+
+    @property
+    def precise(self) -> bool:
+        """Whether single precision would lose something."""
+        return np.result_type(self.dtype, np.float16).itemsize > 4
+
+    def followed_by(self, other: Table) -> Table:
+        """Rows of this one and of another with as many columns."""
+        here = self.shape[0]
+
+        def rows(start: int, stop: int) -> NDArray:
+            if stop <= here or start >= here:
+                table, begin = (self, 0) if stop <= here else (other, here)
+                return table.rows(start - begin, stop - begin)
+            return np.concatenate([self.rows(start, here), other.rows(0, stop - here)])
+
+        return replace(
+            self,
+            name=f"{self.name}, {other.name}",
+            shape=(here + other.shape[0], *self.shape[1:]),
+            dtype=np.result_type(self.dtype, other.dtype),
+            rows=rows,
+        )
 
 
 def open_table(source: str | Path | ArrayLike, name: str) -> Table:
@@ -111,9 +127,7 @@ def _open_file(given: str, name: str) -> Table:
     path, key = _split_key(given)
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
-        raise InputError(
-            f"{given}: {name} must be a file that ends in {', '.join(_SUFFIXES)}; {_EXPORT}"
-        )
+        raise refusal("unknown suffix", given=given, name=name, suffixes=", ".join(_SUFFIXES))
     _check_content(path, given, suffix)
     try:
         with warnings.catch_warnings():
@@ -122,12 +136,10 @@ def _open_file(given: str, name: str) -> Table:
     except InputError:
         raise
     except MemoryError:
-        raise InputError(f"{given}: does not fit into memory; {_EXPORT}") from None
+        raise refusal("no memory", given=given) from None
     except Exception as error:  # a damaged file can make a parser raise nearly anything
         why = str(error)[:160] or type(error).__name__
-        raise InputError(
-            f"{given}: cannot be read as {suffix[1:]} ({why}); write the file again"
-        ) from None
+        raise refusal("unreadable", given=given, kind=suffix[1:], why=why) from None
     if suffix == ".npy":
         # A map of its own for each piece, so that pages read before do not stay in memory.
         return _table(given, array, lambda: _digest_file(path), lambda: _map(path))
@@ -141,22 +153,16 @@ def _table(
     if dtype.hasobject:
         raise _objects(name, f" (shape {shape})")
     if dtype.kind not in "biufUS" or dtype.fields:
-        raise InputError(
-            f"{name}: holds {dtype} (shape {shape}), not real numbers; {_EXPORT} after "
-            "array.astype(float)"
-        )
+        raise refusal("no real numbers", name=name, dtype=dtype, shape=shape)
     if not shape:
         raise InputError(f"{name}: holds a single value; expected an array with a row an input")
     return Table(
-        name, shape, dtype, sha256, lambda start, stop: np.array(again()[start:stop], order="C")
+        name, shape, dtype, sha256, lambda start, stop: np.ascontiguousarray(again()[start:stop])
     )
 
 
 def _objects(name: str, shape: str = "") -> InputError:
-    return InputError(
-        f"{name}: holds Python objects{shape}, which are never unpickled; {_EXPORT} after "
-        "array.astype(float)"
-    )
+    return refusal("objects", name=name, shape=shape)
 
 
 def _split_key(given: str) -> tuple[Path, str]:
@@ -186,10 +192,7 @@ def _check_content(path: Path, given: str, suffix: str) -> None:
     found = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), other)
     if found != suffix:
         what = f"those of a {found} file" if found in _SUFFIXES else "of no kind known here"
-        raise InputError(
-            f"{given}: its name says {suffix}, but its contents are {what}; name it by what it is, "
-            f"or {_EXPORT}"
-        )
+        raise refusal("other contents", given=given, suffix=suffix, what=what)
 
 
 def _is_text(head: bytes) -> bool:
@@ -211,15 +214,11 @@ def _read_npy(path: Path, given: str, key: str) -> NDArray:
             raise _objects(given) from None
         if "mmap length" not in str(error):
             raise
-        raise InputError(
-            f"{given}: is cut off: its header promises more than the {path.stat().st_size} bytes "
-            "of the file; write or copy it again"
-        ) from None
+        raise refusal("cut off", given=given, size=path.stat().st_size) from None
     wanted = getattr(mapped, "offset", 0) + mapped.nbytes
     if path.stat().st_size != wanted:
-        raise InputError(
-            f"{given}: has bytes that do not belong to it: its header says shape {mapped.shape}, "
-            f"{wanted} bytes, the file has {path.stat().st_size}; write or copy it again"
+        raise refusal(
+            "too many bytes", given=given, mapped=mapped, wanted=wanted, size=path.stat().st_size
         )
     return mapped
 
@@ -235,8 +234,12 @@ def _read_npz(path: Path, given: str, key: str) -> NDArray:
             raise InputError(f"{given}: has no array {key!r}; it has: {listed}")
         if not key and len(arrays.files) != 1:
             example = f"{path}:{arrays.files[0] if arrays.files else 'features'}"
-            raise InputError(
-                f"{given}: has {len(arrays.files)} arrays ({listed}); name one, as in {example}"
+            raise refusal(
+                "several arrays",
+                given=given,
+                count=len(arrays.files),
+                listed=listed,
+                example=example,
             )
         try:
             return np.asarray(arrays[key or arrays.files[0]])
@@ -261,19 +264,19 @@ def _read_csv(path: Path, given: str, key: str) -> NDArray:
     found = np.empty((len(lines) - header, width))
     for number, row in enumerate(lines[header:], start=1 + header):
         if len(row) != width:
-            raise InputError(
-                f"{given}: row {number} has {len(row)} columns, the first has {width}; write "
-                "every row with the same columns"
-            )
+            raise refusal("ragged row", given=given, number=number, columns=len(row), width=width)
         try:
             found[number - 1 - header] = _numbers(row)
         except ValueError:
             if width == 1:  # labels that are texts
                 return np.array([row[0].strip() for row in lines[header:]])
             bad = next(i for i, cell in enumerate(row) if not (_is_number(cell) or _missing(cell)))
-            raise InputError(
-                f"{given}: row {number}, column {bad + 1} is {row[bad].strip()[:20]!r}, not a "
-                "number; give columns of numbers only"
+            raise refusal(
+                "cell is no number",
+                given=given,
+                number=number,
+                column=bad + 1,
+                cell=row[bad].strip()[:20],
             ) from None
     return found[:, 0] if width == 1 else found
 
@@ -298,10 +301,7 @@ def _has_header(lines: list[list[str]]) -> bool:
 def _check_names(names: list[str], given: str) -> None:
     unnamed = [i + 1 for i, name in enumerate(names) if not name.strip()]
     if unnamed:
-        raise InputError(
-            f"{given}: column {unnamed[0]} has no name, as a column of row numbers has none; "
-            "remove it (pandas: to_csv(path, index=False)), or name it if it is a feature"
-        )
+        raise refusal("column without a name", given=given, unnamed=unnamed)
 
 
 def _numbers(row: list[str]) -> NDArray[np.float64]:
@@ -340,21 +340,17 @@ def _read_parquet(path: Path, given: str, key: str) -> NDArray:
         return next(iter(named.values()))
     wide = [name for name, values in named.items() if values.ndim > 1]
     if wide:
-        raise InputError(
-            f"{given}: has an embedding ({wide[0]}) and other columns "
-            f"({', '.join(name for name in named if name != wide[0])}); write the embedding alone"
+        raise refusal(
+            "embedding among columns",
+            given=given,
+            wide=wide,
+            others=", ".join(name for name in named if name != wide[0]),
         )
     for name, values in named.items():
         if name.startswith("__index_level_"):
-            raise InputError(
-                f"{given}: column {name!r} is the number of a row in pandas; write the file with "
-                "to_parquet(path, index=False)"
-            )
+            raise refusal("index column of pandas", given=given, name=name)
         if values.dtype.kind not in "biuf":
-            raise InputError(
-                f"{given}: column {name!r} holds {values.dtype}, not numbers; give columns of "
-                "numbers only"
-            )
+            raise refusal("column is no number", given=given, name=name, values=values)
     return np.column_stack(list(named.values()))
 
 

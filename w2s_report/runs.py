@@ -23,17 +23,12 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from w2s_report import card, verdict, words
-from w2s_report.comparison import LEVEL, RIVALS, Comparison, Contest, compare
-from w2s_report.readers import InputError
+from w2s_report.comparison import LEVEL, RIVALS, Comparison, Contest, Design, compare
+from w2s_report.readers import refusal
 from w2s_utils.geometry import Range
 
 METRIC = "error rate"
 _Z = float(special.ndtri((1 + LEVEL) / 2))
-_KNOWN = (
-    "expected results_summary.json and config.json (openai/weak-to-strong, train_simple.py), "
-    "*.results_summary.json (train_weak_to_strong.py), or RUN/DATASET/w2s/results.json and "
-    "config.json (EleutherAI/w2s)"
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,20 +66,21 @@ def report_run(folder: str | Path) -> card.ReportCard:
     head, colon, wanted = str(folder).rpartition(":")
     root, wanted = (Path(head), wanted) if colon and Path(head).is_dir() else (Path(folder), "")
     if not root.is_dir():
-        raise InputError(f"run: {folder} is no folder; give the one that holds finished runs")
+        raise refusal("no folder of runs", folder=folder)
     root = root.resolve()
     files: list[Path] = []
     pairs = [*_simple(root, files), *_two_models(root, files), *_eleuther(root, files)]
     if not pairs:
-        pickled = next((f" {p.name} is a pickle, never opened;" for p in root.rglob("*.pkl")), "")
-        raise InputError(f"{root}: no run of a student;{pickled} {_KNOWN}")
+        pickled = ", ".join(sorted({path.name for path in root.rglob("*.pkl")})) or "none"
+        raise refusal("no run of a student", root=root, pickled=pickled)
     sets = sorted({pair.data for pair in pairs})
     if (wanted or sets[0]) not in sets or (not wanted and len(sets) > 1):
-        raise InputError(f"{root}: has runs on {', '.join(sets)}; name one: {root}:{sets[0]}")
+        raise refusal("several data sets", root=root, sets=", ".join(sets), first=sets[0])
     pairs = _merged([pair for pair in pairs if pair.data == (wanted or sets[0])])
     compared = tuple(map(_compared, pairs))
     rows, labels = pairs[0].rows, pairs[0].labels
-    settings, versions = {"run": root.name, "data set": pairs[0].data}, metadata.version
+    settings = {"run": root.name, "data set": pairs[0].data}
+    versions = {"w2s_utils": metadata.version("w2s_utils")}
     return card.ReportCard(
         data=card.Data(rows, rows, labels, rows, 0, "binary", "given", {}, None, None, ()),
         teachers=(),
@@ -93,9 +89,7 @@ def report_run(folder: str | Path) -> card.ReportCard:
         verdict=verdict.decide((), compared),
         design={},
         ceiling_measured=False,
-        provenance=card.Provenance(
-            settings, tuple(map(_file, dict.fromkeys(files))), {"w2s_utils": versions("w2s_utils")}
-        ),
+        provenance=card.Provenance(settings, tuple(map(_file, dict.fromkeys(files))), versions),
         notes=words.paragraphs("lacks.txt", pairs=pairs, codes={pair.code for pair in pairs}),
     )
 
@@ -133,8 +127,7 @@ def _simple(root: Path, files: list[Path]) -> Iterator[Pair]:
             continue
         teacher = next((run for run in runs if run[0] == config["weak_model"]), None)
         if teacher is None:
-            raise InputError(f"{folder}: the run of its teacher is not in {root}; give a folder "
-                             "that holds both")  # fmt: skip
+            raise refusal("no run of the teacher", folder=folder, root=root)
         strong = [run[1] for run in runs if "weak_model" not in run[0]
                   and settings(run[0], "loss") == settings(config, "loss")]  # fmt: skip
         truth = None
@@ -175,8 +168,7 @@ def _eleuther(root: Path, files: list[Path]) -> Iterator[Pair]:
         for role, key in (("teacher", "weak_model_name"), ("strong", "strong_model_name")):
             other = _json(where[role] / "config.json", files, *expected)
             if any(other[k] != config[k] for k in (key, "n_train", "n_test")):
-                raise InputError(f"{where[role]}: another model, or numbers of inputs, than in "
-                                 f"{path.parent}; expected models of one experiment")  # fmt: skip
+                raise refusal("another experiment", folder=where[role], student=path.parent)
         key = "eval_accuracy"
         told = {role: [_json(folder / "results.json", files, key)[key]]
                 for role, folder in where.items()}  # fmt: skip
@@ -187,8 +179,7 @@ def _eleuther(root: Path, files: list[Path]) -> Iterator[Pair]:
                 truth, answers[role], text = _arrow(folder, files, "gt_labels", "soft_pred", "txt")
                 texts.append(text)
             if not np.array_equal(texts[0], texts[1]):
-                raise InputError(f"{saved['student']}: other texts than in {saved['teacher']}; "
-                                 "expected the same ones in the same order")  # fmt: skip
+                raise refusal("other texts", **saved)
         weak, strong = (config[f"{m}_model_name"].split("/")[-1] for m in ("weak", "strong"))
         student = f"{strong}, {config['loss_name']}, {run.name}/{path.parent.name}"
         yield Pair("eleuther", config["dataset"], weak, student, "", told, config["n_train"] // 2,
@@ -199,13 +190,13 @@ def _json(path: Path, files: list[Path], *expected: str) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read ({str(error)[:120]}); {_KNOWN}") from None
+        raise refusal("unknown form", path=path, why=str(error)[:120]) from None
     for key in expected:
         value: Any = found.get(key) if isinstance(found, dict) else None
         most = 1 if "acc" in key else 10**12 if key.startswith("n_") else None
         fits = type(value) in ((str, list) if most is None else (int, float))
         if not fits or (most is not None and not 0 <= value <= most):
-            raise InputError(f"{path}: {key} is {str(value)[:40]}; a form not known: {_KNOWN}")
+            raise refusal("unknown form", path=path, why=f"{key} is {str(value)[:40]}")
     files.append(path)
     return dict(found)
 
@@ -215,7 +206,7 @@ def _arrow(folder: Path, files: list[Path], *columns: str) -> list[NDArray]:
     try:
         import pyarrow as pa
     except ImportError:
-        raise InputError(f"{folder}: needs pyarrow: pip install 'w2s_utils[parquet]'") from None
+        raise refusal("no pyarrow", given=folder) from None
     parts = _json(folder / "state.json", files, "_data_files")["_data_files"]
     try:
         paths = [folder / Path(part["filename"]).name for part in parts]
@@ -226,8 +217,8 @@ def _arrow(folder: Path, files: list[Path], *columns: str) -> list[NDArray]:
         if found[1].dtype != float or not np.all((found[1] >= 0) & (found[1] <= 1)):
             raise ValueError(f"{columns[1]} is no probability")
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
-        raise InputError(f"{folder}: cannot be read ({str(error)[:120]}); expected a saved data "
-                         f"set with columns {', '.join(columns)}") from None  # fmt: skip
+        why, named = str(error)[:120], ", ".join(columns)
+        raise refusal("no saved data set", folder=folder, why=why, columns=named) from None
     files.extend(paths)
     return found
 
@@ -272,13 +263,15 @@ def _compared(pair: Pair) -> Comparison:
         }},
         pgr=pgr,
         opr=opr,
+        misfit=_around(math.nan, math.nan),
         student=pair.student,
     )  # fmt: skip
     if pair.truth is None or not pair.answers:
         return found
     said = {(role, ""): np.column_stack([1 - p, p]) for role, p in pair.answers.items()}
-    contest = Contest(("",), np.eye(2)[pair.truth], True, {}, {}, said, hard=False)
-    [own] = compare(contest, share=0, hidden=0, trials=1, seed=0,
+    contest = Contest(("",), "logistic", np.eye(2)[pair.truth], {}, {}, said)
+    every = Design(0, 0, len(pair.truth), False)
+    [own] = compare(contest, every, trials=1, seed=0,
                     run=lambda tasks: [one(*given) for one, given in tasks])  # fmt: skip
     return replace(found, errors={**own.errors, **found.errors}, misfit=own.misfit,
                    similarity=own.similarity,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import special
 from threadpoolctl import threadpool_limits
 
-from w2s_report import splits
+from w2s_report.comparison import Comparison
 from w2s_report.spectra import Pair
 from w2s_utils.geometry import Estimates, Range, expected_risks_and_ratios, setting_from_labels
 from w2s_utils.least_squares import Moments
@@ -20,11 +20,9 @@ LEVEL = 0.95
 DRAWS = 400
 PERMUTATIONS = 49
 NULL_ROWS = 2000
-ROUNDING = 1e-9  # of the baseline's error
 FEWEST, GROUPS = 4, 40  # parts that are left out, of all rows and of the labelled ones
 FAINT = 1e-3  # of a direction's standard deviation
 MODELS = ("teacher", "student", "baseline", "ceiling")
-MEASURED = (*MODELS, "misfit", "gain", "advantage")
 MOST_OF_THE_GAIN = 0.9
 _Z = float(special.ndtri((1 + LEVEL) / 2))
 
@@ -104,17 +102,16 @@ class Question:
     pair: Pair
     targets: NDArray[np.float64]
     """Shape (L, tasks). Scaled so that the mean over tasks is the sum over the original columns."""
-    design: splits.Design
-    trials: int
+    measured: Comparison
+    """By least squares in the directions of the pair."""
     seed: int
 
 
 def analyse(question: Question) -> Teacher:
     """Estimate, predict and measure for one teacher.
 
-    Random numbers come from one generator, seeded alike for every teacher, in this order: splits
-    (so all teachers get the same), problems drawn from the estimates, permutations. BLAS has one
-    thread, wherever this runs.
+    Random numbers come from one generator, seeded alike for every teacher, in this order: problems
+    drawn from the estimates, permutations. BLAS has one thread, wherever this runs.
 
     Parameters
     ----------
@@ -129,19 +126,14 @@ def analyse(question: Question) -> Teacher:
 
 
 def _analyse(question: Question) -> Teacher:
-    pair, design, targets = question.pair, question.design, question.targets
+    pair, found = question.pair, question.measured
     rng = np.random.default_rng(question.seed)
     weak, strong = pair.weak[: pair.labelled], pair.strong[: pair.labelled]
-    measured = splits.measure(
-        pair.weak, pair.strong, targets, design, trials=question.trials, rng=rng
-    )
-    estimates = setting_from_labels(weak, strong, targets, features=pair.total)
+    estimates = setting_from_labels(weak, strong, question.targets, features=pair.total)
     drawn = estimates.settings(DRAWS, rng)
     shared = _overlap(pair, rng)
-    everything = pair.labelled, max(pair.total.count - pair.labelled, design.N)
-    n, N = everything
-    largest = design.n, design.N
-    sizes = [largest, everything, (2 * n, N), (n, 2 * N)]
+    n, N = pair.labelled, max(pair.total.count - pair.labelled, found.N)
+    sizes = [(found.n, found.N), (n, N), (2 * n, N), (n, 2 * N)]
     here, there, *doubled = (
         Cell(*size, told, {}) for size, told in _predictions(estimates.setting, drawn, sizes)
     )
@@ -151,12 +143,12 @@ def _analyse(question: Question) -> Teacher:
         d_s=pair.d_s,
         overlap=shared,
         estimates=_estimated(estimates),
-        reference=replace(here, measured=_measured(measured)),
+        reference=replace(here, measured=_measured(found)),
         all_rows=there,
         doubled=(doubled[0], doubled[1]),
-        misfit_only=_misfit_only(measured, design, pair.d_s),
+        misfit_only=_misfit_only(found, pair.d_s),
         enough=_pseudo_labels_for_most_gain(estimates.setting, drawn, pair.labelled),
-        break_even=_break_even(estimates.setting, drawn, everything[1]),
+        break_even=_break_even(estimates.setting, drawn, N),
     )
 
 
@@ -185,19 +177,14 @@ def _predictions(
     return list(zip(sizes, found, strict=True))
 
 
-def _measured(measured: splits.Measured) -> dict[str, Range]:
-    found = {
-        name: _around(*measured.mean(name))
-        for name in MEASURED
-        if np.isfinite(getattr(measured.result, name, np.zeros(1))).all()
-    }
-    least = ROUNDING * found["baseline"].value
-    found["misfit"] = Range(found["misfit"].value, max(found["misfit"].low - least, 0.0),
-                            found["misfit"].high + least)  # fmt: skip
-    found["opr"] = _around(*measured.ratio("opr"))
-    if "ceiling" in found and _around(*measured.mean("gap")).low > 0:
-        found["pgr"] = _around(*measured.ratio("pgr"))
-    return found
+def _measured(found: Comparison) -> dict[str, Range]:
+    [(metric, errors)] = found.errors.items()
+    over = found.better[metric]["student"]
+    measured = {name: errors[name] for name in MODELS if name in errors}
+    measured |= {"misfit": found.misfit, "gain": over["teacher"], "advantage": over["baseline"]}
+    for name, ratio in (("opr", found.opr), ("pgr", found.pgr)):
+        measured |= {name: ratio[metric]} if metric in ratio else {}
+    return measured
 
 
 def _overlap(pair: Pair, rng: np.random.Generator) -> Overlap:
@@ -234,14 +221,12 @@ def _steady(part: Moments) -> NDArray[np.float64]:
     return part.matrix + FAINT**2 * part.count * np.eye(len(part.matrix))
 
 
-def _misfit_only(measured: splits.Measured, design: splits.Design, d_s: int) -> MisfitOnly:
-    factor = float(risks.gain_per_misfit(d_s, design.N, in_sample=False))
-    misfit, error = measured.mean("misfit")
+def _misfit_only(found: Comparison, d_s: int) -> MisfitOnly:
+    factor = float(risks.gain_per_misfit(d_s, found.N, in_sample=False))
+    ends = sorted((factor * found.misfit.low, factor * found.misfit.high))
+    gain = next(iter(found.better.values()))["student"]["teacher"]
     return MisfitOnly(
-        misfit=_around(misfit, error),
-        factor=factor,
-        predicted=_around(factor * misfit, abs(factor) * error),
-        measured=_around(*measured.mean("gain")),
+        found.misfit, factor, Range(factor * found.misfit.value, *ends), measured=gain
     )
 
 

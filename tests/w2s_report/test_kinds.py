@@ -392,20 +392,31 @@ def test_given_classes_are_judged_by_accuracy():
 # Heads
 
 
-def test_ridge_is_that_of_scikit_learn():
-    from sklearn.linear_model import Ridge, RidgeCV
+def test_ridge_penalises_in_the_units_of_the_features():
+    from sklearn.linear_model import Ridge
 
     rng = np.random.default_rng(5)
-    x, y = rng.standard_normal((60, 8)), rng.standard_normal((60, 1))
+    x, targets = rng.standard_normal((60, 8)), rng.standard_normal((60, 3))
     variances = 1 / np.arange(1, 9)
-    y += x[:, :1]
+    targets[:, 0] += 3 * x[:, 0]
     scaled = x * np.sqrt(variances)
-    ours = heads.Ridge(x, variances).fit(y)(x)
     centred = scaled - scaled.mean(axis=0)
-    penalties = heads.PENALTIES[:-1] * np.linalg.eigvalsh(centred.T @ centred)[-1]
-    chosen = RidgeCV(penalties).fit(scaled, y[:, 0]).alpha_
-    theirs = Ridge(chosen).fit(scaled, y).predict(scaled)
-    np.testing.assert_allclose(ours.ravel(), theirs.ravel(), rtol=1e-8)
+    values, vectors = np.linalg.eigh(centred.T @ centred)
+    left = centred @ vectors / np.sqrt(values)
+    found = heads.fit("ridge", x, variances, [targets[:, :1], targets[:, 1:2], targets[:, 2:]])(x)
+    chosen = set()
+    for ours, y in zip(found, targets.T, strict=True):
+        scores = []
+        for penalty in values[-1] * np.array(heads.RIDGE.relative_penalties):
+            shrink = values / (values + penalty)
+            residual = y - y.mean() - left @ (shrink * (left.T @ y))
+            scores.append(np.mean(residual**2) / (1 - (1 + shrink.sum()) / 60) ** 2)
+        best = values[-1] * heads.RIDGE.relative_penalties[int(np.argmin(scores))]
+        chosen.add(best)
+        theirs = Ridge(best).fit(scaled, y).predict(scaled)
+        np.testing.assert_allclose(ours.ravel(), theirs, rtol=1e-8)
+    # Each target has a penalty of its own.
+    assert len(chosen) > 1
 
 
 def test_logistic_is_that_of_scikit_learn():

@@ -159,20 +159,20 @@ def damage(root, what):
     summary = config.with_name("results_summary.json")
     labels = next(root.rglob("*ms=gpt2-s=*/weak_labels"))
     ways = {
-        "cut": (lambda: summary.write_text('{"accuracy": 0.'), "cannot be read"),
+        "cut": (lambda: summary.write_text('{"accuracy": 0.'), "a form that is not known"),
         "other": (lambda: summary.write_text('{"acc": 0.5}'), "accuracy is None"),
         "nan": (lambda: summary.write_text('{"accuracy": NaN}'), "accuracy is nan"),
         "percent": (lambda: summary.write_text('{"accuracy": 81.2}'), "accuracy is 81.2"),
         "list": (lambda: config.write_text("[]"), "ds_name is None"),
-        "no config": (config.unlink, "cannot be read"),
+        "no config": (config.unlink, "a form that is not known"),
         "no teacher": (lambda: shutil.rmtree(labels.parent), "run of its teacher is not in"),
-        "no state": (lambda: (labels / "state.json").unlink(), "cannot be read"),
+        "no state": (lambda: (labels / "state.json").unlink(), "a form that is not known"),
         "arrow": (lambda: next(labels.glob("*.arrow")).write_bytes(b"no"), "cannot be read"),
         "no column": (lambda: (shutil.rmtree(labels), made.saved(labels, gt=np.arange(2))),
                       "expected a saved data set"),
         "classes": (lambda: (shutil.rmtree(labels), made.saved(
             labels, gt_label=np.arange(3), soft_label=np.ones((3, 2)))), "not 0 or 1"),
-        "no runs": (lambda: [p.unlink() for p in root.rglob("*.json")], "is a pickle, never open"),
+        "no runs": (lambda: [p.unlink() for p in root.rglob("*.json")], "opened: results.pkl"),
     }  # fmt: skip
     change, told = ways[what]
     change()
