@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import joblib
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from w2s_report import card, comparison, heads, one_pass, spectra, teachers, verdict
+from w2s_report import scores as scoring
 from w2s_report.comparison import Comparison, Contest, Design
 from w2s_report.inputs import STRONG, Inputs, Source, open_inputs
 from w2s_report.labels import LEAST, Labels
@@ -45,6 +47,7 @@ def report(
     student_predictions: Mapping[str, Source] | None = None,
     baseline_predictions: Source | None = None,
     ceiling_predictions: Source | None = None,
+    scores: str | Path | None = None,
     progress: one_pass.Progress | None = None,
     **options: Any,
 ) -> card.ReportCard:
@@ -70,6 +73,8 @@ def report(
     baseline_predictions, ceiling_predictions : path or array_like, optional
         Answers of the strong model trained on the labels, and on true labels of the inputs with
         pseudo-labels.
+    scores : path, optional
+        Where to write scores of every input, ``.csv`` or ``.npy`` (`w2s_report.scores`).
     progress : callable, optional
         Gets the share done, from 0 to 1, and what is being done.
     **options
@@ -115,7 +120,10 @@ def report(
         digests = {name: hashing.submit(t.sha256) for name, t in inputs.tables.items()}
         study = _study(inputs, settings, tell)
         tell(0.6, "comparing models on labels left out")
-        compared, by_least_squares = _compare(inputs, study, settings)
+        contest = _contest(inputs, study)
+        compared, by_least_squares = _compare(inputs, study, contest, settings)
+        if scores is not None:
+            _score(Path(scores), inputs, study, contest)
         found = _answers(study, by_least_squares, settings, tell)
         tell(1.0, "done")
         return card.ReportCard(
@@ -270,23 +278,39 @@ def _by_role(**given: Any) -> dict[tuple[str, str], Source]:
     return found
 
 
+def _contest(inputs: Inputs, study: _Study) -> Contest:
+    used = study.used
+    return study.contest(
+        "logistic" if used.classes else "ridge",
+        teachers=inputs.teachers,
+        targets=used.one_hot if used.classes else used.targets,
+        given={
+            k: p.values[study.sums.rows_kept] - used.middle for k, p in inputs.predictions.items()
+        },
+        hard=any(p.hard for p in inputs.predictions.values()),
+    )
+
+
+def _score(path: Path, inputs: Inputs, study: _Study, contest: Contest) -> None:
+    """Score every input by heads of the rows kept, and write the scores."""
+    maps = {s.name: s.cut(1 + contest.features[s.name].shape[1])[:, 1:] for s in study.spectra}
+
+    def white(model: str, rows: slice) -> NDArray:
+        shift, scale = study.sums.placed[model]
+        placed = (inputs.models[model].rows(rows.start, rows.stop) - shift) * scale
+        return np.asarray(maps[model][0] + placed @ maps[model][1:])
+
+    given = {key: p.values - study.used.middle for key, p in inputs.predictions.items()}
+    table = scoring.per_input(contest, study.sums.rows_kept, white, given, study.sums.rows)
+    scoring.write(path, table, contest.teachers)
+
+
 def _compare(
-    inputs: Inputs, study: _Study, settings: Options
+    inputs: Inputs, study: _Study, contest: Contest, settings: Options
 ) -> tuple[tuple[Comparison, ...], tuple[Comparison, ...]]:
     """All teachers under penalised heads, which decide; those with features by least squares."""
     used, design = study.used, study.design
-    contests = [
-        study.contest(
-            "logistic" if used.classes else "ridge",
-            teachers=inputs.teachers,
-            targets=used.one_hot if used.classes else used.targets,
-            given={
-                k: p.values[study.sums.rows_kept] - used.middle
-                for k, p in inputs.predictions.items()
-            },
-            hard=any(p.hard for p in inputs.predictions.values()),
-        )
-    ]
+    contests = [contest]
     tested = int(np.sum(~contests[0].apart))
     if tested < LEAST:
         named = ", ".join(inputs.tables[k].name for k in inputs.tables if "predictions" in k)

@@ -64,6 +64,7 @@ ADVICE = "call each model by a name of its own"
     type=click.Choice(["use", "use the teacher itself", "do not use"]),
     help="Exit with 1 unless this is the verdict.",
 )
+@click.option("--scores", type=click.Path(path_type=Path), help="Of each input: .csv or .npy.")
 @click.option("--force", is_flag=True, help="Replace outputs that exist.")
 def report(
     labels: str | None,
@@ -80,7 +81,7 @@ def report(
     Exit code 0: a report was written, whatever it says. 1: it does not say what --fail-unless asks
     for. 2: something about the input is to be put right, told in one line.
     """
-    outputs = _outputs(out, force)
+    outputs = _outputs(out, options["scores"], force)
     for name in ("weak", "unlabelled", "teacher_predictions", "student_predictions"):
         options[name] = once(options[name], f"--{name.replace('_', '-')}", ADVICE)
     from w2s_report import page
@@ -88,7 +89,7 @@ def report(
     from w2s_report.readers import InputError
     from w2s_report.runs import report_run
 
-    given = [name for name in ("strong", "weak", "teacher_predictions") if options[name]]
+    given = [name for name in ("strong", "weak", "teacher_predictions", "scores") if options[name]]
     if (labels is None) == (run is None) or (run and given):
         raise Refusal("expected either --labels with features or predictions, or --run FOLDER")
     with _bar() as tell:
@@ -106,10 +107,14 @@ def report(
         raise SystemExit(1)
 
 
-def _outputs(out: Path, force: bool) -> dict[str, Path]:
+def _outputs(out: Path, scores: Path | None, force: bool) -> dict[str, Path]:
     if out.suffix != ".html":
         raise Refusal(f"--out: expected a name that ends in .html, got {out}")
     found = {"html": out, "json": out.with_suffix(".json")}
+    if scores is not None:
+        if scores.suffix not in (".csv", ".npy"):
+            raise Refusal(f"--scores: expected a name that ends in .csv or .npy, got {scores}")
+        found["scores"] = scores
     for path in found.values():
         if path.is_dir():
             raise Refusal(f"{path} is a folder: give another name")

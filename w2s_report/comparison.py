@@ -219,7 +219,7 @@ def one_split(
         return {
             "losses": {key: _losses(contest, values, goal) for key, values in said.items()},
             "misfits": {
-                name: _misfit(contest, said["student", name], said["teacher", name])
+                name: misfit(contest, said["student", name], said["teacher", name])
                 for name in contest.teachers
             },
             "tested": tested,
@@ -270,7 +270,8 @@ def _losses(contest: Contest, values: NDArray, goal: NDArray) -> dict[str, NDArr
     return {"log-loss": logs, "error rate": wrong.astype(float)}
 
 
-def _misfit(contest: Contest, student: NDArray, teacher: NDArray) -> NDArray:
+def misfit(contest: Contest, student: NDArray, teacher: NDArray) -> NDArray:
+    """Squared difference of answers on each row, or KL(student || teacher) of classes."""
     if not contest.classes:
         return np.asarray(np.sum((student - teacher) ** 2, axis=1))
     return np.asarray(np.sum(rel_entr(heads.inside(student), heads.inside(teacher)), axis=1))
@@ -325,7 +326,7 @@ def _comparison(
     decides = metrics[-1] if contest.hard else metrics[0]
     by_row = _by_row(splits, ("student", name), decides, len(contest.targets))
     half = np.random.default_rng(seed).permutation(len(by_row)) < len(by_row) / 2
-    misfit = interval(trials([s["misfits"][name] for s in splits]), least)
+    unlike = interval(trials([s["misfits"][name] for s in splits]), least)
     student = of("student", decides)
     assert student is not None
     alike = {}
@@ -346,7 +347,7 @@ def _comparison(
         better=better,
         pgr=pgr,
         opr=opr,
-        misfit=_nonnegative(misfit),
+        misfit=_nonnegative(unlike),
         in_sample=_in_sample(contest, name, seed),
         student_by_split=tuple(student.tolist()),
         halves=(float(by_row[half].mean()), float(by_row[~half].mean())),

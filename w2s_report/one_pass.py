@@ -10,7 +10,7 @@ in their order, so the sums have the same bits for any number of workers and any
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,8 @@ class Sums:
     """and their numbers."""
     duplicates: NDArray[np.uint64]
     """Shape (rows,). For each row a number that equal rows of the strong features share."""
+    placed: Mapping[str, tuple[NDArray, Any]] = field(default_factory=dict)
+    """Shift and scale of each model's features."""
 
     @property
     def folds(self) -> int:
@@ -111,7 +113,10 @@ def one_pass(
     pooled = int(np.sum(fold >= 0))
     size = pooled // count if count else 0
     rest = pooled - size * count
-    return Sums(len(fold), size, rest, state.own, state.cross, state.kept, kept, state.duplicates)
+    placed = {name: (state.shift[name], state.scale[name]) for name in models}
+    return Sums(
+        len(fold), size, rest, state.own, state.cross, state.kept, kept, state.duplicates, placed
+    )
 
 
 def folds_that_fit(models: Mapping[str, Table], folds: int) -> int:
