@@ -293,12 +293,15 @@ def _contest(inputs: Inputs, study: _Study) -> Contest:
 
 def _score(path: Path, inputs: Inputs, study: _Study, contest: Contest) -> None:
     """Score every input by heads of the rows kept, and write the scores."""
-    maps = {s.name: s.cut(1 + contest.features[s.name].shape[1])[:, 1:] for s in study.spectra}
 
-    def white(model: str, rows: slice) -> NDArray:
-        shift, scale = study.sums.placed[model]
-        placed = (inputs.models[model].rows(rows.start, rows.stop) - shift) * scale
-        return np.asarray(maps[model][0] + placed @ maps[model][1:])
+    def white(rows: slice) -> dict[str, NDArray]:
+        found = {}
+        for spectrum in study.spectra:
+            shift, scale = study.sums.placed[spectrum.name]
+            raw = inputs.models[spectrum.name].rows(rows.start, rows.stop)
+            cut = spectrum.cut(1 + contest.features[spectrum.name].shape[1])[:, 1:]
+            found[spectrum.name] = cut[0] + (raw - shift) * scale @ cut[1:]
+        return found
 
     given = {key: p.values - study.used.middle for key, p in inputs.predictions.items()}
     table = scoring.per_input(contest, study.sums.rows_kept, white, given, study.sums.rows)

@@ -42,9 +42,9 @@ class Pair:
     settings: str
     accuracies: Mapping[str, Sequence[float]]
     """On the test inputs, by role ("teacher", "student", "strong"), one for each seed."""
-    labels: int = 0
-    """Of the teacher, and pseudo-labels; 0 where nothing says, as for ``rows``."""
-    rows: int = 0
+    labels: int
+    """Of the teacher, and pseudo-labels."""
+    rows: int
     """Test inputs at most."""
     truth: NDArray[np.int64] | None = None
     """Classes of other inputs, and by role the probabilities of the second class there."""
@@ -69,7 +69,10 @@ def report_run(folder: str | Path) -> card.ReportCard:
         raise refusal("no folder of runs", folder=folder)
     root = root.resolve()
     files: list[Path] = []
-    pairs = [*_simple(root, files), *_two_models(root, files), *_eleuther(root, files)]
+    pairs = [*_simple(root, files), *_eleuther(root, files)]
+    for path in [] if pairs else sorted(root.rglob("*.results_summary.json")):
+        told = ", ".join(f"{k} {str(v)[:9]}" for k, v in _json(path, files).items() if "acc" in k)
+        raise refusal("accuracies alone", path=path, told=told)
     if not pairs:
         pickled = ", ".join(sorted({path.name for path in root.rglob("*.pkl")})) or "none"
         raise refusal("no run of a student", root=root, pickled=pickled)
@@ -141,21 +144,6 @@ def _simple(root: Path, files: list[Path]) -> Iterator[Pair]:
                    config["n_test_docs"], truth)  # fmt: skip
 
 
-def _two_models(root: Path, files: list[Path]) -> Iterator[Pair]:
-    """Pairs of ``train_weak_to_strong.py``, whose settings are written nowhere."""
-    for path in sorted(root.rglob("*.results_summary.json")):
-        found = _json(path, files, "weak_acc", "strong_acc")
-        stem = path.name.removesuffix(".results_summary.json")
-        models = [p.name for p in path.parent.glob("weak_model_gt/*")]
-        weak = max((m for m in models if stem.startswith(f"{m}_")), key=len, default=stem)
-        roles = {"teacher": "weak_acc", "strong": "strong_acc"}
-        for key in (key for key in found if key.startswith("transfer_acc_")):
-            student = f"{stem.removeprefix(f'{weak}_')}, {key.removeprefix('transfer_acc_')}"
-            told = {role: [_json(path, files, name)[name]] for role, name in
-                    (roles | {"student": key}).items()}  # fmt: skip
-            yield Pair("two models", "", weak, student, "", told)
-
-
 def _eleuther(root: Path, files: list[Path]) -> Iterator[Pair]:
     """Pairs of EleutherAI/w2s, further rounds (``s2s-0``, ...) among them."""
     expected = ("weak_model_name", "strong_model_name", "dataset", "loss_name", "n_train", "n_test",
@@ -193,9 +181,12 @@ def _json(path: Path, files: list[Path], *expected: str) -> dict[str, Any]:
         raise refusal("unknown form", path=path, why=str(error)[:120]) from None
     for key in expected:
         value: Any = found.get(key) if isinstance(found, dict) else None
-        most = 1 if "acc" in key else 10**12 if key.startswith("n_") else None
-        fits = type(value) in ((str, list) if most is None else (int, float))
-        if not fits or (most is not None and not 0 <= value <= most):
+        if "acc" in key or key.startswith("n_"):
+            low, high = (0, 1) if "acc" in key else (2, 10**12)
+            fits = type(value) in (int, float) and low <= value <= high
+        else:
+            fits = isinstance(value, str | list)
+        if not fits:
             raise refusal("unknown form", path=path, why=f"{key} is {str(value)[:40]}")
     files.append(path)
     return dict(found)
@@ -228,7 +219,7 @@ def _compared(pair: Pair) -> Comparison:
     rates = {role: _rate(values, pair.rows) for role, values in pair.accuracies.items() if values}
     if pair.truth is not None:
         rare = float(min(np.mean(pair.truth), 1 - np.mean(pair.truth)))
-        seen = 1 / len(pair.truth) + (1 / pair.rows if pair.rows else math.nan)
+        seen = 1 / len(pair.truth) + 1 / pair.rows
         rates = {"constant": (rare, rare * (1 - rare) * seen)} | rates
     if "strong" in rates:
         rates["baseline"] = rates["ceiling"] = rates.pop("strong")
@@ -286,7 +277,7 @@ def _rate(accuracies: Sequence[float], rows: int) -> tuple[float, float]:
     """
     error, k = 1 - float(np.mean(accuracies)), len(accuracies)
     likely = (error * rows + 1) / (rows + 2)
-    variance = likely * (1 - likely) / rows if rows else math.nan
+    variance = likely * (1 - likely) / rows
     if k > 1:
         wider = float(stats.t.ppf((1 + LEVEL) / 2, k - 1)) / _Z
         variance += wider**2 * float(np.var(accuracies, ddof=1)) / k

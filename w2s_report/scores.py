@@ -29,70 +29,71 @@ from w2s_utils.files import replacing
 NAMES = ("contribution", "disagreement", "confidence")
 STEP = 1 << 15  # rows at a time
 FEWEST = 40  # pseudo-labels for two students
-White = Callable[[str, slice], NDArray[np.float64]]
+White = Callable[[slice], Mapping[str, NDArray[np.float64]]]
+Given = Mapping[tuple[str, str], NDArray[np.float64]]
 
 
 def per_input(
-    contest: Contest,
-    kept: NDArray[np.int64],
-    white: White,
-    given: Mapping[tuple[str, str], NDArray[np.float64]],
-    rows: int,
+    contest: Contest, kept: NDArray[np.int64], white: White, given: Given, rows: int
 ) -> NDArray[np.float64]:
     """Return the scores `NAMES`, shape (rows, teachers, 3), NaN where there is none.
 
-    Parameters
-    ----------
-    contest : Contest
-        Of the rows kept, on which heads are fitted.
-    kept : ndarray of int
-        Their numbers, the labelled ones first.
-    white : callable
-        Takes a model and some rows of all; returns their features in white directions.
-    given : mapping
-        Predictions for all rows, by role and teacher.
-    rows : int
+    Heads are fitted on the rows kept, with these numbers, the labelled ones first; ``white`` takes
+    some of all rows and returns features by model, and predictions given are of all rows.
     """
-    truth, strong, kind = contest.targets, contest.strong, contest.head
-    labelled, found = np.arange(len(truth)), np.full((rows, len(contest.teachers), 3), np.nan)
-
-    def head(model: str, where: NDArray, goal: NDArray, of: heads.Kind = kind) -> heads.Predict:
-        return heads.fit(of, contest.features[model][where], contest.variances[model], [goal])
-
-    for number, name in enumerate(contest.teachers):
-        says, learnt = given.get(("teacher", name)), given.get(("student", name))
-        if says is None:
-            answer = head(name, labelled, truth)
-            [answered] = answer(contest.features[name])
-            missed = np.empty_like(truth)
-            for half, other in ((labelled[::2], labelled[1::2]), (labelled[1::2], labelled[::2])):
-                [told] = head(name, other, truth[other])(contest.features[name][half])
-                missed[half] = truth[half] - told
-        else:
-            answered, missed = says[kept], truth - says[kept][: len(truth)]
-        known = np.flatnonzero(np.isfinite(missed).all(axis=1))
-        inherit = strong in contest.features and head(strong, known, missed[known], "ridge")
-        if learnt is None:
-            pool = np.flatnonzero(np.isfinite(answered).all(axis=1))
-            free = pool[pool >= len(truth)]
-            parts = [(free if len(free) >= FEWEST else pool)[i::2][:MOST_ROWS] for i in (0, 1)]
-            students = [head(strong, part, answered[part]) for part in parts]
-            first = np.isin(np.arange(rows), kept[parts[0]])
-        for start in range(0, rows, STEP):
-            these = slice(start, min(start + STEP, rows))
-            block, phi = found[these, number], white(strong, these) if inherit else None
-            said = says[these] if says is not None else answer(white(name, these))[0]
-            if inherit:
-                block[:, 0] = np.sum(inherit(phi)[0] ** 2, axis=1)
-            if learnt is None:
-                one, two = (student(phi)[0] for student in students)
-                own = np.where(first[these, None], two, one)
-            else:
-                own = learnt[these]
-            block[:, 1] = misfit(contest, own, said)
+    found = np.full((rows, len(contest.teachers), len(NAMES)), np.nan)
+    fitted = [_heads(contest, name, kept, given) for name in contest.teachers]
+    learnt = [np.isin(np.arange(rows), kept[part])[:, None] for _, _, part in fitted]
+    for start in range(0, rows, STEP):
+        these = slice(start, min(start + STEP, rows))
+        phi = white(these)
+        for number, (name, (own, of_strong, _)) in enumerate(
+            zip(contest.teachers, fitted, strict=True)
+        ):
+            block = found[these, number]
+            said = own(phi[name])[0] if own else given["teacher", name][these]
+            answers = [head(phi[contest.strong])[0] for head in of_strong]
+            if answers:
+                block[:, 0] = np.sum(answers[0] ** 2, axis=1)
+            if ("student", name) in given:
+                student = given["student", name][these]
+            else:  # of two, the one that did not learn from the row
+                student = np.where(learnt[number][these], answers[2], answers[1])
+            block[:, 1] = misfit(contest, student, said)
             if contest.classes:
                 block[:, 2] = said.max(axis=1)
     return found
+
+
+def _heads(
+    contest: Contest, name: str, kept: NDArray, given: Given
+) -> tuple[heads.Predict | None, list[heads.Predict], NDArray]:
+    """The teacher's head, the strong model's for what it misses and for each half of its answers.
+
+    With them the rows of the first half.
+    """
+
+    def fit(model: str, rows: NDArray, goal: NDArray, kind: heads.Kind) -> heads.Predict:
+        return heads.fit(kind, contest.features[model][rows], contest.variances[model], [goal])
+
+    truth, own, of_strong = contest.targets, None, []
+    if ("teacher", name) in given:
+        said = given["teacher", name][kept]
+        missed = truth - said[: len(truth)]
+    else:
+        phi, missed, order = contest.features[name], truth.copy(), np.arange(len(truth))
+        for half, other in ((order[::2], order[1::2]), (order[1::2], order[::2])):
+            missed[half] -= fit(name, other, truth[other], contest.head)(phi[half])[0]
+        own = fit(name, order, truth, contest.head)
+        [said] = own(phi)
+    answered = np.flatnonzero(np.isfinite(said).all(axis=1))
+    free = answered[answered >= len(truth)]
+    halves = [(free if len(free) >= FEWEST else answered)[i::2][:MOST_ROWS] for i in (0, 1)]
+    if contest.strong in contest.features:
+        known = answered[answered < len(truth)]
+        of_strong = [fit(contest.strong, known, missed[known], "ridge")]
+        of_strong += [fit(contest.strong, half, said[half], contest.head) for half in halves]
+    return own, of_strong, halves[0]
 
 
 def write(path: Path, table: NDArray, teachers: tuple[str, ...]) -> None:

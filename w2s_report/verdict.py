@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -42,7 +42,7 @@ class Verdict:
     decision: Decision
     """"use", "use the teacher itself", "do not use" or "not enough evidence"."""
     teacher: str
-    """With the smallest measured student's error."""
+    """With the smallest measured student's error, of those to use if there are any."""
     metric: str
     """What decides: "squared error", "log-loss" or "error rate"."""
     over: Mapping[str, Range]
@@ -57,6 +57,8 @@ class Verdict:
     would_change: tuple[str, ...]
     """Sentences."""
     student: str = "strong"
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
+    """Of every pair by its name; the verdict is on the best of those to use, if there is one."""
 
 
 def rank(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> tuple[Ranking, ...]:
@@ -96,7 +98,8 @@ def decide(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> Ve
 
     "use" needs a student that is demonstrably better than the best constant, than the strong model
     fitted on the labels, and than its own teacher, all with penalties where they were fitted, and
-    formulas that do not foresee the opposite with all the labels. "use the teacher itself" needs a
+    formulas that do not foresee the opposite with all the labels. Of several such students the one
+    with the smallest error is recommended. "use the teacher itself" needs a
     teacher demonstrably better than the constant and than the strong model on the labels.
 
     Parameters
@@ -106,14 +109,11 @@ def decide(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> Ve
     comparisons : sequence of Comparison
         One for each teacher.
     """
-    chosen = min(comparisons, key=_student)
-    metric, count = chosen.decides, len(comparisons)
-    better = {
-        model: {rival: _widened(value, count) for rival, value in found.items()}
-        for model, found in chosen.better[metric].items()
-    }
-    theory = next((t for t in teachers if t.name == chosen.teacher), None)
-    decision, notes = _decision(chosen, better, theory)
+    count, theories = len(comparisons), {t.name: t for t in teachers}
+    judged = {c.name: _decision(c, _better(c, count), theories.get(c.teacher)) for c in comparisons}
+    chosen = min(comparisons, key=lambda c: (judged[c.name][0] != "use", _student(c)))
+    metric, better, theory = chosen.decides, _better(chosen, count), theories.get(chosen.teacher)
+    decision, notes = judged[chosen.name]
     as_good = [c.name for c in comparisons if c is not chosen and not _distinguishable(c, chosen)]
     student = better["student"]
     enough = theory.enough if theory else None
@@ -123,6 +123,7 @@ def decide(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> Ve
         decision=decision,
         teacher=chosen.teacher,
         student=chosen.student,
+        decisions={name: found[0] for name, found in judged.items()},
         metric=metric,
         over=student,
         as_good=tuple(as_good),
@@ -150,6 +151,13 @@ def decide(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> Ve
             hopeless=HOPELESS,
         ),
     )
+
+
+def _better(found: Comparison, count: int) -> dict[str, dict[str, Range]]:
+    return {
+        model: {rival: _widened(value, count) for rival, value in over.items()}
+        for model, over in found.better[found.decides].items()
+    }
 
 
 def _decision(

@@ -17,9 +17,7 @@ def number(value: float) -> str:
 
 
 def interval(value: Range, sign: int = 1) -> str:
-    """A number, or its negative, with its interval where it has one."""
-    if np.isnan(value.low):
-        return f"{number(sign * value.value)} (no interval)"
+    """A number, or its negative, with its interval."""
     low, high = sorted((sign * value.low, sign * value.high))
     return f"{number(sign * value.value)} ({number(low)} to {number(high)})"
 

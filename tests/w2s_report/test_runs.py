@@ -103,16 +103,11 @@ def test_intervals_cover_what_other_test_inputs_would_say(tmp_path):
     assert inside >= 51
 
 
-def test_two_models_and_nothing_else(tmp_path):
-    card = w2s_report.report_run(made.two_models(tmp_path))
-    assert {(c.teacher, c.student) for c in card.comparisons} == {
-        ("Qwen_Qwen-1_8B", "gpt2-xl, xent"), ("Qwen_Qwen-1_8B", "gpt2-xl, logconf")}  # fmt: skip
-    found = found_of(card, "gpt2-xl, xent")
-    assert np.isnan(found.errors["error rate"]["student"].low)
-    assert found.pgr == {}
-    assert card.verdict.decision == "not enough evidence"
-    assert card.to_dict()["comparisons"][0]["errors"]["error rate"]["student"]["low"] is None
-    assert "no interval" in page.render(card)
+def test_accuracies_of_unknown_size_decide_nothing(tmp_path):
+    with pytest.raises(InputError) as caught:
+        w2s_report.report_run(made.two_models(tmp_path))
+    assert "weak_acc 0.7, strong_acc 0.9, transfer_acc_xent 0.8" in str(caught.value)
+    assert "not of how many inputs" in str(caught.value)
 
 
 def test_answers_by_input_give_misfit_and_log_loss(tmp_path):
