@@ -227,3 +227,20 @@ def test_any_damage_gives_a_report_or_one_line(folders, tmp_path_factory, data):
         page.render(w2s_report.report_run(root))
     except InputError as error:
         assert "\n" not in str(error)  # noqa: PT017
+
+
+def test_every_pair_has_a_verdict_and_at_most_one_is_recommended(tmp_path):
+    students = {("gpt2", "xent"): 0.8, ("gpt2", "logconf"): 0.95, ("Qwen/Qwen-1_8B", "xent"): 0.94}
+    made.simple(tmp_path / "a", MODELS, strong="gpt2-xl", students=students)
+    card = w2s_report.report_run(tmp_path / "a")
+    assert card.verdict.decisions == {
+        "gpt2 → gpt2-xl, xent": "do not use",
+        "gpt2 → gpt2-xl, logconf": "use",
+        "Qwen/Qwen-1_8B → gpt2-xl, xent": "use",
+    }
+    assert (card.verdict.teacher, card.verdict.student) == ("gpt2", "gpt2-xl, logconf")
+    assert "Recommended: gpt2 → gpt2-xl, logconf." in page.render(card)
+    made.simple(tmp_path / "b", MODELS, strong="gpt2-xl", students=dict.fromkeys(students, 0.8))
+    none = w2s_report.report_run(tmp_path / "b")
+    assert "use" not in none.verdict.decisions.values()
+    assert "Recommended: none." in page.render(none)
