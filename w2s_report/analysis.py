@@ -31,6 +31,7 @@ SAMPLE = 4000
 MOST_DIRECTIONS = 300  # kept unless more are asked for; costs grow with the cube
 SAME = 1e-7  # 1 less a correlation that is 1 up to the rounding of single precision
 EXACT = 1e-10  # of the labels' variance: residuals that are rounding
+_TOLD = ("name", "columns", "constant", "rank", "participation", "warnings")  # of a spectrum
 _PACKAGES = ("w2s_utils", "numpy", "scipy", "scikit-learn")
 
 
@@ -95,21 +96,13 @@ def report(
     """
     settings = Options.of(options)
     tell = progress or (lambda share, what: None)
-    inputs = open_inputs(
-        {} if weak is None else weak,
-        strong,
-        labels,
-        index=index,
-        unlabelled=unlabelled,
-        predictions=_by_role(
-            teacher=teacher_predictions,
-            student=student_predictions,
-            baseline=baseline_predictions,
-            ceiling=ceiling_predictions,
-        ),
-        task=settings.task,
-        missing=settings.missing,
-    )
+    said = {
+        "teacher": teacher_predictions,
+        "student": student_predictions,
+        "baseline": baseline_predictions,
+        "ceiling": ceiling_predictions,
+    }
+    inputs = open_inputs(weak, strong, labels, index, unlabelled, said, settings)
     # One thread, here as in every worker: sums are then formed in the same order everywhere.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as hashing:
         digests = {name: hashing.submit(t.sha256) for name, t in inputs.tables.items()}
@@ -205,11 +198,11 @@ def _refuse_what_gives_the_label_away(
 
 
 def _labels_kept(inputs: Inputs, rng: np.random.Generator) -> Labels:
-    most = min(LABELS_KEPT, one_pass.rows_that_fit(inputs.models) if inputs.models else LABELS_KEPT)
-    known = inputs.labels
-    if len(known.rows) <= most:
-        return known
-    return known.only(np.sort(rng.permutation(len(known.rows))[:most]))
+    most = min(LABELS_KEPT, one_pass.rows_that_fit(inputs.models))
+    count = len(inputs.labels.rows)
+    if count <= most:
+        return inputs.labels
+    return inputs.labels.only(np.sort(rng.permutation(count)[:most]))
 
 
 def _answers(
@@ -229,12 +222,18 @@ def _answers(
         for one in compared
     ]
     found: list[teachers.Teacher] = []
-    with _workers(settings, len(questions)):
-        parallel = joblib.Parallel(return_as="generator")
-        for teacher in parallel(joblib.delayed(teachers.analyse)(one) for one in questions):
-            found.append(teacher)
-            tell(0.8 + 0.2 * len(found) / len(questions), f"{len(found)} teachers")
+    for teacher in _run(settings, [(teachers.analyse, one) for one in questions]):
+        found.append(teacher)
+        tell(0.8 + 0.2 * len(found) / len(questions), f"{len(found)} teachers")
     return found
+
+
+def _run(settings: Options, tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+    """Call functions, each with its arguments, and yield what they return in the same order."""
+    with _workers(settings, len(tasks)):
+        # Threads share the rows kept; nearly all that is done with them is BLAS.
+        parallel = joblib.Parallel(prefer="threads", return_as="generator")
+        yield from parallel(joblib.delayed(one)(*given) for one, *given in tasks)
 
 
 @contextlib.contextmanager
@@ -253,21 +252,6 @@ def _workers(settings: Options, items: int) -> Iterator[None]:
         raise InputError(f"scheduler: no Dask scheduler at {settings.scheduler}: {error}") from None
     with client, joblib.parallel_config("dask", client=client):
         yield
-
-
-def _by_role(**given: Any) -> dict[tuple[str, str], Source]:
-    """Predictions by role and teacher, checked as far as their names go."""
-    found: dict[tuple[str, str], Source] = {}
-    for role, sources in given.items():
-        if sources is None:
-            continue
-        if role in ("baseline", "ceiling"):
-            found[role, ""] = sources
-        elif not isinstance(sources, Mapping):
-            raise refusal("answers without names", role=role, got=type(sources).__name__)
-        else:
-            found |= {(role, name): source for name, source in sources.items()}
-    return found
 
 
 def _compare(
@@ -296,12 +280,10 @@ def _compare(
         plain: Any = {"teachers": with_features, "targets": used.targets}
         contests.append(study.contest("least squares", **plain))
 
-    def run(tasks: Sequence[Any]) -> Sequence[Any]:
-        with _workers(settings, len(tasks)):
-            return joblib.Parallel()(joblib.delayed(one)(*given) for one, given in tasks)
-
     found = [
-        comparison.compare(contest, design, trials=settings.trials, seed=settings.seed, run=run)
+        comparison.compare(
+            contest, design, settings.trials, settings.seed, lambda tasks: _run(settings, tasks)
+        )
         for contest in contests
     ]
     return found[0], found[1] if with_features else ()
@@ -323,23 +305,14 @@ def _data(inputs: Inputs, study: _Study) -> card.Data:
         label_mean=float(known.values.mean()) if regression else None,
         label_sd=float(known.values.std()) if regression else None,
         representations=tuple(
-            _representation(spectrum, study.cuts[spectrum.name]) for spectrum in study.spectra
+            card.Representation(
+                role="strong" if one.name == STRONG else "weak",
+                held={f"{share:g}": one.count(share) for share in spectra.SHARES},
+                **{name: getattr(one, name) for name in _TOLD},
+                **asdict(study.cuts[one.name]),
+            )
+            for one in study.spectra
         ),
-    )
-
-
-def _representation(spectrum: Spectrum, cut: Cut) -> card.Representation:
-    return card.Representation(
-        name=spectrum.name,
-        role="strong" if spectrum.name == STRONG else "weak",
-        columns=spectrum.columns,
-        constant=spectrum.constant,
-        rank=spectrum.rank,
-        held={f"{share:g}": spectrum.count(share) for share in spectra.SHARES},
-        participation=spectrum.participation,
-        dimension=cut.dimension,
-        limited_by=cut.limited_by,
-        warnings=spectrum.warnings,
     )
 
 
@@ -356,6 +329,7 @@ def _provenance(
                 shape=table.shape,
                 dtype=str(table.dtype),
                 sha256=digests[name].result(),
+                reordered=table.reordered,
             )
             for name, table in tables.items()
         ),

@@ -64,6 +64,8 @@ class File:
     shape: tuple[int, ...]
     dtype: str
     sha256: str
+    reordered: bool
+    """Whether its rows were put in the order of the first file, by the key."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ leaks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,7 @@ MOST_ROWS = 4000  # labels, pseudo-labels and test rows of a split, each
 CONTROLS = 4  # splits with a student of shuffled answers
 ROUNDING = 1e-9  # of the constant's error: differences below are none
 SUSPECT = 1e-3  # of predictions that look in sample
-Run = Callable[[Sequence[Any]], Sequence[Any]]
+Run = Callable[[Sequence[tuple[Any, ...]]], Iterable[Any]]
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class Contest:
 
 
 def compare(
-    contest: Contest, design: Design, *, trials: int, seed: int, run: Run
+    contest: Contest, design: Design, trials: int, seed: int, run: Run
 ) -> tuple[Comparison, ...]:
     """Compare all teachers on the same splits.
 
@@ -168,7 +168,7 @@ def compare(
     rows = design.n + design.test + hidden
     shares = design.n / rows, hidden / rows
     tasks = enumerate(generators)
-    splits = run([(one_split, (contest, *shares, g, i < CONTROLS)) for i, g in tasks])
+    splits = list(run([(one_split, contest, *shares, g, i < CONTROLS) for i, g in tasks]))
     return tuple(_comparison(contest, name, splits, seed) for name in contest.teachers)
 
 
@@ -268,7 +268,10 @@ def _comparison(
     first = splits[0]
     inflation = 1.0
     if len(splits) > 1:
-        inflation = float(np.sqrt(1 + len(splits) * len(first["tested"]) / first["given"]))
+        # Rows that a split does not test on, whatever it does with them: of predictions that are
+        # given the mean over splits then has the variance of the mean over all rows.
+        tested, eligible = len(first["tested"]), int(np.sum(~contest.apart))
+        inflation = float(np.sqrt(1 + len(splits) * tested / (eligible - tested)))
 
     def trials(found: Sequence[NDArray]) -> NDArray:
         return np.array([rows.mean() for rows in found]) if len(splits) > 1 else found[0]

@@ -123,7 +123,7 @@ def folds_that_fit(models: Mapping[str, Table], folds: int) -> int:
 
 def rows_that_fit(models: Mapping[str, Table]) -> int:
     """Return how many rows may be kept whole."""
-    return int(KEPT_BYTES // (8 * sum(table.shape[1] + 1 for table in models.values())))
+    return int(KEPT_BYTES // (8 * sum((table.shape[1] + 1 for table in models.values()), 1)))
 
 
 def _chunk_rows(models: Mapping[str, Table]) -> int:

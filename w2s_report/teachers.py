@@ -163,18 +163,13 @@ def _predictions(
     """Predict at every size from one set of problems drawn, so that sizes can be compared."""
     ns, Ns = np.array(sizes).T
     table = [expected_risks_and_ratios(problem, ns, Ns) for problem in [setting, *drawn]]
-    at = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    found: list[dict[str, Range]] = [{} for _ in sizes]
-    for name in table[0]:
-        values = np.array([row[name] for row in table])
-        low, high = np.nanquantile(values[1:], at, axis=0)
-        for i, told in enumerate(found):
-            best = float(values[0, i])
-            told[name] = Range(best, float(min(low[i], best)), float(max(high[i], best)))
-    for told in found:
+    found = []
+    for i, size in enumerate(sizes):
+        told = {k: _spread(table[0][k][i], [row[k][i] for row in table[1:]]) for k in table[0]}
         if told["gap"].low <= 0:
             del told["pgr"]
-    return list(zip(sizes, found, strict=True))
+        found.append((size, told))
+    return found
 
 
 def _measured(found: Comparison) -> dict[str, Range]:
@@ -266,8 +261,8 @@ def _break_even(
 def _spread(value: float, drawn: Iterable[float]) -> Range:
     """A number with the quantiles that it has over problems drawn."""
     at = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    low, high = np.quantile(list(drawn), at, method="nearest")
-    return Range(value, float(min(low, value)), float(max(high, value)))
+    low, high = np.nanquantile(list(drawn), at, method="nearest")
+    return Range(float(value), float(min(low, value)), float(max(high, value)))
 
 
 def _around(value: float, error: float, floor: bool = False) -> Range:
