@@ -23,7 +23,7 @@ from w2s_report.inputs import STRONG, Inputs, Source, open_inputs
 from w2s_report.labels import LEAST, Labels
 from w2s_report.options import Options
 from w2s_report.readers import InputError, Table, refusal
-from w2s_report.spectra import Cut, Spectrum
+from w2s_report.spectra import Spectrum
 from w2s_utils.least_squares import MinimumNorm
 
 LABELS_KEPT = 20_000
@@ -31,7 +31,9 @@ SAMPLE = 4000
 MOST_DIRECTIONS = 300  # kept unless more are asked for; costs grow with the cube
 SAME = 1e-7  # 1 less a correlation that is 1 up to the rounding of single precision
 EXACT = 1e-10  # of the labels' variance: residuals that are rounding
-_TOLD = ("name", "columns", "constant", "rank", "participation", "warnings")  # of a spectrum
+# Of a spectrum, what the report says as it is.
+_TOLD = ("name", "columns", "constant", "rank", "participation", "warnings", "dimension",
+         "limited_by")  # fmt: skip
 _PACKAGES = ("w2s_utils", "numpy", "scipy", "scikit-learn")
 
 
@@ -76,10 +78,6 @@ def report(
     **options
         The fields of `w2s_report.options.Options`: ``task``, ``missing``, ``share``,
         ``trials``, ``folds``, ``seed``, ``jobs``, ``scheduler``.
-
-    Returns
-    -------
-    ReportCard
 
     Raises
     ------
@@ -134,14 +132,13 @@ class _Study:
     sums: one_pass.Sums
     """In white directions."""
     spectra: Sequence[Spectrum]
-    cuts: Mapping[str, Cut]
     design: Design
 
     def contest(self, head: heads.Kind, **rest: Any) -> Contest:
         """What is compared in splits of the rows kept: teachers, targets, predictions given."""
         features, variances = {}, {}
         for one in self.spectra:
-            most = self.cuts[one.name].dimension if head == "least squares" else None
+            most = one.dimension if head == "least squares" else None
             features[one.name] = self.sums.kept[one.name][:, 1:most]
             held = one.eigenvalues[: features[one.name].shape[1]]
             variances[one.name] = np.maximum(held / held[0], 1e-12)
@@ -156,7 +153,7 @@ def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study
         kept = np.concatenate([used.rows, np.sort(rng.permutation(free)[:SAMPLE])])
         every = np.arange(inputs.rows, dtype=np.uint64)
         sums = one_pass.Sums(inputs.rows, 0, 0, {}, {}, {}, kept, every)
-        return _Study(used, sums, (), {}, Design.of(len(used.rows), len(free)))
+        return _Study(used, sums, (), Design.of(len(used.rows), len(free)))
     rows_left = one_pass.rows_that_fit(inputs.models) - len(used.rows)
     sums = one_pass.one_pass(
         inputs.models,
@@ -171,11 +168,9 @@ def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study
     design = Design.of(len(used.rows), len(sums.rows_kept) - len(used.rows))
     white = spectra.white(sums, found, MOST_DIRECTIONS)
     _refuse_what_gives_the_label_away(inputs, sums, white, used.targets)
-    cuts = {}
-    for one in found:
-        half = min(design.n, design.N - 1 if one.name == STRONG else design.n) // 2
-        cuts[one.name] = one.default_cut(settings.share, half, MOST_DIRECTIONS)
-    return _Study(used, white, found, cuts, design)
+    for i, labels in enumerate([min(design.n, design.N - 1), *[design.n] * (len(found) - 1)]):
+        found[i] = found[i].limited(settings.share, labels // 2, MOST_DIRECTIONS)
+    return _Study(used, white, found, design)
 
 
 def _refuse_what_gives_the_label_away(
@@ -211,20 +206,14 @@ def _answers(
     """Every teacher with features, analysed here, in processes, or on a Dask cluster."""
     # The mean over columns of their squared errors is then the sum.
     targets = study.used.targets * np.sqrt(study.used.targets.shape[1])
-    cuts = {name: cut.dimension for name, cut in study.cuts.items()}
-    questions = [
-        teachers.Question(
-            spectra.pair(study.sums, one.teacher, STRONG, cuts[one.teacher], cuts[STRONG]),
-            targets,
-            one,
-            settings.seed,
-        )
-        for one in compared
-    ]
+    tasks = []
+    for one, weak in zip(compared, study.spectra[1:], strict=True):
+        pair = spectra.pair(study.sums, weak, study.spectra[0])
+        tasks.append((teachers.analyse, pair, targets, one, settings.seed))
     found: list[teachers.Teacher] = []
-    for teacher in _run(settings, [(teachers.analyse, one) for one in questions]):
+    for teacher in _run(settings, tasks):
         found.append(teacher)
-        tell(0.8 + 0.2 * len(found) / len(questions), f"{len(found)} teachers")
+        tell(0.8 + 0.2 * len(found) / len(tasks), f"{len(found)} teachers")
     return found
 
 
@@ -309,7 +298,6 @@ def _data(inputs: Inputs, study: _Study) -> card.Data:
                 role="strong" if one.name == STRONG else "weak",
                 held={f"{share:g}": one.count(share) for share in spectra.SHARES},
                 **{name: getattr(one, name) for name in _TOLD},
-                **asdict(study.cuts[one.name]),
             )
             for one in study.spectra
         ),

@@ -279,8 +279,7 @@ def _comparison(
     def interval(values: NDArray, least: float = 0.0) -> Range:
         reach = inflation * values.std(ddof=1) / np.sqrt(len(values)) + least
         reach *= stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)
-        mean = float(values.mean())
-        return Range(mean, mean - float(reach), mean + float(reach))
+        return around(values.mean(), reach)
 
     def of(role: str, metric: str) -> NDArray | None:
         key = (role, name) if (role, name) in first["losses"] else (role, "")
@@ -295,7 +294,7 @@ def _comparison(
         roles = ("constant", "teacher", "student", "baseline", "ceiling", "shuffled")
         found = {role: v for role in roles if (v := of(role, metric)) is not None}
         least = ROUNDING * float(found["constant"].mean())
-        errors[metric] = {role: _nonnegative(interval(v, least)) for role, v in found.items()}
+        errors[metric] = {role: nonnegative(interval(v, least)) for role, v in found.items()}
         better[metric] = {
             model: {
                 rival: interval(found[rival] - found[model], least)
@@ -329,7 +328,7 @@ def _comparison(
         better=better,
         pgr=pgr,
         opr=opr,
-        misfit=_nonnegative(misfit),
+        misfit=nonnegative(misfit),
         in_sample=_in_sample(contest, name, seed),
         student_by_split=tuple(student.tolist()),
         halves=(float(by_row[half].mean()), float(by_row[~half].mean())),
@@ -337,14 +336,20 @@ def _comparison(
     )
 
 
-def _nonnegative(value: Range) -> Range:
+def around(value: float, reach: float) -> Range:
+    """The interval of a half-width around a value."""
+    return Range(float(value), float(value - reach), float(value + reach))
+
+
+def nonnegative(value: Range) -> Range:
+    """The part of an interval that is not below zero."""
     return Range(value.value, max(value.low, 0.0), value.high)
 
 
 def _ratio(numerator: NDArray, denominator: NDArray, inflation: float) -> Range:
     found = ratio_of_means(numerator, denominator)
     reach = inflation * found.standard_error * stats.t.ppf((1 + LEVEL) / 2, found.trials - 1)
-    return Range(found.value, float(found.value - reach), float(found.value + reach))
+    return around(found.value, reach)
 
 
 def _by_row(

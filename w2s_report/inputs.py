@@ -166,9 +166,7 @@ def _check_features(table: Table) -> None:
     if table.shape[1] == 1:
         raise refusal("single column", table=table)
     first = table.rows(0, min(table.shape[0], _LOOKED_AT)).astype(float)
-    if len(first) < _TOLD_APART:
-        return
-    if not np.isfinite(first).all():
+    if len(first) < _TOLD_APART or not np.isfinite(first).all():
         return  # the pass over the rows says where
     whole = (first % 1 == 0).all(axis=0)
     steps = np.diff(first, axis=0)

@@ -87,10 +87,6 @@ def one_pass(
     progress : callable, optional
         Gets the share done and what is being done.
 
-    Returns
-    -------
-    Sums
-
     Raises
     ------
     InputError

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import codecs
 import csv
-import hashlib
 import os
+import re
 import tomllib
 import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from hashlib import file_digest, sha256
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -81,15 +82,14 @@ class Table:
                 return table.rows(start - begin, stop - begin)
             return np.concatenate([self.rows(start, here), other.rows(0, stop - here)])
 
+        keys = [table.keys for table in (self, other) if table.keys is not None]
         return replace(
             self,
             name=f"{self.name}, {other.name}",
             shape=(here + other.shape[0], *self.shape[1:]),
             dtype=np.result_type(self.dtype, other.dtype),
             rows=rows,
-            keys=None
-            if self.keys is None or other.keys is None
-            else np.concatenate([self.keys, other.keys]),
+            keys=np.concatenate(keys) if keys else None,
         )
 
 
@@ -106,10 +106,6 @@ def open_table(source: str | Path | ArrayLike, name: str, key: str | None = None
     key : str, optional
         Column (of a ``.npz`` the array) with a name for each row, a text or a number.
 
-    Returns
-    -------
-    Table
-
     Raises
     ------
     InputError
@@ -123,7 +119,9 @@ def open_table(source: str | Path | ArrayLike, name: str, key: str | None = None
         array = np.asarray(_unmasked(source))
     except ValueError as error:
         raise InputError(f"{name}: expected an array of numbers, got {error}") from None
-    return _table(name, array, lambda: _digest(array), lambda: array)
+    return _table(
+        name, array, lambda: sha256(np.ascontiguousarray(array).data).hexdigest(), lambda: array
+    )
 
 
 def _unmasked(source: Any) -> Any:
@@ -136,7 +134,8 @@ def _unmasked(source: Any) -> Any:
 
 
 def _open_file(given: str, name: str, key: str | None) -> Table:
-    path, part = _split_part(given)
+    named = re.fullmatch(r"(.*\.npz):(.*)", given, re.IGNORECASE | re.DOTALL)
+    path, part = (Path(named[1]), named[2]) if named else (Path(given), "")
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
         raise refusal("unknown suffix", given=given, name=name, suffixes=", ".join(_SUFFIXES))
@@ -185,17 +184,15 @@ def aligned(table: Table, first: Table, *, whole: bool) -> Table:
     InputError
         If it has a key that the other has not, or lacks one and must be whole.
     """
-    assert table.keys is not None
-    assert first.keys is not None
-    order = np.argsort(table.keys)
-    place = np.searchsorted(table.keys, first.keys, sorter=order)
-    place = order[np.minimum(place, len(order) - 1)]
-    there = table.keys[place] == first.keys
-    beyond = np.setdiff1d(table.keys, first.keys)
+    own, wanted = np.asarray(table.keys), np.asarray(first.keys)
+    order = np.argsort(own)
+    place = order[np.minimum(np.searchsorted(own, wanted, sorter=order), len(own) - 1)]
+    there = own[place] == wanted
+    beyond = np.setdiff1d(own, wanted)
     if len(beyond):
         raise refusal("key beyond", table=table, first=first, beyond=beyond, count=len(beyond))
     if whole and not there.all():
-        lacking = first.keys[~there]
+        lacking = wanted[~there]
         raise refusal("key absent", table=table, first=first, lacking=lacking, count=len(lacking))
     if there.all() and np.array_equal(place, np.arange(len(place))):
         return table
@@ -205,7 +202,7 @@ def aligned(table: Table, first: Table, *, whole: bool) -> Table:
         values = values.astype(str) if text else values.astype(float)
         values[~there] = "" if text else np.nan
     found = _table(table.name, values, table.sha256, lambda: values)
-    return replace(found, keys=first.keys, reordered=True)
+    return replace(found, keys=wanted, reordered=True)
 
 
 def _table(
@@ -213,7 +210,7 @@ def _table(
 ) -> Table:
     shape, dtype = array.shape, array.dtype
     if dtype.hasobject:
-        raise _objects(name, f" (shape {shape})")
+        raise refusal("objects", name=name, shape=f" (shape {shape})")
     if dtype.kind not in "biufUS" or dtype.fields:
         raise refusal("no real numbers", name=name, dtype=dtype, shape=shape)
     if not shape:
@@ -221,17 +218,6 @@ def _table(
     return Table(
         name, shape, dtype, sha256, lambda start, stop: np.ascontiguousarray(again()[start:stop])
     )
-
-
-def _objects(name: str, shape: str = "") -> InputError:
-    return refusal("objects", name=name, shape=shape)
-
-
-def _split_part(given: str) -> tuple[Path, str]:
-    head, colon, key = given.rpartition(":")
-    if colon and head.lower().endswith(".npz"):
-        return Path(head), key
-    return Path(given), ""
 
 
 def _check_content(path: Path, given: str, suffix: str) -> None:
@@ -273,15 +259,13 @@ def _read_npy(path: Path, given: str, part: str, key: str | None) -> _Read:
         mapped = _map(path)
     except ValueError as error:
         if "Python objects" in str(error):
-            raise _objects(given) from None
+            raise refusal("objects", name=given, shape="") from None
         if "mmap length" not in str(error):
             raise
         raise refusal("cut off", given=given, size=path.stat().st_size) from None
-    wanted = getattr(mapped, "offset", 0) + mapped.nbytes
-    if path.stat().st_size != wanted:
-        raise refusal(
-            "too many bytes", given=given, mapped=mapped, wanted=wanted, size=path.stat().st_size
-        )
+    wanted, size = getattr(mapped, "offset", 0) + mapped.nbytes, path.stat().st_size
+    if size != wanted:
+        raise refusal("too many bytes", given=given, mapped=mapped, wanted=wanted, size=size)
     if key is not None:
         raise refusal("no names", given=given)
     return mapped, None
@@ -305,7 +289,7 @@ def _read_npz(path: Path, given: str, part: str, key: str | None) -> _Read:
             return np.asarray(arrays[part or files[0]]), None if key is None else arrays[key]
         except ValueError as error:
             if "Object arrays" in str(error):
-                raise _objects(given) from None
+                raise refusal("objects", name=given, shape="") from None
             raise
 
 
@@ -398,12 +382,8 @@ def _read_parquet(path: Path, given: str, part: str, key: str | None) -> _Read:
         return next(iter(named.values())), names
     wide = [name for name, values in named.items() if values.ndim > 1]
     if wide:
-        raise refusal(
-            "embedding among columns",
-            given=given,
-            wide=wide,
-            others=", ".join(name for name in named if name != wide[0]),
-        )
+        others = ", ".join(name for name in named if name != wide[0])
+        raise refusal("embedding among columns", given=given, wide=wide, others=others)
     for name, values in named.items():
         if name.startswith("__index_level_"):
             raise refusal("index column of pandas", given=given, name=name)
@@ -438,10 +418,6 @@ def _from_arrow(column: Any) -> NDArray:
 _READERS = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv, ".parquet": _read_parquet}
 
 
-def _digest(array: NDArray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
-
-
 def _digest_file(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(file, "sha256").hexdigest()

@@ -84,7 +84,7 @@ def rank(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> tupl
         found.append(by("largest predicted PGR", False, {n: p["pgr"].value for n, p in
                                                          told.items()}, -1))  # fmt: skip
     # Both terms of the same teachers, in the same splits.
-    left = {t.name: t.reference.measured["teacher"].value - t.misfit_only.misfit.value
+    left = {t.name: t.reference.measured["teacher"].value - t.reference.measured["misfit"].value
             for t in teachers}  # fmt: skip
     found.append(by("smallest teacher's error less misfit", False, left))
     return tuple(found)
@@ -117,38 +117,31 @@ def decide(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> Ve
         c.teacher for c in comparisons if c is not chosen and not _distinguishable(c, chosen)
     ]
     student = better["student"]
-    enough = theory.enough if theory else None
     closest = min(student, key=lambda rival: student[rival].low)
     reach = (student[closest].high - student[closest].low) / 2
+    found = {
+        "chosen": chosen,
+        "better": better,
+        "theory": theory,
+        "decision": decision,
+        "notes": notes,
+        "metric": metric,
+        "count": count,
+        "as_good": as_good,
+        "unrelated": theory is not None and theory.overlap.p_value > 1 - LEVEL,
+        "closest": closest,
+        "times": (reach / max(abs(student[closest].value), 1e-6 * reach)) ** 2,
+        "hopeless": HOPELESS,
+    }
     return Verdict(
         decision=decision,
         teacher=chosen.teacher,
         metric=metric,
         over=student,
         as_good=tuple(as_good),
-        pseudo_labels=enough,
-        reasons=words.paragraphs(
-            "reasons.txt",
-            chosen=chosen,
-            better=better,
-            theory=theory,
-            decision=decision,
-            notes=notes,
-            metric=metric,
-            count=count,
-            as_good=as_good,
-            unbounded=enough is not None and not np.isfinite(enough.high),
-            unrelated=theory is not None and theory.overlap.p_value > 1 - LEVEL,
-        ),
-        would_change=words.paragraphs(
-            "would_change.txt",
-            chosen=chosen,
-            theory=theory,
-            decision=decision,
-            closest=closest,
-            times=(reach / max(abs(student[closest].value), 1e-6 * reach)) ** 2,
-            hopeless=HOPELESS,
-        ),
+        pseudo_labels=theory.enough if theory else None,
+        reasons=words.paragraphs("reasons.txt", **found),
+        would_change=words.paragraphs("would_change.txt", **found),
     )
 
 
