@@ -1,6 +1,6 @@
 """The report card tells whether a strong model gains from a weak one's labels.
 
-`report` is the way in, ``w2s report`` the command, `schema` the form of what it writes. The
+`report` is the way in, ``w2s report`` the command, `card.schema` the form of what it writes. The
 modules, in the order in which they use each other: `options` and `readers` (files), `labels`,
 `inputs` (all that was given, opened), `one_pass` (one pass over the rows), `spectra` (what the
 features alone say), `heads` and `comparison` (what decides), `teachers` (the formulas of least

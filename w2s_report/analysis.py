@@ -25,7 +25,7 @@ from w2s_report.inputs import STRONG, Inputs, Source, open_inputs
 from w2s_report.labels import LEAST, Labels
 from w2s_report.options import Options
 from w2s_report.readers import InputError, Table, refusal
-from w2s_report.spectra import Cut, Spectrum
+from w2s_report.spectra import Spectrum
 from w2s_utils.least_squares import MinimumNorm
 
 LABELS_KEPT = 20_000
@@ -33,6 +33,9 @@ SAMPLE = 4000
 MOST_DIRECTIONS = 300  # kept unless more are asked for; costs grow with the cube
 SAME = 1e-7  # 1 less a correlation that is 1 up to the rounding of single precision
 EXACT = 1e-10  # of the labels' variance: residuals that are rounding
+# Of a spectrum, what the report says as it is.
+_TOLD = ("name", "columns", "constant", "rank", "participation", "warnings", "dimension",
+         "limited_by")  # fmt: skip
 _PACKAGES = ("w2s_utils", "numpy", "scipy", "scikit-learn")
 
 
@@ -81,10 +84,6 @@ def report(
         The fields of `w2s_report.options.Options`: ``task``, ``missing``, ``share``,
         ``trials``, ``folds``, ``seed``, ``jobs``, ``scheduler``.
 
-    Returns
-    -------
-    ReportCard
-
     Raises
     ------
     InputError
@@ -100,21 +99,13 @@ def report(
     """
     settings = Options.of(options)
     tell = progress or (lambda share, what: None)
-    inputs = open_inputs(
-        {} if weak is None else weak,
-        strong,
-        labels,
-        index=index,
-        unlabelled=unlabelled,
-        predictions=_by_role(
-            teacher=teacher_predictions,
-            student=student_predictions,
-            baseline=baseline_predictions,
-            ceiling=ceiling_predictions,
-        ),
-        task=settings.task,
-        missing=settings.missing,
-    )
+    said = {
+        "teacher": teacher_predictions,
+        "student": student_predictions,
+        "baseline": baseline_predictions,
+        "ceiling": ceiling_predictions,
+    }
+    inputs = open_inputs(weak, strong, labels, index, unlabelled, said, settings)
     # One thread, here as in every worker: sums are then formed in the same order everywhere.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as hashing:
         digests = {name: hashing.submit(t.sha256) for name, t in inputs.tables.items()}
@@ -149,14 +140,13 @@ class _Study:
     sums: one_pass.Sums
     """In white directions."""
     spectra: Sequence[Spectrum]
-    cuts: Mapping[str, Cut]
     design: Design
 
     def contest(self, head: heads.Kind, **rest: Any) -> Contest:
         """What is compared in splits of the rows kept: teachers, targets, predictions given."""
         features, variances = {}, {}
         for one in self.spectra:
-            most = self.cuts[one.name].dimension if head == "least squares" else None
+            most = one.dimension if head == "least squares" else None
             features[one.name] = self.sums.kept[one.name][:, 1:most]
             held = one.eigenvalues[: features[one.name].shape[1]]
             variances[one.name] = np.maximum(held / held[0], 1e-12)
@@ -171,7 +161,7 @@ def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study
         kept = np.concatenate([used.rows, np.sort(rng.permutation(free)[:SAMPLE])])
         every = np.arange(inputs.rows, dtype=np.uint64)
         sums = one_pass.Sums(inputs.rows, 0, 0, {}, {}, {}, kept, every)
-        return _Study(used, sums, (), {}, Design.of(len(used.rows), len(free)))
+        return _Study(used, sums, (), Design.of(len(used.rows), len(free)))
     rows_left = one_pass.rows_that_fit(inputs.models) - len(used.rows)
     sums = one_pass.one_pass(
         inputs.models,
@@ -186,11 +176,9 @@ def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study
     design = Design.of(len(used.rows), len(sums.rows_kept) - len(used.rows))
     white = spectra.white(sums, found, MOST_DIRECTIONS)
     _refuse_what_gives_the_label_away(inputs, sums, white, used.targets)
-    cuts = {}
-    for one in found:
-        half = min(design.n, design.N - 1 if one.name == STRONG else design.n) // 2
-        cuts[one.name] = one.default_cut(settings.share, half, MOST_DIRECTIONS)
-    return _Study(used, white, found, cuts, design)
+    for i, labels in enumerate([min(design.n, design.N - 1), *[design.n] * (len(found) - 1)]):
+        found[i] = found[i].limited(settings.share, labels // 2, MOST_DIRECTIONS)
+    return _Study(used, white, found, design)
 
 
 def _refuse_what_gives_the_label_away(
@@ -213,11 +201,11 @@ def _refuse_what_gives_the_label_away(
 
 
 def _labels_kept(inputs: Inputs, rng: np.random.Generator) -> Labels:
-    most = min(LABELS_KEPT, one_pass.rows_that_fit(inputs.models) if inputs.models else LABELS_KEPT)
-    known = inputs.labels
-    if len(known.rows) <= most:
-        return known
-    return known.only(np.sort(rng.permutation(len(known.rows))[:most]))
+    most = min(LABELS_KEPT, one_pass.rows_that_fit(inputs.models))
+    count = len(inputs.labels.rows)
+    if count <= most:
+        return inputs.labels
+    return inputs.labels.only(np.sort(rng.permutation(count)[:most]))
 
 
 def _answers(
@@ -226,23 +214,23 @@ def _answers(
     """Every teacher with features, analysed here, in processes, or on a Dask cluster."""
     # The mean over columns of their squared errors is then the sum.
     targets = study.used.targets * np.sqrt(study.used.targets.shape[1])
-    cuts = {name: cut.dimension for name, cut in study.cuts.items()}
-    questions = [
-        teachers.Question(
-            spectra.pair(study.sums, one.teacher, STRONG, cuts[one.teacher], cuts[STRONG]),
-            targets,
-            one,
-            settings.seed,
-        )
-        for one in compared
-    ]
+    tasks = []
+    for one, weak in zip(compared, study.spectra[1:], strict=True):
+        pair = spectra.pair(study.sums, weak, study.spectra[0])
+        tasks.append((teachers.analyse, pair, targets, one, settings.seed))
     found: list[teachers.Teacher] = []
-    with _workers(settings, len(questions)):
-        parallel = joblib.Parallel(return_as="generator")
-        for teacher in parallel(joblib.delayed(teachers.analyse)(one) for one in questions):
-            found.append(teacher)
-            tell(0.8 + 0.2 * len(found) / len(questions), f"{len(found)} teachers")
+    for teacher in _run(settings, tasks):
+        found.append(teacher)
+        tell(0.8 + 0.2 * len(found) / len(tasks), f"{len(found)} teachers")
     return found
+
+
+def _run(settings: Options, tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+    """Call functions, each with its arguments, and yield what they return in the same order."""
+    with _workers(settings, len(tasks)):
+        # Threads share the rows kept; nearly all that is done with them is BLAS.
+        parallel = joblib.Parallel(prefer="threads", return_as="generator")
+        yield from parallel(joblib.delayed(one)(*given) for one, *given in tasks)
 
 
 @contextlib.contextmanager
@@ -261,21 +249,6 @@ def _workers(settings: Options, items: int) -> Iterator[None]:
         raise InputError(f"scheduler: no Dask scheduler at {settings.scheduler}: {error}") from None
     with client, joblib.parallel_config("dask", client=client):
         yield
-
-
-def _by_role(**given: Any) -> dict[tuple[str, str], Source]:
-    """Predictions by role and teacher, checked as far as their names go."""
-    found: dict[tuple[str, str], Source] = {}
-    for role, sources in given.items():
-        if sources is None:
-            continue
-        if role in ("baseline", "ceiling"):
-            found[role, ""] = sources
-        elif not isinstance(sources, Mapping):
-            raise refusal("answers without names", role=role, got=type(sources).__name__)
-        else:
-            found |= {(role, name): source for name, source in sources.items()}
-    return found
 
 
 def _contest(inputs: Inputs, study: _Study) -> Contest:
@@ -323,12 +296,10 @@ def _compare(
         plain: Any = {"teachers": with_features, "targets": used.targets}
         contests.append(study.contest("least squares", **plain))
 
-    def run(tasks: Sequence[Any]) -> Sequence[Any]:
-        with _workers(settings, len(tasks)):
-            return joblib.Parallel()(joblib.delayed(one)(*given) for one, given in tasks)
-
     found = [
-        comparison.compare(contest, design, trials=settings.trials, seed=settings.seed, run=run)
+        comparison.compare(
+            contest, design, settings.trials, settings.seed, lambda tasks: _run(settings, tasks)
+        )
         for contest in contests
     ]
     return found[0], found[1] if with_features else ()
@@ -350,23 +321,13 @@ def _data(inputs: Inputs, study: _Study) -> card.Data:
         label_mean=float(known.values.mean()) if regression else None,
         label_sd=float(known.values.std()) if regression else None,
         representations=tuple(
-            _representation(spectrum, study.cuts[spectrum.name]) for spectrum in study.spectra
+            card.Representation(
+                role="strong" if one.name == STRONG else "weak",
+                held={f"{share:g}": one.count(share) for share in spectra.SHARES},
+                **{name: getattr(one, name) for name in _TOLD},
+            )
+            for one in study.spectra
         ),
-    )
-
-
-def _representation(spectrum: Spectrum, cut: Cut) -> card.Representation:
-    return card.Representation(
-        name=spectrum.name,
-        role="strong" if spectrum.name == STRONG else "weak",
-        columns=spectrum.columns,
-        constant=spectrum.constant,
-        rank=spectrum.rank,
-        held={f"{share:g}": spectrum.count(share) for share in spectra.SHARES},
-        participation=spectrum.participation,
-        dimension=cut.dimension,
-        limited_by=cut.limited_by,
-        warnings=spectrum.warnings,
     )
 
 
@@ -383,6 +344,7 @@ def _provenance(
                 shape=table.shape,
                 dtype=str(table.dtype),
                 sha256=digests[name].result(),
+                reordered=table.reordered,
             )
             for name, table in tables.items()
         ),

@@ -46,6 +46,7 @@ ADVICE = "call each model by a name of its own"
     help="What the labels are.",
 )
 @click.option("--missing", metavar="LABEL", help="The label that means none, such as -1.")
+@click.option("--key", metavar="COLUMN", help="Of each file, by which rows are aligned.")
 @click.option("--share", type=float, default=0.99, show_default=True, help="Of variance kept.")
 @click.option("--trials", type=int, default=40, show_default=True, help="Random splits.")
 @click.option("--folds", type=int, default=20, show_default=True, help="Of unlabelled rows.")

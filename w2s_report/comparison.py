@@ -8,7 +8,7 @@ leaks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +29,7 @@ MOST_ROWS = 4000  # labels, pseudo-labels and test rows of a split, each
 CONTROLS = 4  # splits with a student of shuffled answers
 ROUNDING = 1e-9  # of the constant's error: differences below are none
 SUSPECT = 1e-3  # of predictions that look in sample
-Run = Callable[[Sequence[Any]], Sequence[Any]]
+Run = Callable[[Sequence[tuple[Any, ...]]], Iterable[Any]]
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class Contest:
 
 
 def compare(
-    contest: Contest, design: Design, *, trials: int, seed: int, run: Run
+    contest: Contest, design: Design, trials: int, seed: int, run: Run
 ) -> tuple[Comparison, ...]:
     """Compare all teachers on the same splits.
 
@@ -177,7 +177,7 @@ def compare(
     rows = design.n + design.test + hidden
     shares = design.n / rows, hidden / rows
     tasks = enumerate(generators)
-    splits = run([(one_split, (contest, *shares, g, i < CONTROLS)) for i, g in tasks])
+    splits = list(run([(one_split, contest, *shares, g, i < CONTROLS) for i, g in tasks]))
     return tuple(_comparison(contest, name, splits, seed) for name in contest.teachers)
 
 
@@ -283,7 +283,10 @@ def _comparison(
     first = splits[0]
     inflation = 1.0
     if len(splits) > 1:
-        inflation = float(np.sqrt(1 + len(splits) * len(first["tested"]) / first["given"]))
+        # Rows that a split does not test on, whatever it does with them: of predictions that are
+        # given the mean over splits then has the variance of the mean over all rows.
+        tested, eligible = len(first["tested"]), int(np.sum(~contest.apart))
+        inflation = float(np.sqrt(1 + len(splits) * tested / (eligible - tested)))
 
     def trials(found: Sequence[NDArray]) -> NDArray:
         return np.array([rows.mean() for rows in found]) if len(splits) > 1 else found[0]
@@ -291,8 +294,7 @@ def _comparison(
     def interval(values: NDArray, least: float = 0.0) -> Range:
         reach = inflation * values.std(ddof=1) / np.sqrt(len(values)) + least
         reach *= stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)
-        mean = float(values.mean())
-        return Range(mean, mean - float(reach), mean + float(reach))
+        return around(values.mean(), reach)
 
     def of(role: str, metric: str) -> NDArray | None:
         key = (role, name) if (role, name) in first["losses"] else (role, "")
@@ -307,7 +309,7 @@ def _comparison(
         roles = ("constant", "teacher", "student", "baseline", "ceiling", "shuffled")
         found = {role: v for role in roles if (v := of(role, metric)) is not None}
         least = ROUNDING * float(found["constant"].mean())
-        errors[metric] = {role: _nonnegative(interval(v, least)) for role, v in found.items()}
+        errors[metric] = {role: nonnegative(interval(v, least)) for role, v in found.items()}
         better[metric] = {
             model: {
                 rival: interval(found[rival] - found[model], least)
@@ -347,7 +349,7 @@ def _comparison(
         better=better,
         pgr=pgr,
         opr=opr,
-        misfit=_nonnegative(unlike),
+        misfit=nonnegative(unlike),
         in_sample=_in_sample(contest, name, seed),
         student_by_split=tuple(student.tolist()),
         halves=(float(by_row[half].mean()), float(by_row[~half].mean())),
@@ -356,14 +358,20 @@ def _comparison(
     )
 
 
-def _nonnegative(value: Range) -> Range:
+def around(value: float, reach: float) -> Range:
+    """The interval of a half-width around a value."""
+    return Range(float(value), float(value - reach), float(value + reach))
+
+
+def nonnegative(value: Range) -> Range:
+    """The part of an interval that is not below zero."""
     return Range(value.value, max(value.low, 0.0), value.high)
 
 
 def _ratio(numerator: NDArray, denominator: NDArray, inflation: float) -> Range:
     found = ratio_of_means(numerator, denominator)
     reach = inflation * found.standard_error * stats.t.ppf((1 + LEVEL) / 2, found.trials - 1)
-    return Range(found.value, float(found.value - reach), float(found.value + reach))
+    return around(found.value, reach)
 
 
 def _by_row(

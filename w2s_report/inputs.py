@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from w2s_report.labels import Labels, Predictions, read_labels, read_predictions
-from w2s_report.readers import InputError, Table, open_table, refusal
+from w2s_report.options import Options
+from w2s_report.readers import InputError, Table, aligned, open_table, refusal
 
 Source = str | Path | ArrayLike
 STRONG = "strong"
@@ -42,61 +44,65 @@ class Inputs:
 
 
 def open_inputs(
-    weak: Mapping[str, Source],
+    weak: Mapping[str, Source] | None,
     strong: Source | None,
     labels: Source,
-    *,
-    index: Source | None = None,
-    unlabelled: Mapping[str, Source] | None = None,
-    predictions: Mapping[tuple[str, str], Source],
-    task: str = "auto",
-    missing: str | None = None,
+    index: Source | None,
+    unlabelled: Mapping[str, Source] | None,
+    predictions: Mapping[str, Any],
+    settings: Options,
 ) -> Inputs:
     """Open everything and check what can be checked without reading the features.
 
-    Parameters
-    ----------
-    weak, strong, labels, index, unlabelled
-        As for `w2s_report.analysis.report`.
-    predictions : mapping
-        By role and teacher, "" for baseline and ceiling.
-    task, missing
-        As in `w2s_report.options.Options`.
-
-    Returns
-    -------
-    Inputs
+    Arguments are those of `w2s_report.analysis.report`, predictions by role.
 
     Raises
     ------
     InputError
         In one line: what is wrong with which file, and what to do.
     """
-    further = _check_named(weak, unlabelled)
-    said = [name for role, name in predictions if role == "teacher"]
-    _check_roles(weak, strong, predictions, said)
+    weak, further = ({} if given is None else given for given in (weak, unlabelled))
+    _check_named(weak, further)
+    given = _by_role(predictions)
+    said = [name for role, name in given if role == "teacher"]
+    _check_roles(weak, strong, given, said)
+    key = settings.key
+    if key is not None and index is not None:
+        raise refusal("index and key")
+
+    def opened(source: Source, told: str, first: Table | None, whole: bool = False) -> Table:
+        table = open_table(source, told, key)
+        return table if key is None or first is None else aligned(table, first, whole=whole)
+
     tables: dict[str, Table] = {}
     models: dict[str, Table] = {}
     for name, source in {} if strong is None else {STRONG: strong, **weak}.items():
-        tables[name] = models[name] = _open_features(source, f"{name} features")
+        table = opened(source, f"{name} features", tables.get(STRONG), whole=True)
+        tables[name] = models[name] = table
+        _check_features(table)
         if further:
-            below = _open_features(further[name], f"further {name} features")
-            tables[f"{name}, unlabelled"] = below
-            _check_below(models[name], below)
-            models[name] = models[name].followed_by(below)
+            first = tables.get(f"{STRONG}, unlabelled")
+            below = opened(further[name], f"further {name} features", first, whole=True)
+            _check_features(below)
+            if below.shape[1] != table.shape[1]:
+                raise refusal("further columns", below=below, table=table)
+            tables[f"{name}, unlabelled"], models[name] = below, table.followed_by(below)
     _check_rows([tables[name] for name in models])
     _check_rows([tables[f"{name}, unlabelled"] for name in models if further])
-    tables["labels"] = open_table(labels, "labels")
+    answers: dict[tuple[str, str], Table] = {}
+    for (role, name), source in given.items():
+        told = f"{role} predictions{f' of {name}' if name else ''}"
+        first = models.get(STRONG, next(iter(answers.values()), None))
+        answers[role, name] = tables[told] = opened(source, told, first)
+    first = tables[STRONG] if models else next(iter(answers.values()))
+    rows = models[STRONG].shape[0] if models else first.shape[0]
+    tables["labels"] = opened(labels, "labels", first)
     if index is not None:
         tables["index"] = open_table(index, "index")
-    opened = {}
-    for (role, name), source in predictions.items():
-        told = f"{role} predictions{f' of {name}' if name else ''}"
-        opened[role, name] = tables[told] = open_table(source, told)
-    listed = (tables[STRONG] if models else next(iter(opened.values()))).shape[0]
-    rows = models[STRONG].shape[0] if models else listed
-    known = read_labels(tables["labels"], tables.get("index"), listed, task, missing=missing)
-    found = {key: read_predictions(table, known, rows) for key, table in opened.items()}
+    known = read_labels(
+        tables["labels"], tables.get("index"), first.shape[0], settings.task, settings.missing
+    )
+    found = {role: read_predictions(table, known, rows) for role, table in answers.items()}
     return Inputs(models, known, tables, rows, (*weak, *said), found)
 
 
@@ -113,9 +119,8 @@ def _check_roles(
         raise refusal("no teacher")
     twice = set(weak) & set(said)
     if twice or set(_RESERVED) & {*weak, *said}:
-        raise refusal(
-            "teacher's name", reserved=", ".join(_RESERVED), names=", ".join([*weak, *said])
-        )
+        reserved, names = ", ".join(_RESERVED), ", ".join([*weak, *said])
+        raise refusal("teacher's name", reserved=reserved, names=names)
     students = {name for role, name in predictions if role == "student"}
     if not students <= {*weak, *said}:
         raise refusal("student without teacher", names=", ".join(sorted(students - {*weak, *said})))
@@ -123,30 +128,28 @@ def _check_roles(
         raise refusal("no student", names=", ".join(sorted(set(said) - students)))
 
 
-def _check_named(
-    weak: Mapping[str, Source], unlabelled: Mapping[str, Source] | None
-) -> Mapping[str, Source]:
-    further = {} if unlabelled is None else unlabelled
+def _check_named(weak: Mapping[str, Source], further: Mapping[str, Source]) -> None:
     for name, given in (("weak", weak), ("unlabelled", further)):
         if not isinstance(given, Mapping):
             raise refusal("features without names", name=name, got=type(given).__name__)
-    names = [STRONG, *weak]
-    if further and set(further) != set(names):
-        raise refusal(
-            "further rows of some models", models=", ".join(names), got=", ".join(map(str, further))
-        )
-    return further
+    if further and set(further) != {STRONG, *weak}:
+        models, got = ", ".join([STRONG, *weak]), ", ".join(map(str, further))
+        raise refusal("further rows of some models", models=models, got=got)
 
 
-def _open_features(source: Source, told: str) -> Table:
-    table = open_table(source, told)
-    _check_features(table)
-    return table
-
-
-def _check_below(table: Table, below: Table) -> None:
-    if below.shape[1] != table.shape[1]:
-        raise refusal("further columns", below=below, table=table)
+def _by_role(predictions: Mapping[str, Any]) -> dict[tuple[str, str], Source]:
+    """Predictions by role and teacher, "" for baseline and ceiling."""
+    found: dict[tuple[str, str], Source] = {}
+    for role, sources in predictions.items():
+        if sources is None:
+            continue
+        if role in ("baseline", "ceiling"):
+            found[role, ""] = sources
+        elif isinstance(sources, Mapping):
+            found |= {(role, name): source for name, source in sources.items()}
+        else:
+            raise refusal("answers without names", role=role, got=type(sources).__name__)
+    return found
 
 
 def _check_rows(tables: Sequence[Table]) -> None:
@@ -163,9 +166,7 @@ def _check_features(table: Table) -> None:
     if table.shape[1] == 1:
         raise refusal("single column", table=table)
     first = table.rows(0, min(table.shape[0], _LOOKED_AT)).astype(float)
-    if len(first) < _TOLD_APART:
-        return
-    if not np.isfinite(first).all():
+    if len(first) < _TOLD_APART or not np.isfinite(first).all():
         return  # the pass over the rows says where
     whole = (first % 1 == 0).all(axis=0)
     steps = np.diff(first, axis=0)
@@ -179,13 +180,6 @@ def _check_features(table: Table) -> None:
         names[:] = False
     for found, what in ((counts, "counts the rows"), (ordered, "is sorted, as a group's number"),
                         (names, "is different in every row, as a name is")):  # fmt: skip
-        if found.any():
-            column = int(np.flatnonzero(found)[0])
-            raise refusal(
-                "column of names",
-                table=table,
-                column=column,
-                what=what,
-                first=first[0, column],
-                second=first[1, column],
-            )
+        for column in np.flatnonzero(found):
+            start = f"{first[0, column]:g}, {first[1, column]:g}, ..."
+            raise refusal("column of names", table=table, column=column, what=what, start=start)

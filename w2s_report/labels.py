@@ -134,14 +134,8 @@ def read_labels(
         for every row.
     rows : int
         Rows of the features.
-    task : {"auto", "regression", "classification"}
-        "auto": texts, truth values and whole numbers with at most 20 different values are classes.
-    missing : str, optional
-        A value that means "no label", such as ``"-1"``; "none": there is no such value.
-
-    Returns
-    -------
-    Labels
+    task, missing
+        As in `w2s_report.options.Options`.
 
     Raises
     ------
@@ -159,7 +153,7 @@ def read_labels(
             values = values[where]
         elif len(values) != len(where):
             raise refusal(
-                "labels for other index", table=table, index=index, listed=len(where), rows=rows
+                "labels for other index", table=table, index=index, where=where, rows=rows
             )
     gone = _missing(values)
     where, values = where[~gone], _as_numbers(values[~gone])
@@ -259,14 +253,8 @@ def _interpret(table: Table, where: NDArray, values: NDArray, task: str) -> Labe
     codes = np.searchsorted(distinct, values)
     rarest = int(np.bincount(codes).min())
     if count < 5 * len(distinct) or rarest < PER_CLASS:
-        raise refusal(
-            "few labels of a class",
-            table=table,
-            count=count,
-            classes=len(distinct),
-            rarest=rarest,
-            each=PER_CLASS,
-        )
+        found = {"count": count, "classes": len(distinct), "rarest": rarest, "each": PER_CLASS}
+        raise refusal("few labels of a class", table=table, **found)
     names = tuple(map(_name, distinct))
     kind: Task = "binary" if len(distinct) == 2 else "multiclass"
     return Labels(kind, where, codes.astype(float), names, decided)

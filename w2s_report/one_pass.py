@@ -89,10 +89,6 @@ def one_pass(
     progress : callable, optional
         Gets the share done and what is being done.
 
-    Returns
-    -------
-    Sums
-
     Raises
     ------
     InputError
@@ -128,7 +124,7 @@ def folds_that_fit(models: Mapping[str, Table], folds: int) -> int:
 
 def rows_that_fit(models: Mapping[str, Table]) -> int:
     """Return how many rows may be kept whole."""
-    return int(KEPT_BYTES // (8 * sum(table.shape[1] + 1 for table in models.values())))
+    return int(KEPT_BYTES // (8 * sum((table.shape[1] + 1 for table in models.values()), 1)))
 
 
 def _chunk_rows(models: Mapping[str, Table]) -> int:

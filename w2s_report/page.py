@@ -23,10 +23,10 @@ def render(card: ReportCard) -> str:
     """Write the whole page, as HTML."""
     with mpl.rc_context(fname=figures.STYLE):
         drawn = draw.ranking(card)
-        image = figures.render(drawn.figure, drawn.name)["image/svg+xml"]
-        plt.close(drawn.figure)
+        image = figures.render(drawn["figure"], drawn["name"])["image/svg+xml"]
+        plt.close(drawn["figure"])
     svg, csv = (
-        base64.b64encode(text.encode()).decode() for text in (image, figures.as_csv(drawn.data))
+        base64.b64encode(text.encode()).decode() for text in (image, figures.as_csv(drawn["data"]))
     )
     page = templates().get_template("page.html")
     return page.render(card=card, drawn=drawn, svg=svg, csv=csv)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import codecs
 import csv
-import hashlib
 import os
+import re
 import tomllib
 import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from hashlib import file_digest, sha256
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ _NOTHING = "nan -nan nat none null na n/a #na #n/a <na>"
 MISSING = ("", "?", "-", ".", *_NOTHING.split())
 _SUFFIXES = (".npy", ".npz", ".csv", ".parquet")
 _MAGIC = {b"\x93NUMPY": ".npy", b"PK\x03\x04": ".npz", b"PAR1": ".parquet"}
+_Read = tuple[NDArray, NDArray | None]  # an array, and names of its rows
 _LABEL_NAMES = ("label", "labels", "y", "target", "class")
 
 
@@ -56,6 +58,10 @@ class Table:
     """Returns the checksum of the file's bytes (of the array's, for an array in memory)."""
     rows: Callable[[int, int], NDArray] = field(repr=False)
     """Takes first and last row, returns what lies between, row after row, not to be written to."""
+    keys: NDArray[np.str_] | None = field(default=None, repr=False)
+    """Name of each row, by which files of other orders are aligned; None where none was asked."""
+    reordered: bool = False
+    """Whether its rows were put into the order of another."""
 
     def all(self) -> NDArray:
         """Return all rows."""
@@ -76,16 +82,18 @@ class Table:
                 return table.rows(start - begin, stop - begin)
             return np.concatenate([self.rows(start, here), other.rows(0, stop - here)])
 
+        keys = [table.keys for table in (self, other) if table.keys is not None]
         return replace(
             self,
             name=f"{self.name}, {other.name}",
             shape=(here + other.shape[0], *self.shape[1:]),
             dtype=np.result_type(self.dtype, other.dtype),
             rows=rows,
+            keys=np.concatenate(keys) if keys else None,
         )
 
 
-def open_table(source: str | Path | ArrayLike, name: str) -> Table:
+def open_table(source: str | Path | ArrayLike, name: str, key: str | None = None) -> Table:
     """Open a file of numbers, or take an array.
 
     Parameters
@@ -95,10 +103,8 @@ def open_table(source: str | Path | ArrayLike, name: str) -> Table:
         or an empty text.
     name : str
         What it is, for errors and for arrays in memory: "strong features".
-
-    Returns
-    -------
-    Table
+    key : str, optional
+        Column (of a ``.npz`` the array) with a name for each row, a text or a number.
 
     Raises
     ------
@@ -106,12 +112,16 @@ def open_table(source: str | Path | ArrayLike, name: str) -> Table:
         In one line, if it cannot be read as an array of numbers (or, for labels, of texts).
     """
     if isinstance(source, str | os.PathLike):
-        return _open_file(str(source), name)
+        return _open_file(str(source), name, key)
+    if key is not None:
+        raise InputError(f"key: {name} are an array; align arrays before, or give files")
     try:
         array = np.asarray(_unmasked(source))
     except ValueError as error:
         raise InputError(f"{name}: expected an array of numbers, got {error}") from None
-    return _table(name, array, lambda: _digest(array), lambda: array)
+    return _table(
+        name, array, lambda: sha256(np.ascontiguousarray(array).data).hexdigest(), lambda: array
+    )
 
 
 def _unmasked(source: Any) -> Any:
@@ -123,8 +133,9 @@ def _unmasked(source: Any) -> Any:
     return source.filled("") if source.dtype.kind == "U" else source
 
 
-def _open_file(given: str, name: str) -> Table:
-    path, key = _split_key(given)
+def _open_file(given: str, name: str, key: str | None) -> Table:
+    named = re.fullmatch(r"(.*\.npz):(.*)", given, re.IGNORECASE | re.DOTALL)
+    path, part = (Path(named[1]), named[2]) if named else (Path(given), "")
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
         raise refusal("unknown suffix", given=given, name=name, suffixes=", ".join(_SUFFIXES))
@@ -132,7 +143,7 @@ def _open_file(given: str, name: str) -> Table:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            array = _READERS[suffix](path, given, key)
+            array, names = _READERS[suffix](path, given, part, key)
     except InputError:
         raise
     except MemoryError:
@@ -140,10 +151,58 @@ def _open_file(given: str, name: str) -> Table:
     except Exception as error:  # a damaged file can make a parser raise nearly anything
         why = str(error)[:160] or type(error).__name__
         raise refusal("unreadable", given=given, kind=suffix[1:], why=why) from None
-    if suffix == ".npy":
-        # A map of its own for each piece, so that pages read before do not stay in memory.
-        return _table(given, array, lambda: _digest_file(path), lambda: _map(path))
-    return _table(given, array, lambda: _digest_file(path), lambda: array)
+    # A map of its own for each piece, so that pages read before do not stay in memory.
+    again = (lambda: _map(path)) if suffix == ".npy" else (lambda: array)
+    table = _table(given, array, lambda: _digest_file(path), again)
+    return table if names is None else replace(table, keys=_checked_keys(given, table, names))
+
+
+def _checked_keys(given: str, table: Table, names: NDArray) -> NDArray[np.str_]:
+    """Names of rows as texts, 1 and 1.0 the same; every row has one of its own."""
+    if names.dtype.kind == "f" and np.all(names % 1 == 0):
+        names = names.astype(np.int64)
+    keys = np.char.strip(names.astype(str))
+    if keys.shape != table.shape[:1]:
+        raise refusal("keys of other rows", table=table, keys=keys)
+    nameless = np.flatnonzero(np.isin(np.char.lower(keys), MISSING))
+    if len(nameless):
+        raise InputError(f"{given}: row {nameless[0]} has no key; give every row one of its own")
+    _, first, counts = np.unique(keys, return_index=True, return_counts=True)
+    if counts.max(initial=0) > 1:
+        rows = np.flatnonzero(keys == keys[first[counts.argmax()]])
+        raise refusal("key twice", given=given, key=keys[rows[0]], rows=rows)
+    return keys
+
+
+def aligned(table: Table, first: Table, *, whole: bool) -> Table:
+    """Rows of a table in the order of another's keys.
+
+    Where it has no such row it has none (NaN, or an empty text), unless it must be ``whole``.
+
+    Raises
+    ------
+    InputError
+        If it has a key that the other has not, or lacks one and must be whole.
+    """
+    own, wanted = np.asarray(table.keys), np.asarray(first.keys)
+    order = np.argsort(own)
+    place = order[np.minimum(np.searchsorted(own, wanted, sorter=order), len(own) - 1)]
+    there = own[place] == wanted
+    beyond = np.setdiff1d(own, wanted)
+    if len(beyond):
+        raise refusal("key beyond", table=table, first=first, beyond=beyond, count=len(beyond))
+    if whole and not there.all():
+        lacking = wanted[~there]
+        raise refusal("key absent", table=table, first=first, lacking=lacking, count=len(lacking))
+    if there.all() and np.array_equal(place, np.arange(len(place))):
+        return table
+    values = table.all()[place]
+    if not there.all():
+        text = values.dtype.kind in "US" or values.dtype == bool
+        values = values.astype(str) if text else values.astype(float)
+        values[~there] = "" if text else np.nan
+    found = _table(table.name, values, table.sha256, lambda: values)
+    return replace(found, keys=wanted, reordered=True)
 
 
 def _table(
@@ -151,7 +210,7 @@ def _table(
 ) -> Table:
     shape, dtype = array.shape, array.dtype
     if dtype.hasobject:
-        raise _objects(name, f" (shape {shape})")
+        raise refusal("objects", name=name, shape=f" (shape {shape})")
     if dtype.kind not in "biufUS" or dtype.fields:
         raise refusal("no real numbers", name=name, dtype=dtype, shape=shape)
     if not shape:
@@ -159,17 +218,6 @@ def _table(
     return Table(
         name, shape, dtype, sha256, lambda start, stop: np.ascontiguousarray(again()[start:stop])
     )
-
-
-def _objects(name: str, shape: str = "") -> InputError:
-    return refusal("objects", name=name, shape=shape)
-
-
-def _split_key(given: str) -> tuple[Path, str]:
-    head, colon, key = given.rpartition(":")
-    if colon and head.lower().endswith(".npz"):
-        return Path(head), key
-    return Path(given), ""
 
 
 def _check_content(path: Path, given: str, suffix: str) -> None:
@@ -206,58 +254,62 @@ def _map(path: Path) -> NDArray:
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def _read_npy(path: Path, given: str, key: str) -> NDArray:
+def _read_npy(path: Path, given: str, part: str, key: str | None) -> _Read:
     try:
         mapped = _map(path)
     except ValueError as error:
         if "Python objects" in str(error):
-            raise _objects(given) from None
+            raise refusal("objects", name=given, shape="") from None
         if "mmap length" not in str(error):
             raise
         raise refusal("cut off", given=given, size=path.stat().st_size) from None
-    wanted = getattr(mapped, "offset", 0) + mapped.nbytes
-    if path.stat().st_size != wanted:
-        raise refusal(
-            "too many bytes", given=given, mapped=mapped, wanted=wanted, size=path.stat().st_size
-        )
-    return mapped
+    wanted, size = getattr(mapped, "offset", 0) + mapped.nbytes, path.stat().st_size
+    if size != wanted:
+        raise refusal("too many bytes", given=given, mapped=mapped, wanted=wanted, size=size)
+    if key is not None:
+        raise refusal("no names", given=given)
+    return mapped, None
 
 
-def _read_npz(path: Path, given: str, key: str) -> NDArray:
+def _read_npz(path: Path, given: str, part: str, key: str | None) -> _Read:
     with zipfile.ZipFile(path) as archive:
         broken = archive.testzip()
     if broken is not None:
         raise InputError(f"{given}: the part {broken} is damaged; write the file again")
     with np.load(path, allow_pickle=False) as arrays:
+        files = [file for file in arrays.files if file != key]
         listed = ", ".join(arrays.files) or "none"
-        if key and key not in arrays.files:
-            raise InputError(f"{given}: has no array {key!r}; it has: {listed}")
-        if not key and len(arrays.files) != 1:
-            example = f"{path}:{arrays.files[0] if arrays.files else 'features'}"
-            raise refusal(
-                "several arrays",
-                given=given,
-                count=len(arrays.files),
-                listed=listed,
-                example=example,
-            )
+        for wanted in (part, key):
+            if wanted and wanted not in arrays.files:
+                raise InputError(f"{given}: has no array {wanted!r}; it has: {listed}")
+        if not part and len(files) != 1:
+            told = {"count": len(files), "listed": listed, "example": [*files, "features"][0]}
+            raise refusal("several arrays", given=given, path=path, **told)
         try:
-            return np.asarray(arrays[key or arrays.files[0]])
+            return np.asarray(arrays[part or files[0]]), None if key is None else arrays[key]
         except ValueError as error:
             if "Object arrays" in str(error):
-                raise _objects(given) from None
+                raise refusal("objects", name=given, shape="") from None
             raise
 
 
-def _read_csv(path: Path, given: str, key: str) -> NDArray:
+def _read_csv(path: Path, given: str, part: str, key: str | None) -> _Read:
     """Rows of cells; one way with and without pyarrow, so that both mean the same."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = [row for row in csv.reader(file, strict=True) if row]
     if not lines:
         raise InputError(f"{given}: has no rows; write the file again")
-    header = int(_has_header(lines))
-    if header:
-        _check_names(lines[0], given)
+    names = None
+    if key is not None:
+        columns = [cell.strip() for cell in lines[0]]
+        if key not in columns:
+            raise refusal("no key column", given=given, key=key, columns=columns[:20])
+        at = columns.index(key)
+        names = np.array([row.pop(at) if at < len(row) else "" for row in lines][1:])
+    header = int(key is not None or _has_header(lines))
+    unnamed = [i + 1 for i, name in enumerate(lines[0]) if header and not name.strip()]
+    if unnamed:
+        raise refusal("column without a name", given=given, unnamed=unnamed)
     if len(lines) == header:
         raise InputError(f"{given}: has a header and no rows; write the file again")
     width = len(lines[0])
@@ -269,16 +321,11 @@ def _read_csv(path: Path, given: str, key: str) -> NDArray:
             found[number - 1 - header] = _numbers(row)
         except ValueError:
             if width == 1:  # labels that are texts
-                return np.array([row[0].strip() for row in lines[header:]])
+                return np.array([row[0].strip() for row in lines[header:]]), names
             bad = next(i for i, cell in enumerate(row) if not (_is_number(cell) or _missing(cell)))
-            raise refusal(
-                "cell is no number",
-                given=given,
-                number=number,
-                column=bad + 1,
-                cell=row[bad].strip()[:20],
-            ) from None
-    return found[:, 0] if width == 1 else found
+            told: Any = {"number": number, "column": bad + 1, "cell": row[bad].strip()[:20]}
+            raise refusal("cell is no number", given=given, **told) from None
+    return (found[:, 0] if width == 1 else found), names
 
 
 def _has_header(lines: list[list[str]]) -> bool:
@@ -298,19 +345,14 @@ def _has_header(lines: list[list[str]]) -> bool:
     return _is_number(lines[1][0]) or first[0].lower() in _LABEL_NAMES
 
 
-def _check_names(names: list[str], given: str) -> None:
-    unnamed = [i + 1 for i, name in enumerate(names) if not name.strip()]
-    if unnamed:
-        raise refusal("column without a name", given=given, unnamed=unnamed)
-
-
-def _numbers(row: list[str]) -> NDArray[np.float64]:
+def _numbers(row: list[str]) -> list[float]:
+    """NaN where a word means that there is none; raises ValueError at what is no number."""
     if any("_" in cell for cell in row):  # Python's numbers may have it, a file's may not
         raise ValueError
     try:
-        return np.array(row, float)
+        return list(map(float, row))
     except ValueError:
-        return np.array([np.nan if _missing(cell) else float(cell) for cell in row])
+        return [np.nan if _missing(cell) else float(cell) for cell in row]
 
 
 def _missing(cell: str) -> bool:
@@ -318,16 +360,13 @@ def _missing(cell: str) -> bool:
 
 
 def _is_number(cell: str) -> bool:
-    if _missing(cell) or "_" in cell:
-        return False
     try:
-        float(cell)
+        return not np.isnan(_numbers([cell])[0])
     except ValueError:
         return False
-    return True
 
 
-def _read_parquet(path: Path, given: str, key: str) -> NDArray:
+def _read_parquet(path: Path, given: str, part: str, key: str | None) -> _Read:
     try:
         import pyarrow.parquet as parquet
     except ImportError:
@@ -336,22 +375,21 @@ def _read_parquet(path: Path, given: str, key: str) -> NDArray:
     if not table.num_columns:
         raise InputError(f"{given}: has no columns; write the file again")
     named = dict(zip(table.column_names, map(_from_arrow, table.columns), strict=True))
+    if key is not None and key not in named:
+        raise refusal("no key column", given=given, key=key, columns=list(named)[:20])
+    names = None if key is None else named.pop(key)
     if len(named) == 1:
-        return next(iter(named.values()))
+        return next(iter(named.values())), names
     wide = [name for name, values in named.items() if values.ndim > 1]
     if wide:
-        raise refusal(
-            "embedding among columns",
-            given=given,
-            wide=wide,
-            others=", ".join(name for name in named if name != wide[0]),
-        )
+        others = ", ".join(name for name in named if name != wide[0])
+        raise refusal("embedding among columns", given=given, wide=wide, others=others)
     for name, values in named.items():
         if name.startswith("__index_level_"):
             raise refusal("index column of pandas", given=given, name=name)
         if values.dtype.kind not in "biuf":
             raise refusal("column is no number", given=given, name=name, values=values)
-    return np.column_stack(list(named.values()))
+    return np.column_stack(list(named.values())), names
 
 
 def _from_arrow(column: Any) -> NDArray:
@@ -380,10 +418,6 @@ def _from_arrow(column: Any) -> NDArray:
 _READERS = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv, ".parquet": _read_parquet}
 
 
-def _digest(array: NDArray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
-
-
 def _digest_file(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(file, "sha256").hexdigest()

@@ -23,7 +23,16 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from w2s_report import card, verdict, words
-from w2s_report.comparison import LEVEL, RIVALS, Comparison, Contest, Design, compare
+from w2s_report.comparison import (
+    LEVEL,
+    RIVALS,
+    Comparison,
+    Contest,
+    Design,
+    around,
+    compare,
+    nonnegative,
+)
 from w2s_report.readers import refusal
 from w2s_utils.geometry import Range
 
@@ -84,6 +93,11 @@ def report_run(folder: str | Path) -> card.ReportCard:
     rows, labels = pairs[0].rows, pairs[0].labels
     settings = {"run": root.name, "data set": pairs[0].data}
     versions = {"w2s_utils": metadata.version("w2s_utils")}
+    read = tuple(
+        card.File("run", f"{path.parent.name}/{path.name}", (path.stat().st_size,), path.suffix[1:],
+                  hashlib.sha256(path.read_bytes()).hexdigest(), False)
+        for path in dict.fromkeys(files)
+    )  # fmt: skip
     return card.ReportCard(
         data=card.Data(rows, rows, labels, rows, 0, "binary", "given", {}, None, None, ()),
         teachers=(),
@@ -92,7 +106,7 @@ def report_run(folder: str | Path) -> card.ReportCard:
         verdict=verdict.decide((), compared),
         design={},
         ceiling_measured=False,
-        provenance=card.Provenance(settings, tuple(map(_file, dict.fromkeys(files))), versions),
+        provenance=card.Provenance(settings, read, versions),
         notes=words.paragraphs("lacks.txt", pairs=pairs, codes={pair.code for pair in pairs}),
     )
 
@@ -224,21 +238,24 @@ def _compared(pair: Pair) -> Comparison:
     if "strong" in rates:
         rates["baseline"] = rates["ceiling"] = rates.pop("strong")
 
+    def ranged(value: float, variance: float) -> Range:
+        return around(value, _Z * math.sqrt(variance))
+
     def less(rival: str, model: str) -> Range:
         (high, noise), (low, other) = rates[rival], rates[model]
-        return _around(high - low, noise + other)
+        return ranged(high - low, noise + other)
 
     pgr, opr = {}, {}
     (student, of_student), (teacher, of_teacher) = rates["student"], rates["teacher"]
     if "ceiling" in rates and student > 0:
         best, of_best = rates["ceiling"]
         noise = of_best + best**2 * of_student / student**2
-        opr[METRIC] = _around(best / student, noise / student**2)
+        opr[METRIC] = ranged(best / student, noise / student**2)
         if less("teacher", "ceiling").low > 0:
             share = (teacher - student) / (teacher - best)
             noise = (1 - share) ** 2 * of_teacher + of_student + share**2 * of_best
-            pgr[METRIC] = _around(share, noise / (teacher - best) ** 2)
-    errors = {role: _around(*rate) for role, rate in rates.items()}
+            pgr[METRIC] = ranged(share, noise / (teacher - best) ** 2)
+    errors = {role: nonnegative(ranged(*rate)) for role, rate in rates.items()}
     found = Comparison(
         teacher=pair.teacher,
         given=("teacher", "student", "baseline", "ceiling"),
@@ -247,14 +264,14 @@ def _compared(pair: Pair) -> Comparison:
         test_rows=pair.rows,
         splits=len(pair.accuracies["student"]),
         decides=METRIC,
-        errors={METRIC: {k: Range(v.value, max(v.low, 0.0), v.high) for k, v in errors.items()}},
+        errors={METRIC: errors},
         better={METRIC: {
             model: {r: less(r, model) for r in RIVALS if r in rates and r != model}
             for model in ("student", "teacher")
         }},
         pgr=pgr,
         opr=opr,
-        misfit=_around(math.nan, math.nan),
+        misfit=around(math.nan, math.nan),
         student=pair.student,
     )  # fmt: skip
     if pair.truth is None or not pair.answers:
@@ -263,7 +280,7 @@ def _compared(pair: Pair) -> Comparison:
     contest = Contest(("",), "logistic", np.eye(2)[pair.truth], {}, {}, said)
     every = Design(0, 0, len(pair.truth), False)
     [own] = compare(contest, every, trials=1, seed=0,
-                    run=lambda tasks: [one(*given) for one, given in tasks])  # fmt: skip
+                    run=lambda tasks: [one(*given) for one, *given in tasks])  # fmt: skip
     return replace(found, errors={**own.errors, **found.errors}, misfit=own.misfit,
                    similarity=own.similarity,
                    better={**own.better, **found.better})  # fmt: skip
@@ -282,14 +299,3 @@ def _rate(accuracies: Sequence[float], rows: int) -> tuple[float, float]:
         wider = float(stats.t.ppf((1 + LEVEL) / 2, k - 1)) / _Z
         variance += wider**2 * float(np.var(accuracies, ddof=1)) / k
     return error, variance
-
-
-def _around(value: float, variance: float) -> Range:
-    reach = _Z * math.sqrt(variance)
-    return Range(value, value - reach, value + reach)
-
-
-def _file(path: Path) -> card.File:
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    name = f"{path.parent.name}/{path.name}"
-    return card.File("run", name, (path.stat().st_size,), path.suffix[1:], digest)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
+from w2s_report import words
 from w2s_report.one_pass import Sums
 from w2s_report.readers import Table, refusal
 from w2s_utils.least_squares import Moments
@@ -23,17 +24,7 @@ ROUNDING = {False: 1e-5, True: 1e-11}
 MOST_CHECKED = 512  # directions
 ENOUGH = 2000  # labelled rows
 SUPPORT = 0.03  # of a direction's deviation: less on the labelled rows is none
-SPREAD = 1e4  # of the columns' standard deviations
-DOMINANT = 0.5  # share of the variance in one column
 SHARES = (0.9, 0.95, 0.99, 0.999)
-
-
-@dataclass(frozen=True)
-class Cut:
-    """Directions kept, the constant among them, and what limits them."""
-
-    dimension: int
-    limited_by: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,20 +45,25 @@ class Spectrum:
     mean: NDArray[np.float64]
     directions: NDArray[np.float64]
     scales: NDArray[np.float64]
+    dimension: int = 0
+    """Directions kept where least squares is fitted, the constant among them,"""
+    limited_by: str = ""
+    """and what limits them."""
 
     def count(self, share: float) -> int:
         """Directions that hold a share of the variance."""
         held = np.cumsum(self.eigenvalues)
         return min(int(np.searchsorted(held, share * held[-1]) + 1), self.rank)
 
-    def default_cut(self, share: float, half: int, most: int) -> Cut:
-        """The smallest of: what holds a share of the variance, half the labels, and the most."""
+    def limited(self, share: float, half: int, most: int) -> Spectrum:
+        """Cut to the smallest of: a share of the variance, half the labels, and the most."""
         limits = (
-            Cut(1 + self.count(share), f"{share:.4g} of the variance"),
-            Cut(half, "half the labels of a split"),
-            Cut(most, "most by default"),
+            (1 + self.count(share), f"{share:.4g} of the variance"),
+            (half, "half the labels of a split"),
+            (most, "most by default"),
         )
-        return min(limits, key=lambda cut: cut.dimension)
+        dimension, limited_by = min(limits, key=lambda limit: limit[0])
+        return replace(self, dimension=dimension, limited_by=limited_by)
 
     def cut(self, dimension: int) -> NDArray[np.float64]:
         """Map from ``[1 | features]`` to the constant and ``dimension - 1`` white directions."""
@@ -95,6 +91,8 @@ def spectrum(name: str, features: Table, sums: Sums) -> Spectrum:
     constant = int(np.sum(variance <= tolerance))
     if constant == features.shape[1]:
         raise refusal("no column varies", features=features)
+    varying = np.sqrt(variance[variance > 0])
+    spread, share = varying.max() / varying.min(), float(variance.max() / variance.sum())
     values, directions = linalg.eigh(covariance)
     values, directions = np.maximum(values[::-1], 0), directions[:, ::-1]
     # As many directions as rows allow can be told apart.
@@ -106,7 +104,9 @@ def spectrum(name: str, features: Table, sums: Sums) -> Spectrum:
         rank=rank,
         participation=float(values.sum() ** 2 / np.sum(values**2)),
         constant=constant,
-        warnings=tuple(_warnings(variance)),
+        warnings=words.paragraphs(
+            "warnings.txt", spread=spread, share=share, columns=len(variance)
+        ),
         mean=mean,
         directions=directions,
         scales=np.sqrt(np.maximum(values, np.finfo(float).tiny)),
@@ -169,42 +169,17 @@ def white(sums: Sums, found: Sequence[Spectrum], most: int) -> Sums:
     )
 
 
-def pair(sums: Sums, weak: str, strong: str, d_w: int, d_s: int) -> Pair:
-    """Take what concerns a teacher and the student from `white` sums.
-
-    Parameters
-    ----------
-    sums : Sums
-    weak, strong : str
-        The models' names.
-    d_w, d_s : int
-        Directions kept of each, the constant among them.
-    """
+def pair(sums: Sums, weak: Spectrum, strong: Spectrum) -> Pair:
+    """Take what concerns a teacher and the student from `white` sums, cut to their dimensions."""
+    d_w, d_s = weak.dimension, strong.dimension
     blocks = {"weak": slice(0, d_w), "strong": slice(d_w, d_w + d_s)}
-    w, s = sums.kept[weak][:, :d_w], sums.kept[strong][:, :d_s]
-    ww, ss = sums.own[weak][:, :d_w, :d_w], sums.own[strong][:, :d_s, :d_s]
-    ws = sums.cross[weak][:, :d_w, :d_s]
+    w, s = sums.kept[weak.name][:, :d_w], sums.kept[strong.name][:, :d_s]
+    ww, ss = sums.own[weak.name][:, :d_w, :d_w], sums.own[strong.name][:, :d_s, :d_s]
+    ws = sums.cross[weak.name][:, :d_w, :d_s]
     upper, lower = np.dstack([ww, ws]), np.dstack([ws.transpose(0, 2, 1), ss])
     counts = [sums.fold_rows] * sums.folds + [sums.rest_rows]
     joint = zip(counts, np.concatenate([upper, lower], axis=1), strict=True)
     *folds, rest = (Moments(rows, matrix, blocks) for rows, matrix in joint)
     count = labelled_rows(sums)
     total = sum(folds, Moments.of(weak=w[:count], strong=s[:count]) + rest)
-    return Pair(weak, d_w, d_s, tuple(folds), total, w, s, count)
-
-
-def _warnings(variance: NDArray) -> list[str]:
-    found = []
-    varying = np.sqrt(variance[variance > 0])
-    spread = varying.max() / varying.min()
-    if spread > SPREAD:
-        found.append(
-            f"standard deviations of the columns differ by a factor of {spread:.1e}; columns with "
-            "small ones are cut away unless the columns are standardised"
-        )
-    share = float(variance.max() / variance.sum())
-    if share > DOMINANT and len(variance) > 2:
-        found.append(
-            f"one column holds {share:.0%} of the variance; consider standardising the columns"
-        )
-    return found
+    return Pair(weak.name, d_w, d_s, tuple(folds), total, w, s, count)

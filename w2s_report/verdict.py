@@ -87,7 +87,7 @@ def rank(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> tupl
         found.append(by("largest predicted PGR", False, {n: p["pgr"].value for n, p in
                                                          told.items()}, -1))  # fmt: skip
     # Both terms of the same teachers, in the same splits.
-    left = {t.name: t.reference.measured["teacher"].value - t.misfit_only.misfit.value
+    left = {t.name: t.reference.measured["teacher"].value - t.reference.measured["misfit"].value
             for t in teachers}  # fmt: skip
     found.append(by("smallest teacher's error less misfit", False, left))
     return tuple(found)
@@ -98,9 +98,9 @@ def decide(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> Ve
 
     "use" needs a student that is demonstrably better than the best constant, than the strong model
     fitted on the labels, and than its own teacher, all with penalties where they were fitted, and
-    formulas that do not foresee the opposite with all the labels. Of several such students the one
-    with the smallest error is recommended. "use the teacher itself" needs a
-    teacher demonstrably better than the constant and than the strong model on the labels.
+    formulas that do not foresee the opposite with all the labels; of several such students the one
+    with the smallest error is taken. "use the teacher itself" needs a teacher demonstrably better
+    than the constant and than the strong model on the labels.
 
     Parameters
     ----------
@@ -116,40 +116,33 @@ def decide(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> Ve
     decision, notes = judged[chosen.name]
     as_good = [c.name for c in comparisons if c is not chosen and not _distinguishable(c, chosen)]
     student = better["student"]
-    enough = theory.enough if theory else None
     closest = min(student, key=lambda rival: student[rival].low)
     reach = (student[closest].high - student[closest].low) / 2
+    found = {
+        "chosen": chosen,
+        "better": better,
+        "theory": theory,
+        "decision": decision,
+        "notes": notes,
+        "metric": metric,
+        "count": count,
+        "as_good": as_good,
+        "unrelated": theory is not None and theory.overlap.p_value > 1 - LEVEL,
+        "closest": closest,
+        "times": (reach / max(abs(student[closest].value), 1e-6 * reach)) ** 2,
+        "hopeless": HOPELESS,
+    }
     return Verdict(
         decision=decision,
         teacher=chosen.teacher,
         student=chosen.student,
-        decisions={name: found[0] for name, found in judged.items()},
+        decisions={name: told[0] for name, told in judged.items()},
         metric=metric,
         over=student,
         as_good=tuple(as_good),
-        pseudo_labels=enough,
-        reasons=words.paragraphs(
-            "reasons.txt",
-            chosen=chosen,
-            better=better,
-            theory=theory,
-            decision=decision,
-            notes=notes,
-            metric=metric,
-            count=count,
-            as_good=as_good,
-            unbounded=enough is not None and not np.isfinite(enough.high),
-            unrelated=theory is not None and theory.overlap.p_value > 1 - LEVEL,
-        ),
-        would_change=words.paragraphs(
-            "would_change.txt",
-            chosen=chosen,
-            theory=theory,
-            decision=decision,
-            closest=closest,
-            times=(reach / max(abs(student[closest].value), 1e-6 * reach)) ** 2,
-            hopeless=HOPELESS,
-        ),
+        pseudo_labels=theory.enough if theory else None,
+        reasons=words.paragraphs("reasons.txt", **found),
+        would_change=words.paragraphs("would_change.txt", **found),
     )
 
 

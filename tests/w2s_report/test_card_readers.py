@@ -265,4 +265,5 @@ def test_every_refusal_is_worded_and_every_wording_used():
     for what, text in texts.items():
         fields = {field for _, field, _, _ in Formatter().parse(text) if field}
         wanted = {re.split(r"[.\[]", field)[0] for field in fields}
-        assert all(words == wanted for words in raised[what]), what
+        # A mapping that is spread has no names to look at.
+        assert all(words == wanted or None in words for words in raised[what]), what

@@ -5,7 +5,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import w2s_report
-from w2s_report import comparison, one_pass, schema, spectra
+from w2s_report import card, comparison, one_pass, spectra
 from w2s_report.readers import InputError, open_table
 from w2s_utils import protocol
 from w2s_utils.least_squares import Moments
@@ -204,10 +204,10 @@ def test_classes_and_the_schema():
     assert compared.misfit.value > 0
     assert compared.splits == 6
     plain = found.to_dict()
-    jsonschema.validate(plain, schema.schema())
+    jsonschema.validate(plain, card.schema())
     del plain["verdict"]["decision"]
     with pytest.raises(jsonschema.ValidationError, match="decision"):
-        jsonschema.validate(plain, schema.schema())
+        jsonschema.validate(plain, card.schema())
 
 
 def test_squared_errors_of_classes_are_added_up():
@@ -243,8 +243,9 @@ def test_sums_of_the_pass_are_those_of_all_rows(dtype):
     expected = np.linalg.eigvalsh(np.cov(strong.T.astype(float), bias=True))[::-1]
     tolerance = 1e-4 if dtype == np.float32 else 1e-9
     np.testing.assert_allclose(spectrum.eigenvalues, expected / expected.sum(), rtol=tolerance)
-    white = spectra.white(sums, [spectrum, spectra.spectrum("w", models["w"], sums)], 4)
-    both = spectra.pair(white, "w", "strong", 4, 5)
+    weak_spectrum = spectra.spectrum("w", models["w"], sums)
+    white = spectra.white(sums, [spectrum, weak_spectrum], 4)
+    both = spectra.pair(white, weak_spectrum.limited(0.9, 4, 9), spectrum.limited(0.99, 5, 9))
     white = both.total.products("strong", "strong") / 5000
     np.testing.assert_allclose(white, np.eye(5), atol=1e-3 if dtype == np.float32 else 1e-9)
     whole = Moments.of(weak=both.weak[:100], strong=both.strong[:100])

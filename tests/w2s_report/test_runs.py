@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import w2s_report
 from w2s_book.cli import main
-from w2s_report import page, runs, schema
+from w2s_report import card as cards
+from w2s_report import page, runs
 from w2s_report.readers import InputError
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -50,7 +51,7 @@ def test_accuracies_of_one_seed(tmp_path):
     assert card.verdict.decision == "use"
     assert card.chosen is found
     assert "results.pkl" in card.notes[0]
-    jsonschema.validate(card.to_dict(), schema.schema())
+    jsonschema.validate(card.to_dict(), cards.schema())
     shown = page.render(card)
     assert "gpt2-xl, logconf" in shown
     assert "never\nopened" in shown or "never opened" in shown
@@ -123,7 +124,7 @@ def test_answers_by_input_give_misfit_and_log_loss(tmp_path):
     kl = p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))
     assert found.misfit.value == pytest.approx(kl.mean())
     assert card.verdict.metric == "error rate"
-    jsonschema.validate(card.to_dict(), schema.schema())
+    jsonschema.validate(card.to_dict(), cards.schema())
     # The folder of one run finds what it shares with others.
     again = w2s_report.report_run(tmp_path / "my_run")
     assert again.comparisons == card.comparisons
