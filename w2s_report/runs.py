@@ -80,7 +80,7 @@ def report_run(folder: str | Path) -> card.ReportCard:
     files: list[Path] = []
     pairs = [*_simple(root, files), *_eleuther(root, files)]
     for path in [] if pairs else sorted(root.rglob("*.results_summary.json")):
-        told = ", ".join(f"{k} {str(v)[:9]}" for k, v in _json(path, files).items() if "acc" in k)
+        told = ", ".join(f"{k} {str(v)[:9]}" for k, v in _json(path, files, "weak_acc").items())
         raise refusal("accuracies alone", path=path, told=told)
     if not pairs:
         pickled = ", ".join(sorted({path.name for path in root.rglob("*.pkl")})) or "none"
@@ -164,7 +164,7 @@ def _eleuther(root: Path, files: list[Path]) -> Iterator[Pair]:
                 "shared_folder")  # fmt: skip
     for path in sorted([*root.rglob("w2s/results.json"), *root.rglob("s2s-*/results.json")]):
         config = _json(path.with_name("config.json"), files, *expected)
-        run = path.parents[1 + len(Path(config["dataset"]).parts)]
+        run = path.parents[min(1 + len(Path(config["dataset"]).parts), len(path.parents) - 1)]
         shared = run.parent / config["shared_folder"] / config["dataset"]
         where = {"teacher": shared / "weak", "student": path.parent, "strong": shared / "strong"}
         for role, key in (("teacher", "weak_model_name"), ("strong", "strong_model_name")):
@@ -199,7 +199,7 @@ def _json(path: Path, files: list[Path], *expected: str) -> dict[str, Any]:
             low, high = (0, 1) if "acc" in key else (2, 10**12)
             fits = type(value) in (int, float) and low <= value <= high
         else:
-            fits = isinstance(value, str | list)
+            fits = isinstance(value, list if key.startswith("_") else str)
         if not fits:
             raise refusal("unknown form", path=path, why=f"{key} is {str(value)[:40]}")
     files.append(path)
@@ -225,7 +225,7 @@ def _arrow(folder: Path, files: list[Path], *columns: str) -> list[NDArray]:
         why, named = str(error)[:120], ", ".join(columns)
         raise refusal("no saved data set", folder=folder, why=why, columns=named) from None
     files.extend(paths)
-    return found
+    return [found[0].astype(int), *found[1:]]
 
 
 def _compared(pair: Pair) -> Comparison:

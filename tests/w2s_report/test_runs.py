@@ -160,6 +160,8 @@ def damage(root, what):
         "nan": (lambda: summary.write_text('{"accuracy": NaN}'), "accuracy is nan"),
         "percent": (lambda: summary.write_text('{"accuracy": 81.2}'), "accuracy is 81.2"),
         "list": (lambda: config.write_text("[]"), "ds_name is None"),
+        "type": (lambda: config.write_text(config.read_text().replace('"sciq"', "[1]")), "ds_name"),
+        "none": (lambda: config.write_text(config.read_text().replace("5000", "0")), "docs is 0"),
         "no config": (config.unlink, "a form that is not known"),
         "no teacher": (lambda: shutil.rmtree(labels.parent), "run of its teacher is not in"),
         "no state": (lambda: (labels / "state.json").unlink(), "a form that is not known"),
@@ -176,8 +178,8 @@ def damage(root, what):
 
 
 @pytest.mark.parametrize(
-    "what", ["cut", "other", "nan", "percent", "list", "no config", "no teacher", "no state",
-             "arrow", "no column", "classes", "no runs"])  # fmt: skip
+    "what", ["cut", "other", "nan", "percent", "list", "type", "none", "no config", "no teacher",
+             "no state", "arrow", "no column", "classes", "no runs"])  # fmt: skip
 def test_what_is_not_of_a_known_form_is_told_in_a_line(tmp_path, what):
     made.simple(tmp_path, MODELS, strong="gpt2-xl", students={("gpt2", "xent"): 0.8}, labels=60)
     told = damage(tmp_path, what)
