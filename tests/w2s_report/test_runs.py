@@ -71,6 +71,9 @@ def test_seeds_are_in_the_intervals(tmp_path):
         made.simple(tmp_path / str(len(seeds)), seeds=seeds, **one)
         found += w2s_report.report_run(tmp_path / str(len(seeds))).comparisons
     assert [c.splits for c in found] == [1, 3]
+    once, thrice = (w2s_report.report_run(tmp_path / n).verdict.would_change for n in "13")
+    assert any("trained once" in text for text in once)
+    assert not any("trained once" in text for text in thrice)
     errors = [c.errors["error rate"]["student"] for c in found]
     assert errors[1].value == pytest.approx(errors[0].value)
     # Three seeds a point apart: 0.01 / sqrt(3) of error, with two degrees of freedom.
