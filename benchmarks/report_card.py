@@ -185,28 +185,50 @@ def coverage(draws):
 
 
 def verdicts(draws):
-    """Verdicts on labels of noise, and coverage of what decides, against the mean over draws."""
+    """Verdicts on labels of noise; coverage and width of every interval that is measured.
+
+    The truth of an interval is the mean of its estimate over the draws.
+    """
     for kind in ("gaussian", "relu", "sparse", "heavy tails", "classes"):
-        decided, differences = Counter(), {}
-        for noise in (True, False):
-            for seed in range(draws):
-                weak, strong, y = problem(kind, noise, np.random.default_rng([8, seed]))
-                found = w2s_report.report({"w": weak}, strong, y, seed=seed)
-                if noise:
-                    decided[found.verdict.decision] += 1
-                    continue
-                for rival, value in found.verdict.over.items():
-                    differences.setdefault(rival, []).append((value.value, value.low, value.high))
-        print(f"{kind}, {draws} draws of noise: {dict(decided)}")
-        for rival, rows in differences.items():
-            value, low, high = np.transpose(rows)
-            hits, width = np.mean((low <= value.mean()) & (value.mean() <= high)), high - low
-            print(f"  {rival} less student: coverage {hits:.3f}, mean {value.mean():.3f}, "
-                  f"width {width.mean():.3f}", flush=True)  # fmt: skip
+        for every in (False, True):
+            decided, seen = Counter(), {}
+            for noise in (True, False):
+                for seed in range(draws):
+                    arrays = problem(kind, noise, np.random.default_rng([8, seed]), every)
+                    found = w2s_report.report({"w": arrays[0]}, *arrays[1:], seed=seed)
+                    if noise:
+                        decided[found.verdict.decision] += 1
+                        continue
+                    for name, value in intervals(found):
+                        seen.setdefault(name, []).append((value.value, value.low, value.high))
+            print(f"{kind}, {'all' if every else 'a third'} labelled, {draws} draws of noise: "
+                  f"{dict(decided)}")  # fmt: skip
+            for name, rows in seen.items():
+                value, low, high = np.transpose(rows)
+                hits, width = (low <= value.mean()) & (value.mean() <= high), high - low
+                ratio = width.mean() / (2 * 1.96 * value.std(ddof=1) + 1e-12)
+                print(f"  {name:36} coverage {hits.mean():.3f} of {len(hits)}, mean "
+                      f"{value.mean():.3f}, width {width.mean():.3f}, {ratio:.2f} times what the "
+                      "draws ask for", flush=True)  # fmt: skip
 
 
-def problem(kind, noise, rng):
-    """Features of a kind, and 200 labels of 600, noise or not."""
+def intervals(card):
+    """Every interval of a report that comes from splits, by name."""
+    compared = card.comparisons[0]
+    for metric, errors in compared.errors.items():
+        yield from ((f"{metric}, {role}", value) for role, value in errors.items())
+        over = compared.better[metric]["student"].items()
+        yield from ((f"{metric}, {rival} less student", value) for rival, value in over)
+        for name, values in (("OPR", compared.opr), ("PGR", compared.pgr)):
+            if metric in values:
+                yield f"{metric}, {name}", values[metric]
+    yield "misfit", compared.misfit
+    for name, value in card.teachers[0].reference.measured.items():
+        yield f"least squares, {name}", value
+
+
+def problem(kind, noise, rng, every=False):
+    """Features of a kind, and labels of 200 of 600 inputs or of all, noise or not."""
     g = rng.standard_normal((600, 30))
     weak, strong = g[:, :10], g[:, 5:]
     if kind == "relu":
@@ -219,7 +241,8 @@ def problem(kind, noise, rng):
     y = drawn + (0 if noise else strong[:, :6].sum(axis=1))
     if kind == "classes":
         y = (y > np.median(y)).astype(float)
-    y[200:] = np.nan
+    if not every:
+        y[200:] = np.nan
     return weak, strong, y
 
 

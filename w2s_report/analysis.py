@@ -155,7 +155,9 @@ class _Study:
 
 def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study:
     rng = np.random.default_rng(settings.seed)
-    used = _labels_kept(inputs, rng)
+    used, most = inputs.labels, min(LABELS_KEPT, one_pass.rows_that_fit(inputs.models))
+    if len(used.rows) > most:
+        used = used.only(np.sort(rng.permutation(len(used.rows))[:most]))
     if not inputs.models:
         free = np.setdiff1d(np.arange(inputs.rows), used.rows)
         kept = np.concatenate([used.rows, np.sort(rng.permutation(free)[:SAMPLE])])
@@ -198,14 +200,6 @@ def _refuse_what_gives_the_label_away(
         left = y - MinimumNorm(intercept=True).solve(phi, y)(phi)
         if np.sum(left**2) <= EXACT * np.sum(y**2):
             raise refusal("labels are linear in features", table=table)
-
-
-def _labels_kept(inputs: Inputs, rng: np.random.Generator) -> Labels:
-    most = min(LABELS_KEPT, one_pass.rows_that_fit(inputs.models))
-    count = len(inputs.labels.rows)
-    if count <= most:
-        return inputs.labels
-    return inputs.labels.only(np.sort(rng.permutation(count)[:most]))
 
 
 def _answers(

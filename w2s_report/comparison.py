@@ -8,6 +8,7 @@ leaks.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +22,6 @@ from threadpoolctl import threadpool_limits
 from w2s_report import heads
 from w2s_report.similarity import similarity
 from w2s_utils.geometry import Range
-from w2s_utils.resampling import ratio_of_means
 
 LEVEL = 0.95
 RIVALS = ("constant", "baseline", "teacher")
@@ -97,8 +97,8 @@ class Comparison:
     halves: tuple[float, float] = (np.nan, np.nan)
     """Student's error over a random half of the test rows, and over the other."""
     inflation: float = 1.0
-    """Factor on the standard error of a mean over splits, since they share rows (Nadeau and
-    Bengio 2003)."""
+    """Factor on the standard error of a mean of ``student_by_split``: splits share rows (Nadeau
+    and Bengio 2003)."""
     student: str = "strong"
     similarity: Mapping[str, Range] = field(default_factory=dict)
     """Of teacher and student, for classes: "CAPA" and "error consistency"."""
@@ -280,35 +280,37 @@ def misfit(contest: Contest, student: NDArray, teacher: NDArray) -> NDArray:
 def _comparison(
     contest: Contest, name: str, splits: Sequence[dict[str, Any]], seed: int
 ) -> Comparison:
-    first = splits[0]
-    inflation = 1.0
-    if len(splits) > 1:
-        # Rows that a split does not test on, whatever it does with them: of predictions that are
-        # given the mean over splits then has the variance of the mean over all rows.
-        tested, eligible = len(first["tested"]), int(np.sum(~contest.apart))
-        inflation = float(np.sqrt(1 + len(splits) * tested / (eligible - tested)))
+    first, labelled = splits[0], len(contest.targets)
+    # What splits learn from is shared by pairs of labels: excess errors are quadratic in the noise.
+    pairs = (first["given"] / labelled) ** 2
+    shared = pairs / (1 - pairs) if len(splits) > 1 else 0.0
 
-    def trials(found: Sequence[NDArray]) -> NDArray:
-        return np.array([rows.mean() for rows in found]) if len(splits) > 1 else found[0]
+    def of(losses: Sequence[NDArray | None]) -> NDArray:
+        values = np.full((len(splits), labelled), np.nan)
+        for row, split, found in zip(values, splits, losses, strict=True):
+            if found is not None:
+                row[split["tested"]] = found
+        return values
 
-    def interval(values: NDArray, least: float = 0.0) -> Range:
-        reach = inflation * values.std(ddof=1) / np.sqrt(len(values)) + least
-        reach *= stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)
-        return around(values.mean(), reach)
+    interval = functools.partial(_interval, shared=shared)
 
-    def of(role: str, metric: str) -> NDArray | None:
-        key = (role, name) if (role, name) in first["losses"] else (role, "")
-        if key not in first["losses"]:
-            return None
-        return trials([s["losses"][key][metric] for s in splits if key in s["losses"]])
+    def ratio(numerator: NDArray, denominator: NDArray) -> Range:
+        # To the first order in what rows and splits change.
+        below = np.nanmean(denominator)
+        value = np.nanmean(np.where(np.isnan(denominator), np.nan, numerator)) / below
+        apart = interval((numerator - value * denominator) / below)
+        return around(value, (apart.high - apart.low) / 2)
 
     errors: dict[str, dict[str, Range]] = {}
     better: dict[str, dict[str, dict[str, Range]]] = {}
     pgr, opr = {}, {}
     for metric in first["losses"]["constant", ""]:
-        roles = ("constant", "teacher", "student", "baseline", "ceiling", "shuffled")
-        found = {role: v for role in roles if (v := of(role, metric)) is not None}
-        least = ROUNDING * float(found["constant"].mean())
+        found = {}
+        for role in ("constant", "teacher", "student", "baseline", "ceiling", "shuffled"):
+            key = (role, name) if (role, name) in first["losses"] else (role, "")
+            if key in first["losses"]:
+                found[role] = of([s["losses"].get(key, {}).get(metric) for s in splits])
+        least = ROUNDING * float(np.nanmean(found["constant"]))
         errors[metric] = {role: nonnegative(interval(v, least)) for role, v in found.items()}
         better[metric] = {
             model: {
@@ -319,24 +321,16 @@ def _comparison(
             for model in ("student", "teacher")
         }
         if "baseline" in found and errors[metric]["student"].low > least:
-            opr[metric] = _ratio(found["baseline"], found["student"], inflation)
+            opr[metric] = ratio(found["baseline"], found["student"])
         if "ceiling" in found:
             gap = found["teacher"] - found["ceiling"]
             if interval(gap, least).low > 0:
-                pgr[metric] = _ratio(found["teacher"] - found["student"], gap, inflation)
-    metrics = list(errors)
-    decides = metrics[-1] if contest.hard else metrics[0]
-    by_row = _by_row(splits, ("student", name), decides, len(contest.targets))
+                pgr[metric] = ratio(found["teacher"] - found["student"], gap)
+    decides = list(errors)[-1 if contest.hard else 0]
+    student = of([s["losses"]["student", name][decides] for s in splits])
+    again = len(first["tested"]) / max(labelled - len(first["tested"]), 1)
+    by_row = np.nanmean(student[:, np.isfinite(student).any(axis=0)], axis=0)
     half = np.random.default_rng(seed).permutation(len(by_row)) < len(by_row) / 2
-    unlike = interval(trials([s["misfits"][name] for s in splits]), least)
-    student = of("student", decides)
-    assert student is not None
-    alike = {}
-    for measure, (value, error) in first["alike"].get(name, {}).items():
-        reach = float(stats.norm.ppf((1 + LEVEL) / 2)) * error
-        alike[measure] = Range(value, value - reach, value + reach)
-        if len(splits) > 1:
-            alike[measure] = interval(np.array([s["alike"][name][measure][0] for s in splits]))
     return Comparison(
         teacher=name,
         given=tuple(role for role, of_teacher in contest.given if of_teacher in (name, "")),
@@ -349,13 +343,35 @@ def _comparison(
         better=better,
         pgr=pgr,
         opr=opr,
-        misfit=nonnegative(unlike),
+        misfit=nonnegative(interval(of([s["misfits"][name] for s in splits]), least)),
         in_sample=_in_sample(contest, name, seed),
-        student_by_split=tuple(student.tolist()),
+        student_by_split=tuple((np.nanmean(student, 1) if len(splits) > 1 else by_row).tolist()),
         halves=(float(by_row[half].mean()), float(by_row[~half].mean())),
-        inflation=inflation,
-        similarity=alike,
+        inflation=float(np.sqrt(1 + len(splits) * again)) if len(splits) > 1 else 1.0,
+        similarity={
+            measure: interval(of([s["alike"][name][measure] for s in splits]))
+            for measure in first["alike"].get(name, ())
+        },
     )
+
+
+def _interval(values: NDArray, least: float = 0.0, *, shared: float) -> Range:
+    """Mean over splits and rows, shape (splits, labelled), NaN where a row is not tested on.
+
+    Rows are drawn, and so is what a split learns from. The squared error of the mean is what each
+    row's sum over the splits tells, and that of the splits, as far as they differ by more than
+    their rows explain (two-way clusters: Cameron, Gelbach and Miller 2011). The latter is not
+    averaged away where splits share what they learn from: ``shared`` is its covariance between two
+    splits over the variance between splits.
+    """
+    there = np.isfinite(values)
+    mean = values[there].mean()
+    apart = np.where(there, values - mean, 0.0) / there.sum()
+    by_row, by_split = (np.sum(apart.sum(axis=axis) ** 2) for axis in (0, 1))
+    splits, rows = (np.sum(there.any(axis=axis)) for axis in (1, 0))
+    beyond = max(by_split - np.sum(apart**2), 0.0) * (1 + shared * splits)
+    reach = stats.t.ppf((1 + LEVEL) / 2, rows - 1) * (np.sqrt(by_row + beyond) + least)
+    return around(mean, reach)
 
 
 def around(value: float, reach: float) -> Range:
@@ -366,23 +382,6 @@ def around(value: float, reach: float) -> Range:
 def nonnegative(value: Range) -> Range:
     """The part of an interval that is not below zero."""
     return Range(value.value, max(value.low, 0.0), value.high)
-
-
-def _ratio(numerator: NDArray, denominator: NDArray, inflation: float) -> Range:
-    found = ratio_of_means(numerator, denominator)
-    reach = inflation * found.standard_error * stats.t.ppf((1 + LEVEL) / 2, found.trials - 1)
-    return around(found.value, reach)
-
-
-def _by_row(
-    splits: Sequence[dict[str, Any]], key: tuple[str, str], metric: str, labelled: int
-) -> NDArray:
-    """Mean loss of each row that was tested on: each counts once."""
-    total, times = np.zeros(labelled), np.zeros(labelled)
-    for split in splits:
-        total[split["tested"]] += split["losses"][key][metric]
-        times[split["tested"]] += 1
-    return total[times > 0] / times[times > 0]
 
 
 def _in_sample(contest: Contest, name: str, seed: int) -> float | None:

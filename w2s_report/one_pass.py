@@ -98,7 +98,9 @@ def one_pass(
     slot = np.full(len(fold), -1)
     slot[kept] = np.arange(len(kept))
     state = _State(models, count, kept)
-    step = _chunk_rows(models)
+    itemsize = 8 if any(table.precise for table in models.values()) else 4
+    width = sum(table.shape[1] for table in models.values())
+    step = int(np.clip(CHUNK_BYTES // (itemsize * width), 256, 1 << 16))
     with Parallel(n_jobs=jobs, backend="threading") as pool, threadpool_limits(1, "blas"):
         for start in range(0, len(fold), step):
             stop = min(start + step, len(fold))
@@ -107,30 +109,16 @@ def one_pass(
             if progress:
                 progress(stop / len(fold), "reading the rows")
     pooled = int(np.sum(fold >= 0))
-    size = pooled // count if count else 0
-    rest = pooled - size * count
+    size, rest = divmod(pooled, count) if count else (0, pooled)
     placed = {name: (state.shift[name], state.scale[name]) for name in models}
     return Sums(
         len(fold), size, rest, state.own, state.cross, state.kept, kept, state.duplicates, placed
     )
 
 
-def folds_that_fit(models: Mapping[str, Table], folds: int) -> int:
-    """Return how many folds the memory allows, at least `FEWEST_FOLDS`."""
-    strong, *weak = [table.shape[1] + 1 for table in models.values()]
-    each = 8 * (strong**2 + sum(w**2 + w * strong for w in weak))
-    return min(folds, max(FEWEST_FOLDS, int(FOLD_BYTES // each) - 1))
-
-
 def rows_that_fit(models: Mapping[str, Table]) -> int:
     """Return how many rows may be kept whole."""
     return int(KEPT_BYTES // (8 * sum((table.shape[1] + 1 for table in models.values()), 1)))
-
-
-def _chunk_rows(models: Mapping[str, Table]) -> int:
-    itemsize = 8 if any(table.precise for table in models.values()) else 4
-    width = sum(table.shape[1] for table in models.values())
-    return int(np.clip(CHUNK_BYTES // (itemsize * width), 256, 1 << 16))
 
 
 def _assign(
@@ -144,7 +132,9 @@ def _assign(
     fold = np.zeros(next(iter(models.values())).shape[0], np.int16)
     fold[labelled] = -1
     pool = rng.permutation(np.flatnonzero(fold == 0))
-    count = min(folds_that_fit(models, folds), len(pool))
+    strong, *weak = [table.shape[1] + 1 for table in models.values()]
+    each = 8 * (strong**2 + sum(w**2 + w * strong for w in weak))
+    count = min(folds, max(FEWEST_FOLDS, FOLD_BYTES // each - 1), len(pool))
     if count:
         size = len(pool) // count
         fold[pool] = np.minimum(np.arange(len(pool)) // size, count)

@@ -9,13 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from w2s_utils.resampling import jackknife_error
 
-GROUPS = 20
+def similarity(first: NDArray, second: NDArray, truth: NDArray) -> dict[str, NDArray[np.float64]]:
+    r"""Return "CAPA" and "error consistency" of two models, as what each row adds to them.
 
-
-def similarity(first: NDArray, second: NDArray, truth: NDArray) -> dict[str, tuple[float, float]]:
-    r"""Return "CAPA" and "error consistency" of two models, with standard errors.
+    The mean over rows is the measure, and its error that of the mean, to the first order.
 
     Both are :math:`(c_{obs} - c_{exp})/(1 - c_{exp})`: 0 where models of these accuracies agree as
     by chance, 1 where they are the same, NaN where no chance is left. For CAPA
@@ -32,26 +30,20 @@ def similarity(first: NDArray, second: NDArray, truth: NDArray) -> dict[str, tup
     ----------
     first, second, truth : ndarray, shape (m, k)
         Probabilities of ``k >= 2`` classes, and the true class as a column of ones and zeros.
-        Errors are from leaving out `GROUPS` groups of rows.
     """
+    known = [np.sum(p * truth, axis=1) for p in (first, second)]
     right = [p.argmax(axis=1) == truth.argmax(axis=1) for p in (first, second)]
-    rows = {
-        "CAPA": [np.sum(p * truth, axis=1) for p in (first, second)]
-        + [np.sum(first * second, axis=1)],
-        "error consistency": [*right, right[0] == right[1]],
+    return {
+        "CAPA": _kappa(known[0], known[1], np.sum(first * second, axis=1), truth.shape[1] - 1),
+        "error consistency": _kappa(right[0], right[1], right[0] == right[1], 1),
     }
-    found = {}
-    for name, columns in rows.items():
-        others = truth.shape[1] - 1 if name == "CAPA" else 1
-        table = np.array(columns, float)
-        whole = _kappa(table.mean(axis=1), others)
-        parts = np.array_split(table, min(GROUPS, len(truth)), axis=1)
-        left = [(table.sum(axis=1) - p.sum(axis=1)) / (len(truth) - p.shape[1]) for p in parts]
-        found[name] = whole, float(jackknife_error([_kappa(means, others) for means in left]))
-    return found
 
 
-def _kappa(means: NDArray, others: int) -> float:
-    first, second, observed = means.tolist()
-    expected = first * second + (1 - first) * (1 - second) / others
-    return (observed - expected) / (1 - expected) if expected < 1 else float("nan")
+def _kappa(first: NDArray, second: NDArray, alike: NDArray, others: int) -> NDArray[np.float64]:
+    p, q, observed = first.mean(), second.mean(), alike.mean()
+    expected = p * q + (1 - p) * (1 - q) / others
+    if expected >= 1:
+        return np.full(len(first), np.nan)
+    found = (observed - expected) / (1 - expected)
+    chance = (first - p) * (q - (1 - q) / others) + (second - q) * (p - (1 - p) / others)
+    return np.asarray(found + (alike - observed - (1 - found) * chance) / (1 - expected))

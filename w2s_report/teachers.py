@@ -125,12 +125,9 @@ def _analyse(pair: Pair, targets: NDArray, found: Comparison, rng: np.random.Gen
 
 
 def _estimated(estimates: Estimates) -> dict[str, Range]:
-    found = {}
-    names = ("rho_w", "rho_s", "b", "kappa")
-    for name, value in zip(names, estimates.values.tolist(), strict=False):
-        one = around(value, _Z * estimates.standard_error(name))
-        found[name] = nonnegative(one) if name.startswith("rho") else one
-    return found
+    values = zip(("rho_w", "rho_s", "b", "kappa"), estimates.values.tolist(), strict=False)
+    found = {name: around(v, _Z * estimates.standard_error(name)) for name, v in values}
+    return found | {name: nonnegative(found[name]) for name in ("rho_w", "rho_s")}
 
 
 def _predictions(

@@ -15,7 +15,6 @@ from w2s_report.teachers import Teacher
 from w2s_utils.geometry import Range
 
 Decision = Literal["use", "use the teacher itself", "do not use", "not enough evidence"]
-HOPELESS = 100.0  # times as many labels: said to be out of reach
 
 
 @dataclass(frozen=True)
@@ -127,10 +126,8 @@ def decide(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> Ve
         "metric": metric,
         "count": count,
         "as_good": as_good,
-        "unrelated": theory is not None and theory.overlap.p_value > 1 - LEVEL,
         "closest": closest,
         "times": (reach / max(abs(student[closest].value), 1e-6 * reach)) ** 2,
-        "hopeless": HOPELESS,
     }
     return Verdict(
         decision=decision,

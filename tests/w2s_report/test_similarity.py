@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 import w2s_report
-from w2s_report.similarity import similarity
+from w2s_report.similarity import similarity as by_row
+
+
+def similarity(*models_and_truth):
+    """Value and standard error of each measure."""
+    found = by_row(*models_and_truth)
+    return {name: (v.mean(), v.std() / np.sqrt(len(v))) for name, v in found.items()}
 
 
 def drawn(seed, rows=400, classes=3):
