@@ -36,9 +36,10 @@ def main():
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--widths", type=int, nargs=2, default=[512, 1024], metavar="D")
     given = parser.parse_args()
     if given.part == "pass":
-        one_pass(given.rows, given.jobs)
+        one_pass(given.rows, given.jobs, given.widths)
     elif given.part == "report":
         whole_report(given.jobs)
     elif given.part == "coverage":
@@ -91,37 +92,38 @@ def bare_products(paths, rows, jobs):
     return total
 
 
-def one_pass(rows, jobs):
+def one_pass(rows, jobs, widths):
     with tempfile.TemporaryDirectory() as name:
         # In a process of its own, so that its memory is not counted.
         pid = os.fork()
         if not pid:
-            write_features(Path(name), rows, {"strong": 512, "w": 1024})
+            write_features(Path(name), rows, {"strong": widths[0], "w": widths[1]})
             os._exit(0)
         os.waitpid(pid, 0)
         paths = {k: Path(name) / f"{k}.npy" for k in ("strong", "w", "labels")}
-        started = time.perf_counter(), time.process_time()
-        stages = []
+        started, stages = clocks(), {}
 
         def note(share, what):
-            stages.append((what, time.perf_counter() - started[0]))
+            stages[what] = clocks() - started
 
         strong, labels = paths["strong"], paths["labels"]
         w2s_report.report({"w": paths["w"]}, strong, labels, jobs=jobs, trials=20, progress=note)
-        wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
+        report, reading = clocks() - started, stages["reading the rows"]
         memory = peak_memory()
-        reading = max(at for what, at in stages if what == "reading the rows")
-        started = time.perf_counter(), time.process_time()
+        started = clocks()
         bare_products(paths, rows, jobs)
-        bare = time.perf_counter() - started[0], time.process_time() - started[1]
-    print(f"{rows} rows x (512 + 1024) float32, {jobs} threads")
-    print(
-        f"report: {wall:.1f} s ({cpu:.1f} s CPU), of which the pass over the rows {reading:.1f} s"
-    )
-    print(f"products alone: {bare[0]:.1f} s ({bare[1]:.1f} s CPU)")
-    print(f"ratio: {wall / bare[0]:.2f} (pass alone {reading / bare[0]:.2f}); in CPU time "
-          f"{cpu / bare[1]:.2f}")  # fmt: skip
+        bare = clocks() - started
+    print(f"{rows} rows x ({widths[0]} + {widths[1]}) float32, {jobs} threads; seconds, and of CPU")
+    for what, spent in (("report", report), ("pass over the rows", reading), ("products", bare)):
+        ratio = spent / bare
+        print(f"{what:20} {spent[0]:7.1f} {spent[1]:7.1f}   ratio {ratio[0]:.2f}, of CPU "
+              f"{ratio[1]:.2f}")  # fmt: skip
     print(f"peak memory of the report: {memory / 1e9:.2f} GB")
+
+
+def clocks():
+    """Wall time and CPU time of this process."""
+    return np.array([time.perf_counter(), time.process_time()])
 
 
 def peak_memory():
@@ -183,28 +185,50 @@ def coverage(draws):
 
 
 def verdicts(draws):
-    """Verdicts on labels of noise, and coverage of what decides, against the mean over draws."""
+    """Verdicts on labels of noise; coverage and width of every interval that is measured.
+
+    The truth of an interval is the mean of its estimate over the draws.
+    """
     for kind in ("gaussian", "relu", "sparse", "heavy tails", "classes"):
-        decided, differences = Counter(), {}
-        for noise in (True, False):
-            for seed in range(draws):
-                weak, strong, y = problem(kind, noise, np.random.default_rng([8, seed]))
-                found = w2s_report.report({"w": weak}, strong, y, seed=seed)
-                if noise:
-                    decided[found.verdict.decision] += 1
-                    continue
-                for rival, value in found.verdict.over.items():
-                    differences.setdefault(rival, []).append((value.value, value.low, value.high))
-        print(f"{kind}, {draws} draws of noise: {dict(decided)}")
-        for rival, rows in differences.items():
-            value, low, high = np.transpose(rows)
-            hits, width = np.mean((low <= value.mean()) & (value.mean() <= high)), high - low
-            print(f"  {rival} less student: coverage {hits:.3f}, mean {value.mean():.3f}, "
-                  f"width {width.mean():.3f}", flush=True)  # fmt: skip
+        for every in (False, True):
+            decided, seen = Counter(), {}
+            for noise in (True, False):
+                for seed in range(draws):
+                    arrays = problem(kind, noise, np.random.default_rng([8, seed]), every)
+                    found = w2s_report.report({"w": arrays[0]}, *arrays[1:], seed=seed)
+                    if noise:
+                        decided[found.verdict.decision] += 1
+                        continue
+                    for name, value in intervals(found):
+                        seen.setdefault(name, []).append((value.value, value.low, value.high))
+            print(f"{kind}, {'all' if every else 'a third'} labelled, {draws} draws of noise: "
+                  f"{dict(decided)}")  # fmt: skip
+            for name, rows in seen.items():
+                value, low, high = np.transpose(rows)
+                hits, width = (low <= value.mean()) & (value.mean() <= high), high - low
+                ratio = width.mean() / (2 * 1.96 * value.std(ddof=1) + 1e-12)
+                print(f"  {name:36} coverage {hits.mean():.3f} of {len(hits)}, mean "
+                      f"{value.mean():.3f}, width {width.mean():.3f}, {ratio:.2f} times what the "
+                      "draws ask for", flush=True)  # fmt: skip
 
 
-def problem(kind, noise, rng):
-    """Features of a kind, and 200 labels of 600, noise or not."""
+def intervals(card):
+    """Every interval of a report that comes from splits, by name."""
+    compared = card.comparisons[0]
+    for metric, errors in compared.errors.items():
+        yield from ((f"{metric}, {role}", value) for role, value in errors.items())
+        over = compared.better[metric]["student"].items()
+        yield from ((f"{metric}, {rival} less student", value) for rival, value in over)
+        for name, values in (("OPR", compared.opr), ("PGR", compared.pgr)):
+            if metric in values:
+                yield f"{metric}, {name}", values[metric]
+    yield "misfit", compared.misfit
+    for name, value in card.teachers[0].reference.measured.items():
+        yield f"least squares, {name}", value
+
+
+def problem(kind, noise, rng, every=False):
+    """Features of a kind, and labels of 200 of 600 inputs or of all, noise or not."""
     g = rng.standard_normal((600, 30))
     weak, strong = g[:, :10], g[:, 5:]
     if kind == "relu":
@@ -217,7 +241,8 @@ def problem(kind, noise, rng):
     y = drawn + (0 if noise else strong[:, :6].sum(axis=1))
     if kind == "classes":
         y = (y > np.median(y)).astype(float)
-    y[200:] = np.nan
+    if not every:
+        y[200:] = np.nan
     return weak, strong, y
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import joblib
@@ -17,19 +18,24 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from w2s_report import card, comparison, one_pass, spectra, teachers, verdict
+from w2s_report import card, comparison, heads, one_pass, spectra, teachers, verdict
+from w2s_report import scores as scoring
+from w2s_report.comparison import Comparison, Contest, Design
 from w2s_report.inputs import STRONG, Inputs, Source, open_inputs
 from w2s_report.labels import LEAST, Labels
 from w2s_report.options import Options
-from w2s_report.readers import InputError, Table
-from w2s_report.spectra import Cut, Spectrum
-from w2s_report.splits import Design
+from w2s_report.readers import InputError, Table, refusal
+from w2s_report.spectra import Spectrum
+from w2s_utils.least_squares import MinimumNorm
 
 LABELS_KEPT = 20_000
 SAMPLE = 4000
 MOST_DIRECTIONS = 300  # kept unless more are asked for; costs grow with the cube
 SAME = 1e-7  # 1 less a correlation that is 1 up to the rounding of single precision
 EXACT = 1e-10  # of the labels' variance: residuals that are rounding
+# Of a spectrum, what the report says as it is.
+_TOLD = ("name", "columns", "constant", "rank", "participation", "warnings", "dimension",
+         "limited_by")  # fmt: skip
 _PACKAGES = ("w2s_utils", "numpy", "scipy", "scikit-learn")
 
 
@@ -44,6 +50,7 @@ def report(
     student_predictions: Mapping[str, Source] | None = None,
     baseline_predictions: Source | None = None,
     ceiling_predictions: Source | None = None,
+    scores: str | Path | None = None,
     progress: one_pass.Progress | None = None,
     **options: Any,
 ) -> card.ReportCard:
@@ -69,15 +76,13 @@ def report(
     baseline_predictions, ceiling_predictions : path or array_like, optional
         Answers of the strong model trained on the labels, and on true labels of the inputs with
         pseudo-labels.
+    scores : path, optional
+        Where to write scores of every input, ``.csv`` or ``.npy`` (`w2s_report.scores`).
     progress : callable, optional
         Gets the share done, from 0 to 1, and what is being done.
     **options
         The fields of `w2s_report.options.Options`: ``task``, ``missing``, ``share``,
         ``trials``, ``folds``, ``seed``, ``jobs``, ``scheduler``.
-
-    Returns
-    -------
-    ReportCard
 
     Raises
     ------
@@ -94,28 +99,23 @@ def report(
     """
     settings = Options.of(options)
     tell = progress or (lambda share, what: None)
-    inputs = open_inputs(
-        {} if weak is None else weak,
-        strong,
-        labels,
-        index=index,
-        unlabelled=unlabelled,
-        predictions=_by_role(
-            teacher=teacher_predictions,
-            student=student_predictions,
-            baseline=baseline_predictions,
-            ceiling=ceiling_predictions,
-        ),
-        task=settings.task,
-        missing=settings.missing,
-    )
+    said = {
+        "teacher": teacher_predictions,
+        "student": student_predictions,
+        "baseline": baseline_predictions,
+        "ceiling": ceiling_predictions,
+    }
+    inputs = open_inputs(weak, strong, labels, index, unlabelled, said, settings)
     # One thread, here as in every worker: sums are then formed in the same order everywhere.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as hashing:
         digests = {name: hashing.submit(t.sha256) for name, t in inputs.tables.items()}
         study = _study(inputs, settings, tell)
-        found = _answers(study.questions, settings, tell)
-        tell(0.8, "comparing models on labels left out")
-        compared = _compare(inputs, study, settings)
+        tell(0.6, "comparing models on labels left out")
+        contest = _contest(inputs, study)
+        compared, by_least_squares = _compare(inputs, study, contest, settings)
+        if scores is not None:
+            _score(Path(scores), inputs, study, contest)
+        found = _answers(study, by_least_squares, settings, tell)
         tell(1.0, "done")
         return card.ReportCard(
             data=_data(inputs, study),
@@ -123,7 +123,7 @@ def report(
             comparisons=compared,
             rankings=verdict.rank(found, compared),
             verdict=verdict.decide(found, compared),
-            design=asdict(study.design) | {"trials": settings.trials, "folds": study.folds},
+            design=asdict(study.design) | {"trials": settings.trials, "folds": study.sums.folds},
             ceiling_measured=study.design.ceiling,
             provenance=_provenance(inputs.tables, digests, settings),
         )
@@ -131,39 +131,42 @@ def report(
 
 @dataclass(frozen=True, eq=False)
 class _Study:
-    """What is left of the features: spectra, and each teacher's question in few directions.
+    """What is left of the features: spectra, and sums and rows kept in few directions.
 
-    Without features there are no spectra, no questions and no rows.
+    Without features there are no spectra, and nothing is kept but the numbers of rows.
     """
 
     used: Labels  # the labels whose rows are kept in memory
-    rows: int
-    folds: int
-    duplicates: NDArray[np.uint64]
+    sums: one_pass.Sums
+    """In white directions."""
     spectra: Sequence[Spectrum]
-    cuts: Mapping[str, Cut]
     design: Design
-    questions: Sequence[teachers.Question]
-    kept: NDArray[np.int64]
-    """Rows in memory, the labelled ones first."""
-    features: Mapping[str, NDArray[np.float64]]
-    variances: Mapping[str, NDArray[np.float64]]
-    """Of the rows kept, in white directions without the constant, and the variance of each."""
+
+    def contest(self, head: heads.Kind, **rest: Any) -> Contest:
+        """What is compared in splits of the rows kept: teachers, targets, predictions given."""
+        features, variances = {}, {}
+        for one in self.spectra:
+            most = one.dimension if head == "least squares" else None
+            features[one.name] = self.sums.kept[one.name][:, 1:most]
+            held = one.eigenvalues[: features[one.name].shape[1]]
+            variances[one.name] = np.maximum(held / held[0], 1e-12)
+        return Contest(head=head, features=features, variances=variances, **rest)
 
 
 def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study:
     rng = np.random.default_rng(settings.seed)
-    used = _labels_kept(inputs, rng)
+    used, most = inputs.labels, min(LABELS_KEPT, one_pass.rows_that_fit(inputs.models))
+    if len(used.rows) > most:
+        used = used.only(np.sort(rng.permutation(len(used.rows))[:most]))
     if not inputs.models:
         free = np.setdiff1d(np.arange(inputs.rows), used.rows)
         kept = np.concatenate([used.rows, np.sort(rng.permutation(free)[:SAMPLE])])
-        design = Design.of(len(used.rows), len(free))
-        return _Study(used, inputs.rows, 0, np.arange(inputs.rows, dtype=np.uint64), (), {}, design,
-                      (), kept, {}, {})  # fmt: skip
+        every = np.arange(inputs.rows, dtype=np.uint64)
+        sums = one_pass.Sums(inputs.rows, 0, 0, {}, {}, {}, kept, every)
+        return _Study(used, sums, (), Design.of(len(used.rows), len(free)))
     rows_left = one_pass.rows_that_fit(inputs.models) - len(used.rows)
     sums = one_pass.one_pass(
-        inputs.models[0],
-        inputs.models[1:],
+        inputs.models,
         used.rows,
         folds=settings.folds,
         sample=max(0, min(SAMPLE, rows_left)),
@@ -171,102 +174,63 @@ def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study
         jobs=settings.jobs,
         progress=lambda done, what: tell(0.6 * done, what),
     )
-    tell(0.6, "comparing features")
-    strong, *weak = [spectra.supported(model, sums) for model in inputs.models]
+    found = [spectra.supported(name, table, sums) for name, table in inputs.models.items()]
     design = Design.of(len(used.rows), len(sums.rows_kept) - len(used.rows))
-    cuts = _cuts(inputs, [strong, *weak], design, settings.share)
-    targets = _targets(used)
-    wide = {s.name: s.white(sums, MOST_DIRECTIONS) for s in (strong, *weak)}
-    _refuse_what_gives_the_label_away(inputs, sums, wide, targets)
-    questions = []
-    for teacher in weak:
-        dimensions = cuts[teacher.name].dimension, cuts[STRONG].dimension
-        pair = spectra.cut_pair(sums, teacher, strong, *dimensions)
-        questions.append(teachers.Question(pair, targets, design, settings.trials, settings.seed))
-    variances = {
-        s.name: np.maximum(s.eigenvalues[: wide[s.name].shape[1]] / s.eigenvalues[0], 1e-12)
-        for s in (strong, *weak)
-    }
-    return _Study(used, sums.rows, sums.folds, sums.duplicates, [strong, *weak], cuts, design,
-                  questions, sums.rows_kept, wide, variances)  # fmt: skip
+    white = spectra.white(sums, found, MOST_DIRECTIONS)
+    _refuse_what_gives_the_label_away(inputs, sums, white, used.targets)
+    for i, labels in enumerate([min(design.n, design.N - 1), *[design.n] * (len(found) - 1)]):
+        found[i] = found[i].limited(settings.share, labels // 2, MOST_DIRECTIONS)
+    return _Study(used, white, found, design)
 
 
 def _refuse_what_gives_the_label_away(
-    inputs: Inputs, sums: one_pass.Sums, wide: Mapping[str, NDArray], targets: NDArray
+    inputs: Inputs, sums: one_pass.Sums, white: one_pass.Sums, targets: NDArray
 ) -> None:
     """One line where a column of features is the label, or all of them together, up to rounding."""
     y = targets - targets.mean(axis=0)
-    for model in inputs.models:
-        x = sums.kept[model.name][: len(y), 1:]
+    for name, table in inputs.models.items():
+        x = sums.kept[name][: len(y), 1:]
         x = x - x.mean(axis=0)
         size = np.outer(np.sqrt(np.sum(x**2, axis=0)), np.sqrt(np.sum(y**2, axis=0)))
         alike = np.abs(x.T @ y) / np.maximum(size, np.finfo(float).tiny)
         if alike.max() > 1 - SAME:
             column = int(alike.max(axis=1).argmax())
-            raise InputError(
-                f"{model.files}: column {column} is the label, up to scale; remove it, for no "
-                "verdict can be given where features contain what is to be predicted"
-            )
-        phi = wide[model.name][: len(y), : len(y) // 2]
-        phi = phi - phi.mean(axis=0)
-        left = y - phi @ np.linalg.lstsq(phi, y, rcond=1e-9)[0]
+            raise refusal("column is the label", table=table, column=column)
+        phi = white.kept[name][: len(y), 1 : 1 + len(y) // 2]
+        left = y - MinimumNorm(intercept=True).solve(phi, y)(phi)
         if np.sum(left**2) <= EXACT * np.sum(y**2):
-            raise InputError(
-                f"{model.files}: the labels are a linear function of these features, up to "
-                "rounding; if the label is not among the features, fit that model on the labels: "
-                "nobody can teach it more"
-            )
-
-
-def _labels_kept(inputs: Inputs, rng: np.random.Generator) -> Labels:
-    most = min(LABELS_KEPT, one_pass.rows_that_fit(inputs.models) if inputs.models else LABELS_KEPT)
-    known = inputs.labels
-    if len(known.rows) <= most:
-        return known
-    return known.only(np.sort(rng.permutation(len(known.rows))[:most]))
-
-
-def _targets(used: Labels) -> NDArray[np.float64]:
-    """Columns to be fitted, scaled so that their mean squared error is the sum over columns."""
-    targets = used.targets
-    if used.task == "regression":
-        # Heads have an intercept: what all labels share only costs digits.
-        targets = targets - targets.mean(axis=0)
-    return np.ascontiguousarray(targets * np.sqrt(targets.shape[1]))
-
-
-def _cuts(
-    inputs: Inputs, found: Sequence[Spectrum], design: Design, share: float
-) -> dict[str, Cut]:
-    """Directions of each model and what set them."""
-    cuts = {}
-    for spectrum in found:
-        half = min(design.n, design.N - 1 if spectrum.name == STRONG else design.n) // 2
-        cuts[spectrum.name] = spectrum.default_cut(share, half, MOST_DIRECTIONS)
-    return cuts
+            raise refusal("labels are linear in features", table=table)
 
 
 def _answers(
-    questions: Sequence[teachers.Question], settings: Options, tell: one_pass.Progress
+    study: _Study, compared: Sequence[Comparison], settings: Options, tell: one_pass.Progress
 ) -> list[teachers.Teacher]:
-    """Every teacher, analysed here, in processes, or on a Dask cluster."""
+    """Every teacher with features, analysed here, in processes, or on a Dask cluster."""
+    # The mean over columns of their squared errors is then the sum.
+    targets = study.used.targets * np.sqrt(study.used.targets.shape[1])
+    tasks = []
+    for one, weak in zip(compared, study.spectra[1:], strict=True):
+        pair = spectra.pair(study.sums, weak, study.spectra[0])
+        tasks.append((teachers.analyse, pair, targets, one, settings.seed))
     found: list[teachers.Teacher] = []
-    count = len(questions)
-    if not count:
-        return found
-    with _workers(settings, count):
-        tell(0.6, f"teacher {questions[0].pair.name}")
-        parallel = joblib.Parallel(return_as="generator")
-        for teacher in parallel(joblib.delayed(teachers.analyse)(one) for one in questions):
-            found.append(teacher)
-            tell(0.6 + 0.2 * len(found) / count, f"{len(found)} of {count} teachers")
+    for teacher in _run(settings, tasks):
+        found.append(teacher)
+        tell(0.8 + 0.2 * len(found) / len(tasks), f"{len(found)} teachers")
     return found
+
+
+def _run(settings: Options, tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+    """Call functions, each with its arguments, and yield what they return in the same order."""
+    with _workers(settings, len(tasks)):
+        # Threads share the rows kept; nearly all that is done with them is BLAS.
+        parallel = joblib.Parallel(prefer="threads", return_as="generator")
+        yield from parallel(joblib.delayed(one)(*given) for one, *given in tasks)
 
 
 @contextlib.contextmanager
 def _workers(settings: Options, items: int) -> Iterator[None]:
     if settings.scheduler is None:
-        with joblib.parallel_config(n_jobs=min(settings.jobs, items)):
+        with joblib.parallel_config(n_jobs=min(settings.jobs, items) or 1):
             yield
         return
     try:
@@ -281,62 +245,58 @@ def _workers(settings: Options, items: int) -> Iterator[None]:
         yield
 
 
-def _by_role(**given: Any) -> dict[tuple[str, str], Source]:
-    """Predictions by role and teacher, checked as far as their names go."""
-    found: dict[tuple[str, str], Source] = {}
-    for role, sources in given.items():
-        if sources is None:
-            continue
-        if role in ("baseline", "ceiling"):
-            found[role, ""] = sources
-        elif not isinstance(sources, Mapping):
-            raise InputError(
-                f"{role}_predictions: expected answers by the teacher's name, such as "
-                f"{{'small': array}}, got {type(sources).__name__}"
-            )
-        else:
-            found |= {(role, name): source for name, source in sources.items()}
-    return found
-
-
-def _compare(inputs: Inputs, study: _Study, settings: Options) -> tuple[comparison.Comparison, ...]:
-    used, design = study.used, study.design
-    middle = np.zeros(1)
-    if used.classes:
-        targets = np.eye(len(used.classes))[used.values.astype(int)]
-    else:
-        middle = used.values[:, None].mean(axis=0)
-        targets = used.values[:, None] - middle
-    contest = comparison.Contest(
+def _contest(inputs: Inputs, study: _Study) -> Contest:
+    used = study.used
+    return study.contest(
+        "logistic" if used.classes else "ridge",
         teachers=inputs.teachers,
-        targets=targets,
-        classes=bool(used.classes),
-        features=study.features,
-        variances=study.variances,
-        given={key: p.values[study.kept] - middle for key, p in inputs.predictions.items()},
+        targets=used.one_hot if used.classes else used.targets,
+        given={
+            k: p.values[study.sums.rows_kept] - used.middle for k, p in inputs.predictions.items()
+        },
         hard=any(p.hard for p in inputs.predictions.values()),
     )
-    tested = int(np.sum(~contest.apart))
+
+
+def _score(path: Path, inputs: Inputs, study: _Study, contest: Contest) -> None:
+    """Score every input by heads of the rows kept, and write the scores."""
+
+    def white(rows: slice) -> dict[str, NDArray]:
+        found = {}
+        for spectrum in study.spectra:
+            shift, scale = study.sums.placed[spectrum.name]
+            raw = inputs.models[spectrum.name].rows(rows.start, rows.stop)
+            cut = spectrum.cut(1 + contest.features[spectrum.name].shape[1])[:, 1:]
+            found[spectrum.name] = cut[0] + (raw - shift) * scale @ cut[1:]
+        return found
+
+    given = {key: p.values - study.used.middle for key, p in inputs.predictions.items()}
+    table = scoring.per_input(contest, study.sums.rows_kept, white, given, study.sums.rows)
+    scoring.write(path, table, contest.teachers)
+
+
+def _compare(
+    inputs: Inputs, study: _Study, contest: Contest, settings: Options
+) -> tuple[tuple[Comparison, ...], tuple[Comparison, ...]]:
+    """All teachers under penalised heads, which decide; those with features by least squares."""
+    used, design = study.used, study.design
+    contests = [contest]
+    tested = int(np.sum(~contests[0].apart))
     if tested < LEAST:
         named = ", ".join(inputs.tables[k].name for k in inputs.tables if "predictions" in k)
-        raise InputError(
-            f"{named}: only {tested} labelled inputs have every prediction; at least {LEAST} are "
-            "needed to compare models: give answers for more of them"
+        raise refusal("few tested", named=named, tested=tested, least=LEAST)
+    with_features = tuple(one.name for one in study.spectra[1:])
+    if with_features:
+        plain: Any = {"teachers": with_features, "targets": used.targets}
+        contests.append(study.contest("least squares", **plain))
+
+    found = [
+        comparison.compare(
+            contest, design, settings.trials, settings.seed, lambda tasks: _run(settings, tasks)
         )
-    rows = design.n + design.test + design.N * design.ceiling
-
-    def run(tasks: Sequence[Any]) -> Sequence[Any]:
-        with _workers(settings, len(tasks)):
-            return joblib.Parallel()(joblib.delayed(one)(*given) for one, given in tasks)
-
-    return comparison.compare(
-        contest,
-        share=design.n / rows,
-        hidden=design.N * design.ceiling / rows,
-        trials=settings.trials,
-        seed=settings.seed,
-        run=run,
-    )
+        for contest in contests
+    ]
+    return found[0], found[1] if with_features else ()
 
 
 def _data(inputs: Inputs, study: _Study) -> card.Data:
@@ -344,34 +304,24 @@ def _data(inputs: Inputs, study: _Study) -> card.Data:
     regression = known.task == "regression"
     counts = np.bincount(known.values.astype(int)).tolist() if not regression else []
     return card.Data(
-        rows=study.rows,
+        rows=study.sums.rows,
         labelled=len(known.rows),
-        unlabelled=study.rows - len(known.rows),
+        unlabelled=study.sums.rows - len(known.rows),
         labelled_used=len(study.used.rows),
-        repeated=study.rows - len(np.unique(study.duplicates)),
+        repeated=study.sums.rows - len(np.unique(study.sums.duplicates)),
         task=known.task,
         task_decided=known.decided,
         classes=dict(zip(known.classes, counts, strict=True)),
         label_mean=float(known.values.mean()) if regression else None,
         label_sd=float(known.values.std()) if regression else None,
         representations=tuple(
-            _representation(spectrum, study.cuts[spectrum.name]) for spectrum in study.spectra
+            card.Representation(
+                role="strong" if one.name == STRONG else "weak",
+                held={f"{share:g}": one.count(share) for share in spectra.SHARES},
+                **{name: getattr(one, name) for name in _TOLD},
+            )
+            for one in study.spectra
         ),
-    )
-
-
-def _representation(spectrum: Spectrum, cut: Cut) -> card.Representation:
-    return card.Representation(
-        name=spectrum.name,
-        role="strong" if spectrum.name == STRONG else "weak",
-        columns=spectrum.columns,
-        constant=spectrum.constant,
-        rank=spectrum.rank,
-        held={f"{share:g}": spectrum.count(share) for share in spectra.SHARES},
-        participation=spectrum.participation,
-        dimension=cut.dimension,
-        limited_by=cut.limited_by,
-        warnings=spectrum.warnings,
     )
 
 
@@ -388,6 +338,7 @@ def _provenance(
                 shape=table.shape,
                 dtype=str(table.dtype),
                 sha256=digests[name].result(),
+                reordered=table.reordered,
             )
             for name, table in tables.items()
         ),

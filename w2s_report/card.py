@@ -1,16 +1,24 @@
-"""The report as a value: one frozen dataclass, from which the JSON and its schema are written."""
+"""The report as a value: one frozen dataclass, from which the JSON and its schema are written.
+
+A number that is not finite is null there, since JSON has no other word for it.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+
 from w2s_report.comparison import Comparison
 from w2s_report.labels import Task
-from w2s_report.schema import FORMAT, to_dict
 from w2s_report.teachers import Teacher
 from w2s_report.verdict import Ranking, Verdict
+
+FORMAT: Literal[2] = 2
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,8 @@ class File:
     shape: tuple[int, ...]
     dtype: str
     sha256: str
+    reordered: bool
+    """Whether its rows were put in the order of the first file, by the key."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +99,33 @@ class ReportCard:
     rankings: tuple[Ranking, ...]
     verdict: Verdict
     design: Mapping[str, int]
-    """Of least squares: `w2s_report.splits.Design`, with ``trials`` and ``folds``."""
+    """Of least squares: `w2s_report.comparison.Design`, with ``trials`` and ``folds``."""
     ceiling_measured: bool
     provenance: Provenance
+    notes: tuple[str, ...] = ()
+    """What a folder of finished runs lacks."""
     format: Literal[2] = FORMAT
     """Of the JSON."""
 
+    @property
+    def chosen(self) -> Comparison:
+        """That of the verdict."""
+        told = self.verdict.teacher, self.verdict.student
+        return next(c for c in self.comparisons if (c.teacher, c.student) == told)
+
     def to_dict(self) -> dict[str, Any]:
         """Return what ``report.json`` holds; numbers that are not finite become null."""
-        return to_dict(self)
+        return json.loads(TypeAdapter(ReportCard).dump_json(self))
+
+
+class _NullIsNotFinite(GenerateJsonSchema):
+    def float_schema(self, schema: Any) -> dict[str, Any]:
+        return {"type": ["number", "null"]}
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of ``report.json`` (draft 2020-12)."""
+    adapter = TypeAdapter(ReportCard)
+    written = adapter.json_schema(schema_generator=_NullIsNotFinite, mode="serialization")
+    title = f"report.json of w2s report, format {FORMAT}"
+    return {"$schema": GenerateJsonSchema.schema_dialect, **written, "title": title}

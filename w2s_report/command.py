@@ -32,7 +32,8 @@ ADVICE = "call each model by a name of its own"
 @click.option("--student-predictions", type=NAMED, multiple=True, help="Of what it has taught.")
 @click.option("--baseline-predictions", metavar="FILE", help="Of the strong model on the labels.")
 @click.option("--ceiling-predictions", metavar="FILE", help="Of the strong model on true labels.")
-@click.option("--labels", required=True, metavar="FILE", help="Labels; NaN where there is none.")
+@click.option("--labels", metavar="FILE", help="Labels; NaN where there is none.")
+@click.option("--run", metavar="FOLDER", help="Runs of openai/weak-to-strong, EleutherAI/w2s.")
 @click.option("--index", metavar="FILE", help="Labelled rows from 0; labels are of these only.")
 @click.option(
     "--unlabelled", type=NAMED, multiple=True, help="Further rows of a model; strong=FILE too."
@@ -45,6 +46,7 @@ ADVICE = "call each model by a name of its own"
     help="What the labels are.",
 )
 @click.option("--missing", metavar="LABEL", help="The label that means none, such as -1.")
+@click.option("--key", metavar="COLUMN", help="Of each file, by which rows are aligned.")
 @click.option("--share", type=float, default=0.99, show_default=True, help="Of variance kept.")
 @click.option("--trials", type=int, default=40, show_default=True, help="Random splits.")
 @click.option("--folds", type=int, default=20, show_default=True, help="Of unlabelled rows.")
@@ -63,9 +65,11 @@ ADVICE = "call each model by a name of its own"
     type=click.Choice(["use", "use the teacher itself", "do not use"]),
     help="Exit with 1 unless this is the verdict.",
 )
+@click.option("--scores", type=click.Path(path_type=Path), help="Of each input: .csv or .npy.")
 @click.option("--force", is_flag=True, help="Replace outputs that exist.")
 def report(
-    labels: str,
+    labels: str | None,
+    run: str | None,
     out: Path,
     fail_unless: str | None,
     force: bool,
@@ -78,16 +82,21 @@ def report(
     Exit code 0: a report was written, whatever it says. 1: it does not say what --fail-unless asks
     for. 2: something about the input is to be put right, told in one line.
     """
-    outputs = _outputs(out, force)
+    outputs = _outputs(out, options["scores"], force)
     for name in ("weak", "unlabelled", "teacher_predictions", "student_predictions"):
         options[name] = once(options[name], f"--{name.replace('_', '-')}", ADVICE)
     from w2s_report import page
     from w2s_report.analysis import report as analyse
     from w2s_report.readers import InputError
+    from w2s_report.runs import report_run
 
+    given = [name for name in ("strong", "weak", "teacher_predictions", "scores") if options[name]]
+    if (labels is None) == (run is None) or (run and given):
+        raise Refusal("expected either --labels with features or predictions, or --run FOLDER")
     with _bar() as tell:
         try:
-            card = analyse(labels=labels, progress=tell, **options)
+            options["labels"] = labels
+            card = report_run(run) if run else analyse(progress=tell, **options)
         except InputError as error:
             raise Refusal(error) from None
         tell(1.0, "drawing")
@@ -99,10 +108,14 @@ def report(
         raise SystemExit(1)
 
 
-def _outputs(out: Path, force: bool) -> dict[str, Path]:
+def _outputs(out: Path, scores: Path | None, force: bool) -> dict[str, Path]:
     if out.suffix != ".html":
         raise Refusal(f"--out: expected a name that ends in .html, got {out}")
     found = {"html": out, "json": out.with_suffix(".json")}
+    if scores is not None:
+        if scores.suffix not in (".csv", ".npy"):
+            raise Refusal(f"--scores: expected a name that ends in .csv or .npy, got {scores}")
+        found["scores"] = scores
     for path in found.values():
         if path.is_dir():
             raise Refusal(f"{path} is a folder: give another name")

@@ -1,70 +1,60 @@
-r"""Heads that one would deploy: ridge and logistic regression with a penalty chosen by the labels.
+r"""Heads that one would deploy, with a penalty chosen by the labels, and least squares beside them.
 
 Features come in white coordinates with the variance of each, :math:`\mu_j` as a share of the
-largest; both heads penalise :math:`\sum_j c_j^2/\mu_j`, the squared norm in the units of the
-features. The penalty is chosen on the training rows alone: leave-one-out for squared error, three
-folds for cross-entropy. An infinite penalty, the best constant, is among the choices.
+largest; ridge and logistic regression penalise :math:`\sum_j c_j^2/\mu_j`, the squared norm in the
+units of the features. The penalty is chosen on the training rows alone: by generalized
+cross-validation for squared error (`w2s_utils.least_squares.RidgeGCV`: it needs the sums of
+products and nothing of the rows, so one decomposition serves all penalties, teachers and controls;
+leave-one-out would weigh rows by their leverage, which white directions make nearly equal), three
+folds for cross-entropy. The best constant is among the choices, up to a millionth.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, optimize, special
+from scipy import optimize, special
 
-Predict = Callable[[NDArray], NDArray]
+from w2s_utils.least_squares import MinimumNorm, RidgeGCV
 
-PENALTIES = np.append(np.logspace(-6, 2, 17), np.inf)  # of the largest variance, ridge
-SOFTER = (1e6, 1.0, 0.1, 0.01, 1e-3)  # of the same, logistic; a path from stiff to soft
+Kind = Literal["least squares", "ridge", "logistic"]
+Predict = Callable[[NDArray], list[NDArray]]
+
+RIDGE = RidgeGCV(tuple(np.logspace(-6, 6, 25).tolist()), intercept=True)
+# Directions that a training sample lacks (sparse features) get no head from rounding: white over
+# all inputs, those with less than a thousandth of their deviation are dropped.
+LEAST_SQUARES = MinimumNorm(cutoff=1e-3, intercept=True)
+SOFTER = (1e6, 1.0, 0.1, 0.01, 1e-3)  # of the largest variance, logistic; from stiff to soft
 FOLDS = 3
 MOST_SEARCHED = 600  # rows on which a logistic penalty is chosen
 LEAST = 1e-6  # probabilities are kept this far from 0, so that divergences are finite
 
 
-class Ridge:
-    """Ridge regression of any number of columns by one factorisation.
+def fit(kind: Kind, features: NDArray, variances: NDArray, targets: Sequence[NDArray]) -> Predict:
+    """Fit heads of one kind to several targets, and return what predicts them.
 
-    Each column has the penalty of the least mean squared leave-one-out error, which is known
-    without refitting. Features have shape (m, d), white, and their variances shape (d,).
+    Features have shape (m, d), white, their variances (d,); each of the targets (m, k): numbers,
+    or probabilities of classes for "logistic". Predictions are a list in the order of the targets.
     """
-
-    def __init__(self, features: NDArray, variances: NDArray):
-        self.scale = np.sqrt(variances)
-        scaled = features * self.scale
-        self.mean = scaled.mean(axis=0)
-        centred = scaled - self.mean
-        values, self.vectors = linalg.eigh(centred.T @ centred)
-        values = np.maximum(values, 0)
-        self.rotated = centred @ self.vectors
-        penalties = PENALTIES * max(values[-1], np.finfo(float).tiny)
-        self.inverse = 1 / (values[:, None] + penalties)  # (d, penalties)
-        self.left = np.maximum(1 - 1 / len(features) - self.rotated**2 @ self.inverse, 1e-6)
-
-    def fit(self, targets: NDArray) -> Predict:
-        """Return what predicts targets of shape (m, k)."""
-        mean = targets.mean(axis=0)
-        heads = np.empty((len(self.inverse), targets.shape[1]))
-        for k, column in enumerate((targets - mean).T):
-            moments = self.inverse * (self.rotated.T @ column)[:, None]
-            left_out = (column[:, None] - self.rotated @ moments) / self.left
-            heads[:, k] = moments[:, np.argmin(np.mean(left_out**2, axis=0))]
-        head = self.scale[:, None] * (self.vectors @ heads)
-        offset = mean - self.mean @ (self.vectors @ heads)
-        return lambda features: features @ head + offset
+    if kind == "logistic":
+        found = [Logistic(features, variances).fit(one) for one in targets]
+        return lambda phi: [head(phi) for head in found]
+    head = RIDGE if kind == "ridge" else LEAST_SQUARES
+    scale = np.sqrt(variances) if kind == "ridge" else np.ones_like(variances)
+    model = head.solve(features * scale, np.hstack(targets))
+    return lambda phi: np.split(model(phi * scale), len(targets), axis=1)
 
 
 class Logistic:
-    """Logistic regression on probabilities of the classes, by L-BFGS.
-
-    Features and variances are as for `Ridge`.
-    """
+    """Logistic regression on probabilities of the classes, by L-BFGS; arguments as for `fit`."""
 
     def __init__(self, features: NDArray, variances: NDArray):
         self.features, self.variances = features, variances
 
-    def fit(self, targets: NDArray) -> Predict:
+    def fit(self, targets: NDArray) -> Callable[[NDArray], NDArray]:
         """Return what predicts probabilities, from probabilities of shape (m, classes)."""
         # Penalties of a mean over rows: the best one falls as rows grow.
         step = -(-len(targets) // MOST_SEARCHED)

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from w2s_report.labels import Labels, Predictions, read_labels, read_predictions
-from w2s_report.readers import InputError, Table, open_table
+from w2s_report.options import Options
+from w2s_report.readers import InputError, Table, aligned, open_table, refusal
 
 Source = str | Path | ArrayLike
 STRONG = "strong"
@@ -25,49 +27,10 @@ _TOLD_APART = 20  # rows whose whole numbers are never twice the same, or never 
 
 
 @dataclass(frozen=True, eq=False)
-class Features:
-    """Features of all inputs under one model: one table, or several one below the other."""
-
-    name: str
-    tables: tuple[Table, ...]
-
-    @property
-    def rows(self) -> int:
-        """Number of inputs."""
-        return sum(table.shape[0] for table in self.tables)
-
-    @property
-    def columns(self) -> int:
-        """Number of features."""
-        return self.tables[0].shape[1]
-
-    @property
-    def precise(self) -> bool:
-        """Whether single precision would lose something."""
-        return any(np.result_type(t.dtype, np.float16).itemsize > 4 for t in self.tables)
-
-    @property
-    def files(self) -> str:
-        """What an error calls them."""
-        return ", ".join(table.name for table in self.tables)
-
-    def read(self, start: int, stop: int) -> NDArray:
-        """Return rows from ``start`` up to ``stop``."""
-        parts, begin = [], 0
-        for table in self.tables:
-            end = begin + table.shape[0]
-            low, high = max(start, begin), min(stop, end)
-            if low < high:
-                parts.append(table.rows(low - begin, high - begin))
-            begin = end
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-@dataclass(frozen=True, eq=False)
 class Inputs:
     """What a report is made of."""
 
-    models: tuple[Features, ...]
+    models: Mapping[str, Table]
     """All features, on the same rows: the student's first, then each teacher's; or none."""
     labels: Labels
     tables: Mapping[str, Table]
@@ -81,59 +44,65 @@ class Inputs:
 
 
 def open_inputs(
-    weak: Mapping[str, Source],
+    weak: Mapping[str, Source] | None,
     strong: Source | None,
     labels: Source,
-    *,
-    index: Source | None = None,
-    unlabelled: Mapping[str, Source] | None = None,
-    predictions: Mapping[tuple[str, str], Source],
-    task: str = "auto",
-    missing: str | None = None,
+    index: Source | None,
+    unlabelled: Mapping[str, Source] | None,
+    predictions: Mapping[str, Any],
+    settings: Options,
 ) -> Inputs:
     """Open everything and check what can be checked without reading the features.
 
-    Parameters
-    ----------
-    weak, strong, labels, index, unlabelled
-        As for `w2s_report.analysis.report`.
-    predictions : mapping
-        By role and teacher, "" for baseline and ceiling.
-    task, missing
-        As in `w2s_report.options.Options`.
-
-    Returns
-    -------
-    Inputs
+    Arguments are those of `w2s_report.analysis.report`, predictions by role.
 
     Raises
     ------
     InputError
         In one line: what is wrong with which file, and what to do.
     """
-    further = _check_named(weak, unlabelled)
-    said = [name for role, name in predictions if role == "teacher"]
-    _check_roles(weak, strong, predictions, said)
-    named = [] if strong is None else [(STRONG, strong), *weak.items()]
-    models = tuple(_open_model(name, source, further.get(name)) for name, source in named)
-    _check_rows(models)
+    weak, further = ({} if given is None else given for given in (weak, unlabelled))
+    _check_named(weak, further)
+    given = _by_role(predictions)
+    said = [name for role, name in given if role == "teacher"]
+    _check_roles(weak, strong, given, said)
+    key = settings.key
+    if key is not None and index is not None:
+        raise refusal("index and key")
+
+    def opened(source: Source, told: str, first: Table | None, whole: bool = False) -> Table:
+        table = open_table(source, told, key)
+        return table if key is None or first is None else aligned(table, first, whole=whole)
+
     tables: dict[str, Table] = {}
-    for model in models:
-        parts = (model.name, f"{model.name}, unlabelled")
-        tables |= dict(zip(parts, model.tables, strict=False))
-    tables["labels"] = open_table(labels, "labels")
+    models: dict[str, Table] = {}
+    for name, source in {} if strong is None else {STRONG: strong, **weak}.items():
+        table = opened(source, f"{name} features", tables.get(STRONG), whole=True)
+        tables[name] = models[name] = table
+        _check_features(table)
+        if further:
+            first = tables.get(f"{STRONG}, unlabelled")
+            below = opened(further[name], f"further {name} features", first, whole=True)
+            _check_features(below)
+            if below.shape[1] != table.shape[1]:
+                raise refusal("further columns", below=below, table=table)
+            tables[f"{name}, unlabelled"], models[name] = below, table.followed_by(below)
+    _check_rows([tables[name] for name in models])
+    _check_rows([tables[f"{name}, unlabelled"] for name in models if further])
+    answers: dict[tuple[str, str], Table] = {}
+    for (role, name), source in given.items():
+        told = f"{role} predictions{f' of {name}' if name else ''}"
+        first = models.get(STRONG, next(iter(answers.values()), None))
+        answers[role, name] = tables[told] = opened(source, told, first)
+    first = tables[STRONG] if models else next(iter(answers.values()))
+    rows = models[STRONG].shape[0] if models else first.shape[0]
+    tables["labels"] = opened(labels, "labels", first)
     if index is not None:
         tables["index"] = open_table(index, "index")
-    opened = {}
-    for (role, name), source in predictions.items():
-        told = f"{role} predictions{f' of {name}' if name else ''}"
-        opened[role, name] = tables[told] = open_table(source, told)
-    first = models[0].tables[0] if models else next(iter(opened.values()))
-    rows = models[0].rows if models else first.shape[0]
     known = read_labels(
-        tables["labels"], tables.get("index"), first.shape[0], task, missing=missing
+        tables["labels"], tables.get("index"), first.shape[0], settings.task, settings.missing
     )
-    found = {key: read_predictions(table, known, rows) for key, table in opened.items()}
+    found = {role: read_predictions(table, known, rows) for role, table in answers.items()}
     return Inputs(models, known, tables, rows, (*weak, *said), found)
 
 
@@ -147,92 +116,57 @@ def _check_roles(
     if weak and strong is None:
         raise InputError("strong: expected the strong model's features beside the weak ones'")
     if not weak and not said:
-        raise InputError(
-            "weak: expected at least one teacher; give --weak name=file (features) or "
-            "--teacher-predictions name=file (its answers)"
-        )
+        raise refusal("no teacher")
     twice = set(weak) & set(said)
     if twice or set(_RESERVED) & {*weak, *said}:
-        raise InputError(
-            f"weak: a teacher cannot be called {', '.join(_RESERVED)}, nor be given both as "
-            f"features and as predictions; got {', '.join([*weak, *said])}: rename it"
-        )
+        reserved, names = ", ".join(_RESERVED), ", ".join([*weak, *said])
+        raise refusal("teacher's name", reserved=reserved, names=names)
     students = {name for role, name in predictions if role == "student"}
     if not students <= {*weak, *said}:
-        raise InputError(
-            f"student_predictions: no teacher {', '.join(sorted(students - {*weak, *said}))}; a "
-            "student has the name of its teacher"
-        )
+        raise refusal("student without teacher", names=", ".join(sorted(students - {*weak, *said})))
     if strong is None and not set(said) <= students:
-        raise InputError(
-            f"strong: expected the strong model's features, or predictions of a student of "
-            f"{', '.join(sorted(set(said) - students))} (--student-predictions name=file)"
-        )
+        raise refusal("no student", names=", ".join(sorted(set(said) - students)))
 
 
-def _check_named(
-    weak: Mapping[str, Source], unlabelled: Mapping[str, Source] | None
-) -> Mapping[str, Source]:
-    further = {} if unlabelled is None else unlabelled
+def _check_named(weak: Mapping[str, Source], further: Mapping[str, Source]) -> None:
     for name, given in (("weak", weak), ("unlabelled", further)):
         if not isinstance(given, Mapping):
-            raise InputError(
-                f"{name}: expected features by the model's name, such as {{'small': array}}, got "
-                f"{type(given).__name__}"
-            )
-    names = [STRONG, *weak]
-    if further and set(further) != set(names):
-        raise InputError(
-            f"unlabelled: expected features for {', '.join(names)}, got "
-            f"{', '.join(map(str, further))}; give the further rows of every model"
-        )
-    return further
+            raise refusal("features without names", name=name, got=type(given).__name__)
+    if further and set(further) != {STRONG, *weak}:
+        models, got = ", ".join([STRONG, *weak]), ", ".join(map(str, further))
+        raise refusal("further rows of some models", models=models, got=got)
 
 
-def _open_model(name: str, source: Source, further: Source | None) -> Features:
-    tables = [open_table(source, f"{name} features")]
-    if further is not None:
-        tables.append(open_table(further, f"further {name} features"))
-    for table in tables:
-        _check_features(table)
-    if tables[-1].shape[1] != tables[0].shape[1]:
-        raise InputError(
-            f"{tables[1].name}: shape {tables[1].shape}, but {tables[0].name} has "
-            f"{tables[0].shape[1]} columns; both must come from the same model"
-        )
-    return Features(name, tuple(tables))
+def _by_role(predictions: Mapping[str, Any]) -> dict[tuple[str, str], Source]:
+    """Predictions by role and teacher, "" for baseline and ceiling."""
+    found: dict[tuple[str, str], Source] = {}
+    for role, sources in predictions.items():
+        if sources is None:
+            continue
+        if role in ("baseline", "ceiling"):
+            found[role, ""] = sources
+        elif isinstance(sources, Mapping):
+            found |= {(role, name): source for name, source in sources.items()}
+        else:
+            raise refusal("answers without names", role=role, got=type(sources).__name__)
+    return found
 
 
-def _check_rows(models: Sequence[Features]) -> None:
-    for first, *others in zip(*(model.tables for model in models), strict=True):
-        for other in others:
-            if other.shape[0] == first.shape[0]:
-                continue
-            raise InputError(
-                f"{other.name}: shape {other.shape}, but {first.name} has shape {first.shape}; "
-                "both must have one row for each input, in the same order"
-            )
+def _check_rows(tables: Sequence[Table]) -> None:
+    for other in tables:
+        if other.shape[0] != tables[0].shape[0]:
+            raise refusal("other rows", other=other, tables=tables)
 
 
 def _check_features(table: Table) -> None:
     if table.dtype.kind not in "biuf":
-        raise InputError(
-            f"{table.name}: features are texts (shape {table.shape}); give columns of numbers"
-        )
+        raise refusal("features are texts", table=table)
     if len(table.shape) != 2 or 0 in table.shape:
-        raise InputError(
-            f"{table.name}: shape {table.shape}; expected a row for each input and a column for "
-            "each feature (a model's answers are given as --teacher-predictions name=file)"
-        )
+        raise refusal("no matrix of features", table=table)
     if table.shape[1] == 1:
-        raise InputError(
-            f"{table.name}: shape {table.shape}, a single column; a model's answers are given as "
-            "--teacher-predictions name=file and used as they are; a feature needs others beside it"
-        )
+        raise refusal("single column", table=table)
     first = table.rows(0, min(table.shape[0], _LOOKED_AT)).astype(float)
-    if len(first) < _TOLD_APART:
-        return
-    if not np.isfinite(first).all():
+    if len(first) < _TOLD_APART or not np.isfinite(first).all():
         return  # the pass over the rows says where
     whole = (first % 1 == 0).all(axis=0)
     steps = np.diff(first, axis=0)
@@ -246,10 +180,6 @@ def _check_features(table: Table) -> None:
         names[:] = False
     for found, what in ((counts, "counts the rows"), (ordered, "is sorted, as a group's number"),
                         (names, "is different in every row, as a name is")):  # fmt: skip
-        if found.any():
-            column = int(np.flatnonzero(found)[0])
-            raise InputError(
-                f"{table.name}: column {column} {what} ({first[0, column]:g}, "
-                f"{first[1, column]:g}, ...); remove it if it is no feature of the inputs, or "
-                "divide it by its standard deviation and shuffle the rows of all files"
-            )
+        for column in np.flatnonzero(found):
+            start = f"{first[0, column]:g}, {first[1, column]:g}, ..."
+            raise refusal("column of names", table=table, column=column, what=what, start=start)

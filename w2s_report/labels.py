@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from w2s_report.readers import MISSING, InputError, Table
+from w2s_report.readers import MISSING, InputError, Table, refusal
 
 Task = Literal["regression", "binary", "multiclass"]
 LEAST = 20  # labels
@@ -33,11 +33,19 @@ class Labels:
     """Who said what kind they are."""
 
     @property
-    def targets(self) -> NDArray[np.float64]:
-        """Columns that heads are fitted to: numbers, the second class, or one class a column."""
-        if self.task != "multiclass":
-            return self.values[:, None].astype(float)
+    def middle(self) -> float:
+        """Taken off numbers: heads have an intercept, and what all labels share costs digits."""
+        return 0.0 if self.classes else float(self.values.mean())
+
+    @property
+    def one_hot(self) -> NDArray[np.float64]:
+        """One class a column."""
         return np.eye(len(self.classes))[self.values.astype(int)]
+
+    @property
+    def targets(self) -> NDArray[np.float64]:
+        """Columns for least squares: numbers less `middle`, the second class, or `one_hot`."""
+        return self.one_hot if len(self.classes) > 2 else self.values[:, None] - self.middle
 
     def only(self, chosen: NDArray[np.int64]) -> Labels:
         """Some of the labels, by position."""
@@ -126,14 +134,8 @@ def read_labels(
         for every row.
     rows : int
         Rows of the features.
-    task : {"auto", "regression", "classification"}
-        "auto": texts, truth values and whole numbers with at most 20 different values are classes.
-    missing : str, optional
-        A value that means "no label", such as ``"-1"``; "none": there is no such value.
-
-    Returns
-    -------
-    Labels
+    task, missing
+        As in `w2s_report.options.Options`.
 
     Raises
     ------
@@ -143,20 +145,15 @@ def read_labels(
     values = _column(table)
     if index is None:
         if len(values) != rows:
-            raise InputError(
-                f"{table.name}: shape {table.shape}, but the features have {rows} rows; give one "
-                "label a row (below a header that is a word), NaN where there is none, or the "
-                "labelled rows with --index"
-            )
+            raise refusal("labels for other rows", table=table, rows=rows)
         where = np.arange(rows)
     else:
         where = _positions(index, rows)
         if len(values) == rows != len(where):
             values = values[where]
         elif len(values) != len(where):
-            raise InputError(
-                f"{table.name}: shape {table.shape}, but {index.name} lists {len(where)} rows of "
-                f"{rows}; give one label for each listed row"
+            raise refusal(
+                "labels for other index", table=table, index=index, where=where, rows=rows
             )
     gone = _missing(values)
     where, values = where[~gone], _as_numbers(values[~gone])
@@ -177,11 +174,7 @@ def _coded(table: Table, values: NDArray, missing: str | None) -> NDArray[np.boo
         count = len(values) - len(others)
         beyond = len(others) and ((others >= 0).all() if code < 0 else (others < code / 2).all())
         if count > 1 and beyond and set(np.unique(others)) != {-code}:
-            raise InputError(
-                f"{table.name}: {count} labels are {code:g}, which looks like a code for a missing "
-                f"label; write NaN there, or say --missing {code:g} (or --missing none, if it is "
-                "a label)"
-            )
+            raise refusal("code for missing", table=table, count=count, code=code)
     return np.zeros(len(values), bool)
 
 
@@ -208,10 +201,7 @@ def _as_numbers(values: NDArray) -> NDArray:
 
 def _column(table: Table) -> NDArray:
     if len(table.shape) > 2 or table.shape[1:] not in ((), (1,)):
-        raise InputError(
-            f"{table.name}: labels of shape {table.shape}; expected one column, with the class or "
-            "the number of each row"
-        )
+        raise refusal("labels of many columns", table=table)
     values = table.all().reshape(-1)
     if values.dtype.kind == "S":
         try:
@@ -220,10 +210,7 @@ def _column(table: Table) -> NDArray:
             raise InputError(f"{table.name}: labels are bytes that are no UTF-8 text") from None
     if values.dtype.kind == "f" and np.isinf(values).any():
         first = int(np.flatnonzero(np.isinf(values))[0])
-        raise InputError(
-            f"{table.name}: shape {table.shape}, the label of row {first} is infinite; write NaN "
-            "for a row without label"
-        )
+        raise refusal("infinite label", table=table, first=first)
     return values
 
 
@@ -232,15 +219,10 @@ def _positions(index: Table, rows: int) -> NDArray[np.int64]:
     if where.ndim == 2 and 1 in where.shape:
         where = where.ravel()
     if where.ndim != 1 or where.dtype.kind not in "iuf":
-        raise InputError(
-            f"{index.name}: shape {index.shape} of {index.dtype}; expected one column with the "
-            "labelled rows, counted from 0"
-        )
+        raise refusal("index of no rows", index=index)
     whole = where.dtype.kind in "iu" or bool(np.all(np.isfinite(where) & (where == where // 1)))
     if not whole or (len(where) and not (where.min() >= 0 and where.max() < rows)):
-        raise InputError(
-            f"{index.name}: expected whole numbers from 0 to {rows - 1} (the rows of the features)"
-        )
+        raise refusal("index beyond rows", index=index, last=rows - 1)
     where = where.astype(np.int64)
     if len(np.unique(where)) < len(where):
         raise InputError(f"{index.name}: lists a row twice; list every labelled row once")
@@ -250,24 +232,15 @@ def _positions(index: Table, rows: int) -> NDArray[np.int64]:
 def _interpret(table: Table, where: NDArray, values: NDArray, task: str) -> Labels:
     count = len(values)
     if count < LEAST:
-        raise InputError(
-            f"{table.name}: shape {table.shape}, with {count} labels; at least {LEAST} are needed "
-            "to say anything: label more rows"
-        )
+        raise refusal("few labels", table=table, count=count, least=LEAST)
     distinct = np.unique(values)
     if len(distinct) < 2:
-        raise InputError(
-            f"{table.name}: shape {table.shape}, all {count} labels are {distinct[0]}; nothing "
-            "can be learnt from them"
-        )
+        raise refusal("labels all alike", table=table, count=count, distinct=distinct)
     text = values.dtype.kind in "Ub"
     if not text:
         low, high = float(distinct[0]), float(distinct[-1])
         if not max(1e-100, 1e4 * np.spacing(max(-low, high))) < high - low < 1e100:
-            raise InputError(
-                f"{table.name}: labels from {low:g} to {high:g} lose their differences to "
-                "rounding; subtract their mean and divide by their deviation"
-            )
+            raise refusal("labels lost to rounding", table=table, low=low, high=high)
     whole = not text and bool(np.all(values.astype(float) % 1 == 0))
     classes = task == "classification" or (
         task == "auto" and (text or (whole and len(distinct) <= MOST_CLASSES))
@@ -275,19 +248,13 @@ def _interpret(table: Table, where: NDArray, values: NDArray, task: str) -> Labe
     decided: Literal["auto", "given"] = "auto" if task == "auto" else "given"
     if not classes:
         if values.dtype.kind == "U":
-            raise InputError(
-                f"{table.name}: shape {table.shape}, labels are texts such as {distinct[0]!r}, "
-                "which are no numbers; use --task classification"
-            )
+            raise refusal("labels are texts", table=table, distinct=distinct)
         return Labels("regression", where, values.astype(float), (), decided)
     codes = np.searchsorted(distinct, values)
     rarest = int(np.bincount(codes).min())
     if count < 5 * len(distinct) or rarest < PER_CLASS:
-        raise InputError(
-            f"{table.name}: shape {table.shape}, {count} labels of {len(distinct)} classes, the "
-            f"rarest with {rarest}; fewer labels than these classes need (5 a class on average, "
-            f"{PER_CLASS} of each): label more rows, join classes, or use --task regression"
-        )
+        found = {"count": count, "classes": len(distinct), "rarest": rarest, "each": PER_CLASS}
+        raise refusal("few labels of a class", table=table, **found)
     names = tuple(map(_name, distinct))
     kind: Task = "binary" if len(distinct) == 2 else "multiclass"
     return Labels(kind, where, codes.astype(float), names, decided)

@@ -9,23 +9,23 @@ in their order, so the sums have the same bits for any number of workers and any
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from w2s_report.inputs import Features
 from w2s_report.options import FEWEST_FOLDS
-from w2s_report.readers import InputError
+from w2s_report.readers import InputError, Table, refusal
 
 CHUNK_BYTES = 400_000_000
 FOLD_BYTES = 500_000_000
 KEPT_BYTES = 200_000_000
 PILOT = 2048  # rows whose mean is taken off before products are formed
-_PIECE = 4096  # rows read at a time
+PIECE_BYTES = 1 << 20  # stays in a processor's cache
 
 Progress = Callable[[float, str], None]
 
@@ -51,16 +51,17 @@ class Sums:
     """and their numbers."""
     duplicates: NDArray[np.uint64]
     """Shape (rows,). For each row a number that equal rows of the strong features share."""
+    placed: Mapping[str, tuple[NDArray, Any]] = field(default_factory=dict)
+    """Shift and scale of each model's features."""
 
     @property
     def folds(self) -> int:
         """Number of folds."""
-        return len(next(iter(self.own.values()))) - 1
+        return max((len(by_fold) - 1 for by_fold in self.own.values()), default=0)
 
 
 def one_pass(
-    strong: Features,
-    weak: Sequence[Features],
+    models: Mapping[str, Table],
     labelled: NDArray[np.int64],
     *,
     folds: int,
@@ -73,9 +74,8 @@ def one_pass(
 
     Parameters
     ----------
-    strong : Features
-    weak : sequence of Features
-        On the same rows.
+    models : mapping of str to Table
+        Features by name, on the same rows: the student's first.
     labelled : ndarray of int
         Rows that are kept whole and are in no fold.
     folds : int
@@ -89,69 +89,52 @@ def one_pass(
     progress : callable, optional
         Gets the share done and what is being done.
 
-    Returns
-    -------
-    Sums
-
     Raises
     ------
     InputError
         If a value is NaN or infinite: the file, the row and the column.
     """
-    models = [strong, *weak]
     fold, kept, count = _assign(models, labelled, folds, sample, rng)
-    slot = np.full(strong.rows, -1)
+    slot = np.full(len(fold), -1)
     slot[kept] = np.arange(len(kept))
-    state = _State(models, count, len(kept))
-    step = _chunk_rows(models)
+    state = _State(models, count, kept)
+    itemsize = 8 if any(table.precise for table in models.values()) else 4
+    width = sum(table.shape[1] for table in models.values())
+    step = int(np.clip(CHUNK_BYTES // (itemsize * width), 256, 1 << 16))
     with Parallel(n_jobs=jobs, backend="threading") as pool, threadpool_limits(1, "blas"):
-        for start in range(0, strong.rows, step):
-            stop = min(start + step, strong.rows)
-            blocks = state.read(start, stop)
-            chosen = np.flatnonzero(slot[start:stop] >= 0)
-            state.keep(blocks, chosen, slot[start:stop][chosen])
-            state.add(blocks, fold[start:stop], pool)
-            state.check(blocks, start)
-            del blocks  # before the next ones are made
+        for start in range(0, len(fold), step):
+            stop = min(start + step, len(fold))
+            raw = {name: table.rows(start, stop) for name, table in models.items()}
+            state.add(raw, start, fold[start:stop], slot[start:stop], pool)
             if progress:
-                progress(stop / strong.rows, "reading the rows")
+                progress(stop / len(fold), "reading the rows")
     pooled = int(np.sum(fold >= 0))
-    size = pooled // count if count else 0
-    rest = pooled - size * count
-    return Sums(strong.rows, size, rest, state.own, state.cross, state.kept, kept, state.duplicates)
+    size, rest = divmod(pooled, count) if count else (0, pooled)
+    placed = {name: (state.shift[name], state.scale[name]) for name in models}
+    return Sums(
+        len(fold), size, rest, state.own, state.cross, state.kept, kept, state.duplicates, placed
+    )
 
 
-def folds_that_fit(models: Sequence[Features], folds: int) -> int:
-    """Return how many folds the memory allows, at least `FEWEST_FOLDS`."""
-    strong, *weak = [model.columns + 1 for model in models]
-    each = 8 * (strong**2 + sum(w**2 + w * strong for w in weak))
-    return min(folds, max(FEWEST_FOLDS, int(FOLD_BYTES // each) - 1))
-
-
-def rows_that_fit(models: Sequence[Features]) -> int:
+def rows_that_fit(models: Mapping[str, Table]) -> int:
     """Return how many rows may be kept whole."""
-    return int(KEPT_BYTES // (8 * sum(model.columns + 1 for model in models)))
-
-
-def _chunk_rows(models: Sequence[Features]) -> int:
-    itemsize = 8 if any(m.precise for m in models) else 4
-    width = sum(m.columns for m in models)
-    return int(np.clip(CHUNK_BYTES // (itemsize * width), 256, 1 << 18))
+    return int(KEPT_BYTES // (8 * sum((table.shape[1] + 1 for table in models.values()), 1)))
 
 
 def _assign(
-    models: Sequence[Features],
+    models: Mapping[str, Table],
     labelled: NDArray,
     folds: int,
     sample: int,
     rng: np.random.Generator,
 ) -> tuple[NDArray, NDArray, int]:
     """Fold of each row (-1 for labelled ones), the rows kept, and the number of folds."""
-    rows = models[0].rows
-    fold = np.zeros(rows, np.int16)
+    fold = np.zeros(next(iter(models.values())).shape[0], np.int16)
     fold[labelled] = -1
     pool = rng.permutation(np.flatnonzero(fold == 0))
-    count = min(folds_that_fit(models, folds), len(pool))
+    strong, *weak = [table.shape[1] + 1 for table in models.values()]
+    each = 8 * (strong**2 + sum(w**2 + w * strong for w in weak))
+    count = min(folds, max(FEWEST_FOLDS, FOLD_BYTES // each - 1), len(pool))
     if count:
         size = len(pool) // count
         fold[pool] = np.minimum(np.arange(len(pool)) // size, count)
@@ -161,91 +144,92 @@ def _assign(
 class _State:
     """The sums while they grow, and the shift and scale of each model's features."""
 
-    def __init__(self, models: Sequence[Features], folds: int, kept: int):
-        self.models = {model.name: model for model in models}
-        self.strong = models[0].name
-        width = {model.name: model.columns + 1 for model in models}
+    def __init__(self, models: Mapping[str, Table], folds: int, kept: NDArray[np.int64]):
+        self.models, self.strong = models, next(iter(models))
+        rows, columns = models[self.strong].shape
+        width = {name: table.shape[1] + 1 for name, table in models.items()}
         self.own = {name: np.zeros((folds + 1, w, w)) for name, w in width.items()}
         self.cross = {
             name: np.zeros((folds + 1, w, width[self.strong]))
             for name, w in width.items()
             if name != self.strong
         }
-        self.kept = {name: np.empty((kept, w)) for name, w in width.items()}
-        self.duplicates = np.empty(models[0].rows, np.uint64)
-        drawn = np.random.default_rng(0).integers(1, 2**63, models[0].columns, np.uint64)
+        self.kept = {name: np.zeros((len(kept), w)) for name, w in width.items()}
+        self.duplicates = np.empty(rows, np.uint64)
+        drawn = np.random.default_rng(0).integers(1, 2**63, columns, np.uint64)
         self.multipliers = drawn * 2 + 1
+        # Longer than wide, so that forming products takes longer than adding them up.
+        self.piece = max(2 * max(width.values()), PIECE_BYTES // (4 * sum(width.values())))
         self.shift: dict[str, NDArray] = {}
-        self.scale: dict[str, float] = {}
-        for model in models:
-            pilot = model.read(0, min(PILOT, model.rows)).astype(float)
+        self.scale: dict[str, Any] = {}
+        for name, model in models.items():
+            pilot = model.rows(0, min(PILOT, rows)).astype(float)
             finite = np.where(np.isfinite(pilot), pilot, 0)
-            self.shift[model.name] = finite.mean(axis=0)
+            mean = finite.mean(axis=0)
             with np.errstate(over="ignore"):
-                size = float(np.sqrt(np.mean((finite - finite.mean(axis=0)) ** 2)))
-            self.scale[model.name] = size if np.isfinite(size) and size > 0 else 1.0
+                size = float(np.sqrt(np.mean((finite - mean) ** 2)))
+            precision = np.float64 if model.precise else np.float32
+            self.shift[name] = mean.astype(precision)
+            self.scale[name] = precision(1 / size if np.isfinite(size) and size > 0 else 1.0)
 
-    def read(self, start: int, stop: int) -> dict[str, NDArray]:
-        """Rows of ``[1 | features]``, shifted and scaled, in the precision of the file."""
-        blocks = {
-            name: np.empty((stop - start, m.columns + 1), np.float64 if m.precise else np.float32)
-            for name, m in self.models.items()
-        }
-        for begin in range(start, stop, _PIECE):
-            end = min(begin + _PIECE, stop)
-            for name, model in self.models.items():
-                raw = model.read(begin, end)
-                if name == self.strong:
-                    self.duplicates[begin:end] = _fingerprints(raw, self.multipliers)
-                block = blocks[name][begin - start : end - start]
-                block[:, 0] = 1
-                block[:, 1:] = raw
-                block[:, 1:] -= self.shift[name].astype(block.dtype)
-                block[:, 1:] *= block.dtype.type(1 / self.scale[name])
-        return blocks
-
-    def keep(self, blocks: Mapping[str, NDArray], rows: NDArray, slots: NDArray) -> None:
-        """Copy the rows that stay in memory."""
-        for name, block in blocks.items():
-            self.kept[name][slots] = block[rows]
-
-    def add(self, blocks: Mapping[str, NDArray], fold: NDArray, pool: Parallel) -> None:
-        """Add the products of each fold's rows."""
+    def add(
+        self,
+        raw: Mapping[str, NDArray],
+        start: int,
+        fold: NDArray,
+        slot: NDArray,
+        pool: Parallel,
+    ) -> None:
+        """Add the products of each fold's rows, of a chunk, and keep the rows that are kept."""
+        found = _fingerprints(raw[self.strong], self.multipliers)
+        self.duplicates[start : start + len(found)] = found
+        chosen = np.flatnonzero(slot >= 0)
+        for name, block in self._blocks(raw, chosen).items():
+            self.kept[name][slot[chosen]] = block
         pool(
-            delayed(self._add_fold)(blocks, np.flatnonzero(fold == number), number)
+            delayed(self._add_fold)(raw, np.flatnonzero(fold == number), number)
             for number in np.unique(fold[fold >= 0])
         )
+        for name, values in raw.items():
+            sums = np.einsum("kii->i", self.own[name]).sum() + self.kept[name].sum()
+            if not np.isfinite(sums):
+                raise _not_finite(self.models[name], values, start)
 
-    def _add_fold(self, blocks: Mapping[str, NDArray], rows: NDArray, fold: int) -> None:
-        chosen = {name: block[rows] for name, block in blocks.items()}
+    def _blocks(self, raw: Mapping[str, NDArray], rows: NDArray) -> dict[str, NDArray]:
+        """Rows of ``[1 | features]``, shifted and scaled, in the precision of the file."""
+        blocks = {}
         with np.errstate(over="ignore", invalid="ignore"):
-            for name, block in chosen.items():
-                self.own[name][fold] += block.T @ block
-                if name in self.cross:
-                    self.cross[name][fold] += block.T @ chosen[self.strong]
+            for name, values in raw.items():
+                scale = self.scale[name]
+                block = np.empty((len(rows), values.shape[1] + 1), scale.dtype)
+                block[:, 0] = 1
+                np.subtract(values[rows], self.shift[name], out=block[:, 1:])
+                block[:, 1:] *= scale
+                blocks[name] = block
+        return blocks
 
-    def check(self, blocks: Mapping[str, NDArray], start: int) -> None:
-        """Find what is not finite; the sums tell whether there is anything to find."""
-        for name, block in blocks.items():
-            diagonal = np.einsum("kii->ki", self.own[name])
-            if np.isfinite(diagonal).all() and np.isfinite(block @ np.ones_like(block[0])).all():
-                continue
-            model = self.models[name]
-            bad = np.argwhere(~np.isfinite(block))
-            if not len(bad):
-                raise InputError(
-                    f"{model.files}: shape ({model.rows}, {model.columns}), values too large to be "
-                    "squared; divide the features by their standard deviation"
-                )
-            row, column = int(start + bad[0][0]), int(bad[0][1]) - 1
-            raise InputError(
-                f"{model.files}: shape ({model.rows}, {model.columns}), {len(bad)} values near row "
-                f"{row}, column {column} are NaN or infinite; remove these rows or impute them"
-            )
+    def _add_fold(self, raw: Mapping[str, NDArray], rows: NDArray, fold: int) -> None:
+        for begin in range(0, len(rows), self.piece):
+            blocks = self._blocks(raw, rows[begin : begin + self.piece])
+            with np.errstate(over="ignore", invalid="ignore"):
+                for name, block in blocks.items():
+                    self.own[name][fold] += block.T @ block
+                    if name in self.cross:
+                        self.cross[name][fold] += block.T @ blocks[self.strong]
+
+
+def _not_finite(table: Table, values: NDArray, start: int) -> InputError:
+    """Say where a chunk is not finite; its sums have told that there is something to find."""
+    bad = np.argwhere(~np.isfinite(values))
+    if not len(bad):
+        return refusal("too large to square", table=table)
+    row, column = int(start + bad[0][0]), int(bad[0][1])
+    return refusal("not finite", table=table, count=len(bad), row=row, column=column)
 
 
 def _fingerprints(raw: NDArray, multipliers: NDArray) -> NDArray[np.uint64]:
     """One number a row, the same for equal rows; two different rows share one by rare chance."""
     with np.errstate(over="ignore"):
-        words = np.ascontiguousarray(raw, np.float32).view(np.uint32)
-        return words.astype(np.uint64) @ multipliers
+        words = np.ascontiguousarray(raw, np.float32)
+        words = words.view(np.uint32 if words.shape[1] % 2 else np.uint64)
+        return words.astype(np.uint64, copy=False) @ multipliers[: words.shape[1]]

@@ -43,6 +43,9 @@ class Options:
     """
     missing: str | None = None
     """The label that means "no label", such as "-1"; "none": what looks like a code is a label."""
+    key: str | None = None
+    """Column of every file with a name for each input, text or number, by which rows are put in the
+    order of the student's features; labels and predictions may lack some."""
     share: Annotated[float, BeforeValidator(_plain), Field(gt=0, lt=1, strict=True)] = 0.99
     """Of the variance, in (0, 1): for the formulas, features are cut to the leading directions that
     hold it, but no more than half the labels of a split, and 300."""

@@ -15,47 +15,21 @@ import matplotlib.pyplot as plt
 
 from w2s_report import draw
 from w2s_report.card import ReportCard
-from w2s_report.teachers import MODELS, Cell
-from w2s_report.words import interval, templates
+from w2s_report.words import templates
 from w2s_utils import figures
-
-_NAMES = {
-    "constant": "best constant",
-    "shuffled": "student of shuffled answers",
-    "teacher": "teacher",
-    "student": "student",
-    "baseline": "strong model on the labels (baseline)",
-    "ceiling": "strong model on all labels (ceiling)",
-    "misfit": "misfit",
-    "gain": "gain: teacher less student",
-    "advantage": "advantage: baseline less student",
-    "pgr": "PGR",
-    "opr": "OPR",
-}
-# Heading and template of each part, in the order of the page, and whether it is about features.
-_PARTS = (
-    ("Verdict", "verdict", False),
-    ("What decides", "comparison", False),
-    ("Teachers ranked", "rankings", False),
-    ("The data", "data", True),
-    ("What the models have in common", "overlaps", True),
-    ("What the labels say", "estimates", True),
-    ("Least squares, predicted and measured", "reference", True),
-    ("Gain without labels", "misfit", True),
-    ("Provenance", "provenance", False),
-)
 
 
 def render(card: ReportCard) -> str:
     """Write the whole page, as HTML."""
     with mpl.rc_context(fname=figures.STYLE):
-        picture = _embedded(draw.ranking(card))
-    parts = [
-        (heading, f"{name}.html", [picture] if name == "verdict" else [])
-        for heading, name, of_features in _PARTS
-        if card.teachers or not of_features
-    ]
-    return templates().get_template("page.html").render(_context(card), parts=parts)
+        drawn = draw.ranking(card)
+        image = figures.render(drawn["figure"], drawn["name"])["image/svg+xml"]
+        plt.close(drawn["figure"])
+    svg, csv = (
+        base64.b64encode(text.encode()).decode() for text in (image, figures.as_csv(drawn["data"]))
+    )
+    page = templates().get_template("page.html")
+    return page.render(card=card, drawn=drawn, svg=svg, csv=csv)
 
 
 def section(card: ReportCard, name: str) -> str:
@@ -68,48 +42,10 @@ def section(card: ReportCard, name: str) -> str:
         "verdict", "comparison", "rankings", "provenance", and, for teachers with features, "data",
         "overlaps", "estimates", "reference" or "misfit".
     """
-    return templates().get_template(f"{name}.html").render(_context(card))
+    return templates().get_template(f"{name}.html").render(card=card)
 
 
 def show(card: ReportCard, name: str) -> None:
     """Display a `section` in a notebook."""
     ipython: Any = importlib.import_module("IPython.display")
     ipython.display(ipython.HTML(section(card, name)))
-
-
-def _context(card: ReportCard) -> dict[str, Any]:
-    over = [(_NAMES[rival], interval(value)) for rival, value in card.verdict.over.items()]
-    return {
-        "card": card,
-        "names": _NAMES,
-        "over": over,
-        "compared": _compared,
-    }
-
-
-def _compared(cell: Cell) -> list[tuple[str, str, str, str]]:
-    """Rows of predicted, measured and their ratio."""
-    rows = []
-    for name, label in _NAMES.items():
-        if name not in cell.predicted:
-            if name == "pgr":
-                rows.append((label, "gap not resolved", "", ""))
-            continue
-        told, seen = cell.predicted[name], cell.measured.get(name)
-        ratio = f"{seen.value / told.value:.2f}" if seen is not None and name in MODELS else ""
-        rows.append(
-            (label, interval(told), "not measurable" if seen is None else interval(seen), ratio)
-        )
-    return rows
-
-
-def _embedded(drawn: draw.Drawn) -> dict[str, str]:
-    image = figures.render(drawn.figure, drawn.name)["image/svg+xml"]
-    plt.close(drawn.figure)
-    return {
-        "name": drawn.name,
-        "caption": drawn.caption,
-        "alt": drawn.alt,
-        "svg": base64.b64encode(image.encode()).decode(),
-        "csv": base64.b64encode(figures.as_csv(drawn.data).encode()).decode(),
-    }

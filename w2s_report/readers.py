@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import codecs
 import csv
-import hashlib
 import os
+import re
+import tomllib
 import warnings
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import file_digest, sha256
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +24,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 # Words for a value that is not there, in whatever case.
-MISSING = (
-    "",
-    "nan",
-    "-nan",
-    "none",
-    "na",
-    "n/a",
-    "#na",
-    "#n/a",
-    "<na>",
-    "null",
-    "nat",
-    "?",
-    "-",
-    ".",
-)
+_NOTHING = "nan -nan nat none null na n/a #na #n/a <na>"
+MISSING = ("", "?", "-", ".", *_NOTHING.split())
 _SUFFIXES = (".npy", ".npz", ".csv", ".parquet")
 _MAGIC = {b"\x93NUMPY": ".npy", b"PK\x03\x04": ".npz", b"PAR1": ".parquet"}
+_Read = tuple[NDArray, NDArray | None]  # an array, and names of its rows
 _LABEL_NAMES = ("label", "labels", "y", "target", "class")
-_EXPORT = "save it with numpy.save(path, array)"
 
 
 class InputError(ValueError):
@@ -48,6 +37,12 @@ class InputError(ValueError):
 
     def __init__(self, message: str):
         super().__init__(" ".join(str(message).split()))
+
+
+def refusal(what: str, /, **found: Any) -> InputError:
+    """The error of that name in ``templates/refusals.toml``, with what was found filled in."""
+    texts = resources.files("w2s_report").joinpath("templates/refusals.toml").read_text("utf-8")
+    return InputError(tomllib.loads(texts)[what].format(**found))
 
 
 @dataclass(frozen=True)
@@ -62,14 +57,43 @@ class Table:
     sha256: Callable[[], str] = field(repr=False)
     """Returns the checksum of the file's bytes (of the array's, for an array in memory)."""
     rows: Callable[[int, int], NDArray] = field(repr=False)
-    """Takes first and last row, returns a copy of what lies between, row after row in memory."""
+    """Takes first and last row, returns what lies between, row after row, not to be written to."""
+    keys: NDArray[np.str_] | None = field(default=None, repr=False)
+    """Name of each row, by which files of other orders are aligned; None where none was asked."""
+    reordered: bool = False
+    """Whether its rows were put into the order of another."""
 
     def all(self) -> NDArray:
         """Return all rows."""
         return self.rows(0, self.shape[0])
 
+    @property
+    def precise(self) -> bool:
+        """Whether single precision would lose something."""
+        return np.result_type(self.dtype, np.float16).itemsize > 4
 
-def open_table(source: str | Path | ArrayLike, name: str) -> Table:
+    def followed_by(self, other: Table) -> Table:
+        """Rows of this one and of another with as many columns."""
+        here = self.shape[0]
+
+        def rows(start: int, stop: int) -> NDArray:
+            if stop <= here or start >= here:
+                table, begin = (self, 0) if stop <= here else (other, here)
+                return table.rows(start - begin, stop - begin)
+            return np.concatenate([self.rows(start, here), other.rows(0, stop - here)])
+
+        keys = [table.keys for table in (self, other) if table.keys is not None]
+        return replace(
+            self,
+            name=f"{self.name}, {other.name}",
+            shape=(here + other.shape[0], *self.shape[1:]),
+            dtype=np.result_type(self.dtype, other.dtype),
+            rows=rows,
+            keys=np.concatenate(keys) if keys else None,
+        )
+
+
+def open_table(source: str | Path | ArrayLike, name: str, key: str | None = None) -> Table:
     """Open a file of numbers, or take an array.
 
     Parameters
@@ -79,10 +103,8 @@ def open_table(source: str | Path | ArrayLike, name: str) -> Table:
         or an empty text.
     name : str
         What it is, for errors and for arrays in memory: "strong features".
-
-    Returns
-    -------
-    Table
+    key : str, optional
+        Column (of a ``.npz`` the array) with a name for each row, a text or a number.
 
     Raises
     ------
@@ -90,12 +112,16 @@ def open_table(source: str | Path | ArrayLike, name: str) -> Table:
         In one line, if it cannot be read as an array of numbers (or, for labels, of texts).
     """
     if isinstance(source, str | os.PathLike):
-        return _open_file(str(source), name)
+        return _open_file(str(source), name, key)
+    if key is not None:
+        raise InputError(f"key: {name} are an array; align arrays before, or give files")
     try:
         array = np.asarray(_unmasked(source))
     except ValueError as error:
         raise InputError(f"{name}: expected an array of numbers, got {error}") from None
-    return _table(name, array, lambda: _digest(array), lambda: array)
+    return _table(
+        name, array, lambda: sha256(np.ascontiguousarray(array).data).hexdigest(), lambda: array
+    )
 
 
 def _unmasked(source: Any) -> Any:
@@ -107,31 +133,76 @@ def _unmasked(source: Any) -> Any:
     return source.filled("") if source.dtype.kind == "U" else source
 
 
-def _open_file(given: str, name: str) -> Table:
-    path, key = _split_key(given)
+def _open_file(given: str, name: str, key: str | None) -> Table:
+    named = re.fullmatch(r"(.*\.npz):(.*)", given, re.IGNORECASE | re.DOTALL)
+    path, part = (Path(named[1]), named[2]) if named else (Path(given), "")
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
-        raise InputError(
-            f"{given}: {name} must be a file that ends in {', '.join(_SUFFIXES)}; {_EXPORT}"
-        )
+        raise refusal("unknown suffix", given=given, name=name, suffixes=", ".join(_SUFFIXES))
     _check_content(path, given, suffix)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            array = _READERS[suffix](path, given, key)
+            array, names = _READERS[suffix](path, given, part, key)
     except InputError:
         raise
     except MemoryError:
-        raise InputError(f"{given}: does not fit into memory; {_EXPORT}") from None
+        raise refusal("no memory", given=given) from None
     except Exception as error:  # a damaged file can make a parser raise nearly anything
         why = str(error)[:160] or type(error).__name__
-        raise InputError(
-            f"{given}: cannot be read as {suffix[1:]} ({why}); write the file again"
-        ) from None
-    if suffix == ".npy":
-        # A map of its own for each piece, so that pages read before do not stay in memory.
-        return _table(given, array, lambda: _digest_file(path), lambda: _map(path))
-    return _table(given, array, lambda: _digest_file(path), lambda: array)
+        raise refusal("unreadable", given=given, kind=suffix[1:], why=why) from None
+    # A map of its own for each piece, so that pages read before do not stay in memory.
+    again = (lambda: _map(path)) if suffix == ".npy" else (lambda: array)
+    table = _table(given, array, lambda: _digest_file(path), again)
+    return table if names is None else replace(table, keys=_checked_keys(given, table, names))
+
+
+def _checked_keys(given: str, table: Table, names: NDArray) -> NDArray[np.str_]:
+    """Names of rows as texts, 1 and 1.0 the same; every row has one of its own."""
+    if names.dtype.kind == "f" and np.all(names % 1 == 0):
+        names = names.astype(np.int64)
+    keys = np.char.strip(names.astype(str))
+    if keys.shape != table.shape[:1]:
+        raise refusal("keys of other rows", table=table, keys=keys)
+    nameless = np.flatnonzero(np.isin(np.char.lower(keys), MISSING))
+    if len(nameless):
+        raise InputError(f"{given}: row {nameless[0]} has no key; give every row one of its own")
+    _, first, counts = np.unique(keys, return_index=True, return_counts=True)
+    if counts.max(initial=0) > 1:
+        rows = np.flatnonzero(keys == keys[first[counts.argmax()]])
+        raise refusal("key twice", given=given, key=keys[rows[0]], rows=rows)
+    return keys
+
+
+def aligned(table: Table, first: Table, *, whole: bool) -> Table:
+    """Rows of a table in the order of another's keys.
+
+    Where it has no such row it has none (NaN, or an empty text), unless it must be ``whole``.
+
+    Raises
+    ------
+    InputError
+        If it has a key that the other has not, or lacks one and must be whole.
+    """
+    own, wanted = np.asarray(table.keys), np.asarray(first.keys)
+    order = np.argsort(own)
+    place = order[np.minimum(np.searchsorted(own, wanted, sorter=order), len(own) - 1)]
+    there = own[place] == wanted
+    beyond = np.setdiff1d(own, wanted)
+    if len(beyond):
+        raise refusal("key beyond", table=table, first=first, beyond=beyond, count=len(beyond))
+    if whole and not there.all():
+        lacking = wanted[~there]
+        raise refusal("key absent", table=table, first=first, lacking=lacking, count=len(lacking))
+    if there.all() and np.array_equal(place, np.arange(len(place))):
+        return table
+    values = table.all()[place]
+    if not there.all():
+        text = values.dtype.kind in "US" or values.dtype == bool
+        values = values.astype(str) if text else values.astype(float)
+        values[~there] = "" if text else np.nan
+    found = _table(table.name, values, table.sha256, lambda: values)
+    return replace(found, keys=wanted, reordered=True)
 
 
 def _table(
@@ -139,31 +210,14 @@ def _table(
 ) -> Table:
     shape, dtype = array.shape, array.dtype
     if dtype.hasobject:
-        raise _objects(name, f" (shape {shape})")
+        raise refusal("objects", name=name, shape=f" (shape {shape})")
     if dtype.kind not in "biufUS" or dtype.fields:
-        raise InputError(
-            f"{name}: holds {dtype} (shape {shape}), not real numbers; {_EXPORT} after "
-            "array.astype(float)"
-        )
+        raise refusal("no real numbers", name=name, dtype=dtype, shape=shape)
     if not shape:
         raise InputError(f"{name}: holds a single value; expected an array with a row an input")
     return Table(
-        name, shape, dtype, sha256, lambda start, stop: np.array(again()[start:stop], order="C")
+        name, shape, dtype, sha256, lambda start, stop: np.ascontiguousarray(again()[start:stop])
     )
-
-
-def _objects(name: str, shape: str = "") -> InputError:
-    return InputError(
-        f"{name}: holds Python objects{shape}, which are never unpickled; {_EXPORT} after "
-        "array.astype(float)"
-    )
-
-
-def _split_key(given: str) -> tuple[Path, str]:
-    head, colon, key = given.rpartition(":")
-    if colon and head.lower().endswith(".npz"):
-        return Path(head), key
-    return Path(given), ""
 
 
 def _check_content(path: Path, given: str, suffix: str) -> None:
@@ -186,10 +240,7 @@ def _check_content(path: Path, given: str, suffix: str) -> None:
     found = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), other)
     if found != suffix:
         what = f"those of a {found} file" if found in _SUFFIXES else "of no kind known here"
-        raise InputError(
-            f"{given}: its name says {suffix}, but its contents are {what}; name it by what it is, "
-            f"or {_EXPORT}"
-        )
+        raise refusal("other contents", given=given, suffix=suffix, what=what)
 
 
 def _is_text(head: bytes) -> bool:
@@ -203,79 +254,78 @@ def _map(path: Path) -> NDArray:
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def _read_npy(path: Path, given: str, key: str) -> NDArray:
+def _read_npy(path: Path, given: str, part: str, key: str | None) -> _Read:
     try:
         mapped = _map(path)
     except ValueError as error:
         if "Python objects" in str(error):
-            raise _objects(given) from None
+            raise refusal("objects", name=given, shape="") from None
         if "mmap length" not in str(error):
             raise
-        raise InputError(
-            f"{given}: is cut off: its header promises more than the {path.stat().st_size} bytes "
-            "of the file; write or copy it again"
-        ) from None
-    wanted = getattr(mapped, "offset", 0) + mapped.nbytes
-    if path.stat().st_size != wanted:
-        raise InputError(
-            f"{given}: has bytes that do not belong to it: its header says shape {mapped.shape}, "
-            f"{wanted} bytes, the file has {path.stat().st_size}; write or copy it again"
-        )
-    return mapped
+        raise refusal("cut off", given=given, size=path.stat().st_size) from None
+    wanted, size = getattr(mapped, "offset", 0) + mapped.nbytes, path.stat().st_size
+    if size != wanted:
+        raise refusal("too many bytes", given=given, mapped=mapped, wanted=wanted, size=size)
+    if key is not None:
+        raise refusal("no names", given=given)
+    return mapped, None
 
 
-def _read_npz(path: Path, given: str, key: str) -> NDArray:
+def _read_npz(path: Path, given: str, part: str, key: str | None) -> _Read:
     with zipfile.ZipFile(path) as archive:
         broken = archive.testzip()
     if broken is not None:
         raise InputError(f"{given}: the part {broken} is damaged; write the file again")
     with np.load(path, allow_pickle=False) as arrays:
+        files = [file for file in arrays.files if file != key]
         listed = ", ".join(arrays.files) or "none"
-        if key and key not in arrays.files:
-            raise InputError(f"{given}: has no array {key!r}; it has: {listed}")
-        if not key and len(arrays.files) != 1:
-            example = f"{path}:{arrays.files[0] if arrays.files else 'features'}"
-            raise InputError(
-                f"{given}: has {len(arrays.files)} arrays ({listed}); name one, as in {example}"
-            )
+        for wanted in (part, key):
+            if wanted and wanted not in arrays.files:
+                raise InputError(f"{given}: has no array {wanted!r}; it has: {listed}")
+        if not part and len(files) != 1:
+            told = {"count": len(files), "listed": listed, "example": [*files, "features"][0]}
+            raise refusal("several arrays", given=given, path=path, **told)
         try:
-            return np.asarray(arrays[key or arrays.files[0]])
+            return np.asarray(arrays[part or files[0]]), None if key is None else arrays[key]
         except ValueError as error:
             if "Object arrays" in str(error):
-                raise _objects(given) from None
+                raise refusal("objects", name=given, shape="") from None
             raise
 
 
-def _read_csv(path: Path, given: str, key: str) -> NDArray:
+def _read_csv(path: Path, given: str, part: str, key: str | None) -> _Read:
     """Rows of cells; one way with and without pyarrow, so that both mean the same."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = [row for row in csv.reader(file, strict=True) if row]
     if not lines:
         raise InputError(f"{given}: has no rows; write the file again")
-    header = int(_has_header(lines))
-    if header:
-        _check_names(lines[0], given)
+    names = None
+    if key is not None:
+        columns = [cell.strip() for cell in lines[0]]
+        if key not in columns:
+            raise refusal("no key column", given=given, key=key, columns=columns[:20])
+        at = columns.index(key)
+        names = np.array([row.pop(at) if at < len(row) else "" for row in lines][1:])
+    header = int(key is not None or _has_header(lines))
+    unnamed = [i + 1 for i, name in enumerate(lines[0]) if header and not name.strip()]
+    if unnamed:
+        raise refusal("column without a name", given=given, unnamed=unnamed)
     if len(lines) == header:
         raise InputError(f"{given}: has a header and no rows; write the file again")
     width = len(lines[0])
     found = np.empty((len(lines) - header, width))
     for number, row in enumerate(lines[header:], start=1 + header):
         if len(row) != width:
-            raise InputError(
-                f"{given}: row {number} has {len(row)} columns, the first has {width}; write "
-                "every row with the same columns"
-            )
+            raise refusal("ragged row", given=given, number=number, columns=len(row), width=width)
         try:
             found[number - 1 - header] = _numbers(row)
         except ValueError:
             if width == 1:  # labels that are texts
-                return np.array([row[0].strip() for row in lines[header:]])
+                return np.array([row[0].strip() for row in lines[header:]]), names
             bad = next(i for i, cell in enumerate(row) if not (_is_number(cell) or _missing(cell)))
-            raise InputError(
-                f"{given}: row {number}, column {bad + 1} is {row[bad].strip()[:20]!r}, not a "
-                "number; give columns of numbers only"
-            ) from None
-    return found[:, 0] if width == 1 else found
+            told: Any = {"number": number, "column": bad + 1, "cell": row[bad].strip()[:20]}
+            raise refusal("cell is no number", given=given, **told) from None
+    return (found[:, 0] if width == 1 else found), names
 
 
 def _has_header(lines: list[list[str]]) -> bool:
@@ -295,22 +345,14 @@ def _has_header(lines: list[list[str]]) -> bool:
     return _is_number(lines[1][0]) or first[0].lower() in _LABEL_NAMES
 
 
-def _check_names(names: list[str], given: str) -> None:
-    unnamed = [i + 1 for i, name in enumerate(names) if not name.strip()]
-    if unnamed:
-        raise InputError(
-            f"{given}: column {unnamed[0]} has no name, as a column of row numbers has none; "
-            "remove it (pandas: to_csv(path, index=False)), or name it if it is a feature"
-        )
-
-
-def _numbers(row: list[str]) -> NDArray[np.float64]:
+def _numbers(row: list[str]) -> list[float]:
+    """NaN where a word means that there is none; raises ValueError at what is no number."""
     if any("_" in cell for cell in row):  # Python's numbers may have it, a file's may not
         raise ValueError
     try:
-        return np.array(row, float)
+        return list(map(float, row))
     except ValueError:
-        return np.array([np.nan if _missing(cell) else float(cell) for cell in row])
+        return [np.nan if _missing(cell) else float(cell) for cell in row]
 
 
 def _missing(cell: str) -> bool:
@@ -318,16 +360,13 @@ def _missing(cell: str) -> bool:
 
 
 def _is_number(cell: str) -> bool:
-    if _missing(cell) or "_" in cell:
-        return False
     try:
-        float(cell)
+        return not np.isnan(_numbers([cell])[0])
     except ValueError:
         return False
-    return True
 
 
-def _read_parquet(path: Path, given: str, key: str) -> NDArray:
+def _read_parquet(path: Path, given: str, part: str, key: str | None) -> _Read:
     try:
         import pyarrow.parquet as parquet
     except ImportError:
@@ -336,26 +375,21 @@ def _read_parquet(path: Path, given: str, key: str) -> NDArray:
     if not table.num_columns:
         raise InputError(f"{given}: has no columns; write the file again")
     named = dict(zip(table.column_names, map(_from_arrow, table.columns), strict=True))
+    if key is not None and key not in named:
+        raise refusal("no key column", given=given, key=key, columns=list(named)[:20])
+    names = None if key is None else named.pop(key)
     if len(named) == 1:
-        return next(iter(named.values()))
+        return next(iter(named.values())), names
     wide = [name for name, values in named.items() if values.ndim > 1]
     if wide:
-        raise InputError(
-            f"{given}: has an embedding ({wide[0]}) and other columns "
-            f"({', '.join(name for name in named if name != wide[0])}); write the embedding alone"
-        )
+        others = ", ".join(name for name in named if name != wide[0])
+        raise refusal("embedding among columns", given=given, wide=wide, others=others)
     for name, values in named.items():
         if name.startswith("__index_level_"):
-            raise InputError(
-                f"{given}: column {name!r} is the number of a row in pandas; write the file with "
-                "to_parquet(path, index=False)"
-            )
+            raise refusal("index column of pandas", given=given, name=name)
         if values.dtype.kind not in "biuf":
-            raise InputError(
-                f"{given}: column {name!r} holds {values.dtype}, not numbers; give columns of "
-                "numbers only"
-            )
-    return np.column_stack(list(named.values()))
+            raise refusal("column is no number", given=given, name=name, values=values)
+    return np.column_stack(list(named.values())), names
 
 
 def _from_arrow(column: Any) -> NDArray:
@@ -384,10 +418,6 @@ def _from_arrow(column: Any) -> NDArray:
 _READERS = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv, ".parquet": _read_parquet}
 
 
-def _digest(array: NDArray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
-
-
 def _digest_file(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(file, "sha256").hexdigest()

@@ -7,15 +7,16 @@ constant is one of the directions kept, for every model: heads have an intercept
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from w2s_report.inputs import Features
+from w2s_report import words
 from w2s_report.one_pass import Sums
-from w2s_report.readers import InputError
+from w2s_report.readers import Table, refusal
 from w2s_utils.least_squares import Moments
 
 # Eigenvalues below this share of the largest are rounding: single and double precision.
@@ -23,17 +24,7 @@ ROUNDING = {False: 1e-5, True: 1e-11}
 MOST_CHECKED = 512  # directions
 ENOUGH = 2000  # labelled rows
 SUPPORT = 0.03  # of a direction's deviation: less on the labelled rows is none
-SPREAD = 1e4  # of the columns' standard deviations
-DOMINANT = 0.5  # share of the variance in one column
 SHARES = (0.9, 0.95, 0.99, 0.999)
-
-
-@dataclass(frozen=True)
-class Cut:
-    """Directions kept, the constant among them, and what limits them."""
-
-    dimension: int
-    limited_by: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,24 +45,25 @@ class Spectrum:
     mean: NDArray[np.float64]
     directions: NDArray[np.float64]
     scales: NDArray[np.float64]
+    dimension: int = 0
+    """Directions kept where least squares is fitted, the constant among them,"""
+    limited_by: str = ""
+    """and what limits them."""
 
     def count(self, share: float) -> int:
         """Directions that hold a share of the variance."""
         held = np.cumsum(self.eigenvalues)
         return min(int(np.searchsorted(held, share * held[-1]) + 1), self.rank)
 
-    def default_cut(self, share: float, half: int, most: int) -> Cut:
-        """The smallest of: what holds a share of the variance, half the labels, and the most."""
+    def limited(self, share: float, half: int, most: int) -> Spectrum:
+        """Cut to the smallest of: a share of the variance, half the labels, and the most."""
         limits = (
-            Cut(1 + self.count(share), f"{share:.4g} of the variance"),
-            Cut(half, "half the labels of a split"),
-            Cut(most, "most by default"),
+            (1 + self.count(share), f"{share:.4g} of the variance"),
+            (half, "half the labels of a split"),
+            (most, "most by default"),
         )
-        return min(limits, key=lambda cut: cut.dimension)
-
-    def white(self, sums: Sums, most: int) -> NDArray[np.float64]:
-        """Rows kept in their leading white directions, without the constant."""
-        return sums.kept[self.name] @ self.cut(1 + min(self.rank, most))[:, 1:]
+        dimension, limited_by = min(limits, key=lambda limit: limit[0])
+        return replace(self, dimension=dimension, limited_by=limited_by)
 
     def cut(self, dimension: int) -> NDArray[np.float64]:
         """Map from ``[1 | features]`` to the constant and ``dimension - 1`` white directions."""
@@ -83,7 +75,7 @@ class Spectrum:
         return cut
 
 
-def spectrum(features: Features, sums: Sums) -> Spectrum:
+def spectrum(name: str, features: Table, sums: Sums) -> Spectrum:
     """Eigenvalues, rank and what is odd about the columns.
 
     Raises
@@ -91,42 +83,42 @@ def spectrum(features: Features, sums: Sums) -> Spectrum:
     InputError
         If no column varies.
     """
-    name = features.name
     total = whole(sums, name)
     mean = total[0, 1:] / sums.rows
     covariance = total[1:, 1:] / sums.rows - np.outer(mean, mean)
     variance = np.diag(covariance)
     tolerance = ROUNDING[features.precise] ** 2 * (mean**2 + 1)
     constant = int(np.sum(variance <= tolerance))
-    if constant == features.columns:
-        raise InputError(
-            f"{features.files}: shape ({features.rows}, {features.columns}), no column varies; "
-            "give features that differ between inputs"
-        )
+    if constant == features.shape[1]:
+        raise refusal("no column varies", features=features)
+    varying = np.sqrt(variance[variance > 0])
+    spread, share = varying.max() / varying.min(), float(variance.max() / variance.sum())
     values, directions = linalg.eigh(covariance)
     values, directions = np.maximum(values[::-1], 0), directions[:, ::-1]
     # As many directions as rows allow can be told apart.
     rank = min(int(np.sum(values > ROUNDING[features.precise] * values[0])), sums.rows - 1)
     return Spectrum(
         name=name,
-        columns=features.columns,
+        columns=features.shape[1],
         eigenvalues=values / values.sum(),
         rank=rank,
         participation=float(values.sum() ** 2 / np.sum(values**2)),
         constant=constant,
-        warnings=tuple(_warnings(features, variance)),
+        warnings=words.paragraphs(
+            "warnings.txt", spread=spread, share=share, columns=len(variance)
+        ),
         mean=mean,
         directions=directions,
         scales=np.sqrt(np.maximum(values, np.finfo(float).tiny)),
     )
 
 
-def supported(features: Features, sums: Sums) -> Spectrum:
+def supported(name: str, features: Table, sums: Sums) -> Spectrum:
     """The `spectrum`, its rank at most the leading directions that the labelled rows have too."""
-    found = spectrum(features, sums)
+    found = spectrum(name, features, sums)
     count = labelled_rows(sums)
-    white = found.white(sums, min(count - 1, MOST_CHECKED))[: count : max(1, count // ENOUGH)]
-    white = np.hstack([np.ones((len(white), 1)), white])
+    rows = sums.kept[name][: count : max(1, count // ENOUGH)]
+    white = rows @ found.cut(1 + min(count - 1, MOST_CHECKED, found.rank))
     # A diagonal entry is what a direction has beyond those before it, over the labelled rows.
     beyond = np.abs(np.diag(linalg.qr(white, mode="r")[0]))[1:] / np.sqrt(len(white))
     lacking = np.flatnonzero(beyond < SUPPORT)
@@ -163,53 +155,31 @@ class Pair:
     labelled: int
 
 
-def cut_pair(sums: Sums, weak: Spectrum, strong: Spectrum, d_w: int, d_s: int) -> Pair:
-    """Cut both models' features and their sums to few directions.
+def white(sums: Sums, found: Sequence[Spectrum], most: int) -> Sums:
+    """The sums and the rows kept in the constant and at most so many white directions.
 
-    Parameters
-    ----------
-    sums : Sums
-    weak, strong : Spectrum
-    d_w, d_s : int
-        Directions kept of each, the constant among them.
-
-    Returns
-    -------
-    Pair
-        In coordinates that are white over all rows.
+    The spectra are the student's and then each teacher's.
     """
-    maps = {weak.name: weak.cut(d_w), strong.name: strong.cut(d_s)}
+    maps = {one.name: one.cut(1 + min(one.rank, most)) for one in found}
+    return replace(
+        sums,
+        own={name: cut.T @ sums.own[name] @ cut for name, cut in maps.items()},
+        cross={w: maps[w].T @ both @ maps[found[0].name] for w, both in sums.cross.items()},
+        kept={name: sums.kept[name] @ cut for name, cut in maps.items()},
+    )
+
+
+def pair(sums: Sums, weak: Spectrum, strong: Spectrum) -> Pair:
+    """Take what concerns a teacher and the student from `white` sums, cut to their dimensions."""
+    d_w, d_s = weak.dimension, strong.dimension
     blocks = {"weak": slice(0, d_w), "strong": slice(d_w, d_w + d_s)}
-    w, s = (sums.kept[model.name] @ maps[model.name] for model in (weak, strong))
-
-    def fold(index: int) -> Moments:
-        ww, ss = (
-            maps[name].T @ sums.own[name][index] @ maps[name] for name in (weak.name, strong.name)
-        )
-        ws = maps[weak.name].T @ sums.cross[weak.name][index] @ maps[strong.name]
-        count = sums.fold_rows if index < sums.folds else sums.rest_rows
-        return Moments(count, np.block([[ww, ws], [ws.T, ss]]), blocks)
-
-    folds = [fold(index) for index in range(sums.folds + 1)]
+    w, s = sums.kept[weak.name][:, :d_w], sums.kept[strong.name][:, :d_s]
+    ww, ss = sums.own[weak.name][:, :d_w, :d_w], sums.own[strong.name][:, :d_s, :d_s]
+    ws = sums.cross[weak.name][:, :d_w, :d_s]
+    upper, lower = np.dstack([ww, ws]), np.dstack([ws.transpose(0, 2, 1), ss])
+    counts = [sums.fold_rows] * sums.folds + [sums.rest_rows]
+    joint = zip(counts, np.concatenate([upper, lower], axis=1), strict=True)
+    *folds, rest = (Moments(rows, matrix, blocks) for rows, matrix in joint)
     count = labelled_rows(sums)
-    total = Moments.of(weak=w[:count], strong=s[:count])
-    for part in folds:
-        total = total + part
-    return Pair(weak.name, d_w, d_s, tuple(folds[:-1]), total, w, s, count)
-
-
-def _warnings(features: Features, variance: NDArray) -> list[str]:
-    found = []
-    varying = np.sqrt(variance[variance > 0])
-    spread = varying.max() / varying.min()
-    if spread > SPREAD:
-        found.append(
-            f"standard deviations of the columns differ by a factor of {spread:.1e}; columns with "
-            "small ones are cut away unless the columns are standardised"
-        )
-    share = float(variance.max() / variance.sum())
-    if share > DOMINANT and features.columns > 2:
-        found.append(
-            f"one column holds {share:.0%} of the variance; consider standardising the columns"
-        )
-    return found
+    total = sum(folds, Moments.of(weak=w[:count], strong=s[:count]) + rest)
+    return Pair(weak.name, d_w, d_s, tuple(folds), total, w, s, count)

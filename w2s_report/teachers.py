@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import special
 from threadpoolctl import threadpool_limits
 
-from w2s_report import splits
+from w2s_report.comparison import Comparison, around, nonnegative
 from w2s_report.spectra import Pair
 from w2s_utils.geometry import Estimates, Range, expected_risks_and_ratios, setting_from_labels
 from w2s_utils.least_squares import Moments
@@ -20,11 +20,9 @@ LEVEL = 0.95
 DRAWS = 400
 PERMUTATIONS = 49
 NULL_ROWS = 2000
-ROUNDING = 1e-9  # of the baseline's error
 FEWEST, GROUPS = 4, 40  # parts that are left out, of all rows and of the labelled ones
 FAINT = 1e-3  # of a direction's standard deviation
 MODELS = ("teacher", "student", "baseline", "ceiling")
-MEASURED = (*MODELS, "misfit", "gain", "advantage")
 MOST_OF_THE_GAIN = 0.9
 _Z = float(special.ndtri((1 + LEVEL) / 2))
 
@@ -56,21 +54,6 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class MisfitOnly:
-    """Gain predicted from the misfit over rows without label, and the gain measured."""
-
-    misfit: Range
-    """Over inputs that neither learnt from; their labels do not enter."""
-    factor: float
-    """``(1 - r) / (1 - d_s / N)``: expected gain per misfit if the student can express
-    the truth."""
-    predicted: Range
-    """Gain, by the factor."""
-    measured: Range
-    """Gain, on labels left out."""
-
-
-@dataclass(frozen=True)
 class Teacher:
     """Everything about one teacher."""
 
@@ -87,7 +70,11 @@ class Teacher:
     """Prediction with every label, and pseudo-labels for all other rows."""
     doubled: tuple[Cell, Cell]
     """Prediction with twice the labels of ``all_rows``, and with twice its pseudo-labels."""
-    misfit_only: MisfitOnly
+    gain_per_misfit: float
+    """``(1 - r) / (1 - d_s / N)``, at the sizes measured: expected gain per misfit if the student
+    can express the truth."""
+    gain_by_misfit: Range
+    """The gain predicted from the misfit measured, by this factor: no labels enter."""
     enough: Range | None
     """Pseudo-labels that bring nine tenths of the gain that any number brings, with every label;
     None where no number brings a gain."""
@@ -97,51 +84,27 @@ class Teacher:
     looked at)."""
 
 
-@dataclass(frozen=True, eq=False)
-class Question:
-    """What `analyse` is asked: self-contained, so that it can be sent to another process."""
-
-    pair: Pair
-    targets: NDArray[np.float64]
-    """Shape (L, tasks). Scaled so that the mean over tasks is the sum over the original columns."""
-    design: splits.Design
-    trials: int
-    seed: int
-
-
-def analyse(question: Question) -> Teacher:
+def analyse(pair: Pair, targets: NDArray[np.float64], found: Comparison, seed: int) -> Teacher:
     """Estimate, predict and measure for one teacher.
 
-    Random numbers come from one generator, seeded alike for every teacher, in this order: splits
-    (so all teachers get the same), problems drawn from the estimates, permutations. BLAS has one
-    thread, wherever this runs.
-
-    Parameters
-    ----------
-    question : Question
-
-    Returns
-    -------
-    Teacher
+    Targets of shape (L, tasks) are scaled so that the mean over tasks is the sum over the original
+    columns; ``found`` was measured by least squares in the directions of the pair. Random numbers
+    come from one generator, seeded alike for every teacher, in this order: problems drawn from the
+    estimates, permutations. BLAS has one thread, wherever this runs.
     """
     with threadpool_limits(1, "blas"):
-        return _analyse(question)
+        return _analyse(pair, targets, found, np.random.default_rng(seed))
 
 
-def _analyse(question: Question) -> Teacher:
-    pair, design, targets = question.pair, question.design, question.targets
-    rng = np.random.default_rng(question.seed)
+def _analyse(pair: Pair, targets: NDArray, found: Comparison, rng: np.random.Generator) -> Teacher:
     weak, strong = pair.weak[: pair.labelled], pair.strong[: pair.labelled]
-    measured = splits.measure(
-        pair.weak, pair.strong, targets, design, trials=question.trials, rng=rng
-    )
     estimates = setting_from_labels(weak, strong, targets, features=pair.total)
     drawn = estimates.settings(DRAWS, rng)
     shared = _overlap(pair, rng)
-    everything = pair.labelled, max(pair.total.count - pair.labelled, design.N)
-    n, N = everything
-    largest = design.n, design.N
-    sizes = [largest, everything, (2 * n, N), (n, 2 * N)]
+    factor = float(risks.gain_per_misfit(pair.d_s, found.N, in_sample=False))
+    ends = factor * found.misfit.low, factor * found.misfit.high
+    n, N = pair.labelled, max(pair.total.count - pair.labelled, found.N)
+    sizes = [(found.n, found.N), (n, N), (2 * n, N), (n, 2 * N)]
     here, there, *doubled = (
         Cell(*size, told, {}) for size, told in _predictions(estimates.setting, drawn, sizes)
     )
@@ -151,18 +114,20 @@ def _analyse(question: Question) -> Teacher:
         d_s=pair.d_s,
         overlap=shared,
         estimates=_estimated(estimates),
-        reference=replace(here, measured=_measured(measured)),
+        reference=replace(here, measured=_measured(found)),
         all_rows=there,
         doubled=(doubled[0], doubled[1]),
-        misfit_only=_misfit_only(measured, design, pair.d_s),
+        gain_per_misfit=factor,
+        gain_by_misfit=Range(factor * found.misfit.value, min(ends), max(ends)),
         enough=_pseudo_labels_for_most_gain(estimates.setting, drawn, pair.labelled),
-        break_even=_break_even(estimates.setting, drawn, everything[1]),
+        break_even=_break_even(estimates.setting, drawn, N),
     )
 
 
 def _estimated(estimates: Estimates) -> dict[str, Range]:
-    found = zip(("rho_w", "rho_s", "b", "kappa"), estimates.values.tolist(), strict=False)
-    return {k: _around(v, estimates.standard_error(k), floor=k[:3] == "rho") for k, v in found}
+    values = zip(("rho_w", "rho_s", "b", "kappa"), estimates.values.tolist(), strict=False)
+    found = {name: around(v, _Z * estimates.standard_error(name)) for name, v in values}
+    return found | {name: nonnegative(found[name]) for name in ("rho_w", "rho_s")}
 
 
 def _predictions(
@@ -171,33 +136,23 @@ def _predictions(
     """Predict at every size from one set of problems drawn, so that sizes can be compared."""
     ns, Ns = np.array(sizes).T
     table = [expected_risks_and_ratios(problem, ns, Ns) for problem in [setting, *drawn]]
-    at = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    found: list[dict[str, Range]] = [{} for _ in sizes]
-    for name in table[0]:
-        values = np.array([row[name] for row in table])
-        low, high = np.nanquantile(values[1:], at, axis=0)
-        for i, told in enumerate(found):
-            best = float(values[0, i])
-            told[name] = Range(best, float(min(low[i], best)), float(max(high[i], best)))
-    for told in found:
+    found = []
+    for i, size in enumerate(sizes):
+        told = {k: _spread(table[0][k][i], [row[k][i] for row in table[1:]]) for k in table[0]}
         if told["gap"].low <= 0:
             del told["pgr"]
-    return list(zip(sizes, found, strict=True))
-
-
-def _measured(measured: splits.Measured) -> dict[str, Range]:
-    found = {
-        name: _around(*measured.mean(name))
-        for name in MEASURED
-        if np.isfinite(getattr(measured.result, name, np.zeros(1))).all()
-    }
-    least = ROUNDING * found["baseline"].value
-    found["misfit"] = Range(found["misfit"].value, max(found["misfit"].low - least, 0.0),
-                            found["misfit"].high + least)  # fmt: skip
-    found["opr"] = _around(*measured.ratio("opr"))
-    if "ceiling" in found and _around(*measured.mean("gap")).low > 0:
-        found["pgr"] = _around(*measured.ratio("pgr"))
+        found.append((size, told))
     return found
+
+
+def _measured(found: Comparison) -> dict[str, Range]:
+    [(metric, errors)] = found.errors.items()
+    over = found.better[metric]["student"]
+    measured = {name: errors[name] for name in MODELS if name in errors}
+    measured |= {"misfit": found.misfit, "gain": over["teacher"], "advantage": over["baseline"]}
+    for name, ratio in (("opr", found.opr), ("pgr", found.pgr)):
+        measured |= {name: ratio[metric]} if metric in ratio else {}
+    return measured
 
 
 def _overlap(pair: Pair, rng: np.random.Generator) -> Overlap:
@@ -232,17 +187,6 @@ def _overlap(pair: Pair, rng: np.random.Generator) -> Overlap:
 def _steady(part: Moments) -> NDArray[np.float64]:
     """Sums of products to which a direction that hardly occurs still contributes something."""
     return part.matrix + FAINT**2 * part.count * np.eye(len(part.matrix))
-
-
-def _misfit_only(measured: splits.Measured, design: splits.Design, d_s: int) -> MisfitOnly:
-    factor = float(risks.gain_per_misfit(d_s, design.N, in_sample=False))
-    misfit, error = measured.mean("misfit")
-    return MisfitOnly(
-        misfit=_around(misfit, error),
-        factor=factor,
-        predicted=_around(factor * misfit, abs(factor) * error),
-        measured=_around(*measured.mean("gain")),
-    )
 
 
 def _pseudo_labels_for_most_gain(
@@ -281,10 +225,5 @@ def _break_even(
 def _spread(value: float, drawn: Iterable[float]) -> Range:
     """A number with the quantiles that it has over problems drawn."""
     at = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    low, high = np.quantile(list(drawn), at, method="nearest")
-    return Range(value, float(min(low, value)), float(max(high, value)))
-
-
-def _around(value: float, error: float, floor: bool = False) -> Range:
-    low = value - _Z * error
-    return Range(value, max(low, 0.0) if floor else low, value + _Z * error)
+    low, high = np.nanquantile(list(drawn), at, method="nearest")
+    return Range(float(value), float(min(low, value)), float(max(high, value)))

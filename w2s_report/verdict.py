@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from scipy import special
 
 from w2s_report import words
-from w2s_report.comparison import LEVEL, RIVALS, SUSPECT, Comparison
+from w2s_report.comparison import LEVEL, SUSPECT, Comparison
 from w2s_report.teachers import Teacher
 from w2s_utils.geometry import Range
 
 Decision = Literal["use", "use the teacher itself", "do not use", "not enough evidence"]
-HOPELESS = 100.0  # times as many labels: said to be out of reach
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Verdict:
     decision: Decision
     """"use", "use the teacher itself", "do not use" or "not enough evidence"."""
     teacher: str
-    """With the smallest measured student's error."""
+    """With the smallest measured student's error, of those to use if there are any."""
     metric: str
     """What decides: "squared error", "log-loss" or "error rate"."""
     over: Mapping[str, Range]
@@ -56,6 +55,9 @@ class Verdict:
     reasons: tuple[str, ...]
     would_change: tuple[str, ...]
     """Sentences."""
+    student: str = "strong"
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
+    """Of every pair by its name; the verdict is on the best of those to use, if there is one."""
 
 
 def rank(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> tuple[Ranking, ...]:
@@ -84,7 +86,7 @@ def rank(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> tupl
         found.append(by("largest predicted PGR", False, {n: p["pgr"].value for n, p in
                                                          told.items()}, -1))  # fmt: skip
     # Both terms of the same teachers, in the same splits.
-    left = {t.name: t.reference.measured["teacher"].value - t.misfit_only.misfit.value
+    left = {t.name: t.reference.measured["teacher"].value - t.reference.measured["misfit"].value
             for t in teachers}  # fmt: skip
     found.append(by("smallest teacher's error less misfit", False, left))
     return tuple(found)
@@ -95,8 +97,9 @@ def decide(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> Ve
 
     "use" needs a student that is demonstrably better than the best constant, than the strong model
     fitted on the labels, and than its own teacher, all with penalties where they were fitted, and
-    formulas that do not foresee the opposite with all the labels. "use the teacher itself" needs a
-    teacher demonstrably better than the constant and than the strong model on the labels.
+    formulas that do not foresee the opposite with all the labels; of several such students the one
+    with the smallest error is taken. "use the teacher itself" needs a teacher demonstrably better
+    than the constant and than the strong model on the labels.
 
     Parameters
     ----------
@@ -105,51 +108,46 @@ def decide(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> Ve
     comparisons : sequence of Comparison
         One for each teacher.
     """
-    chosen = min(comparisons, key=_student)
-    metric, count = chosen.decides, len(comparisons)
-    better = {
-        model: {rival: _widened(value, count) for rival, value in found.items()}
-        for model, found in chosen.better[metric].items()
-    }
-    theory = next((t for t in teachers if t.name == chosen.teacher), None)
-    decision, notes = _decision(chosen, better, theory)
-    as_good = [
-        c.teacher for c in comparisons if c is not chosen and not _distinguishable(c, chosen)
-    ]
+    count, theories = len(comparisons), {t.name: t for t in teachers}
+    judged = {c.name: _decision(c, _better(c, count), theories.get(c.teacher)) for c in comparisons}
+    chosen = min(comparisons, key=lambda c: (judged[c.name][0] != "use", _student(c)))
+    metric, better, theory = chosen.decides, _better(chosen, count), theories.get(chosen.teacher)
+    decision, notes = judged[chosen.name]
+    as_good = [c.name for c in comparisons if c is not chosen and not _distinguishable(c, chosen)]
     student = better["student"]
-    enough = theory.enough if theory else None
     closest = min(student, key=lambda rival: student[rival].low)
     reach = (student[closest].high - student[closest].low) / 2
+    found = {
+        "chosen": chosen,
+        "better": better,
+        "theory": theory,
+        "decision": decision,
+        "notes": notes,
+        "metric": metric,
+        "count": count,
+        "as_good": as_good,
+        "closest": closest,
+        "times": (reach / max(abs(student[closest].value), 1e-6 * reach)) ** 2,
+    }
     return Verdict(
         decision=decision,
         teacher=chosen.teacher,
+        student=chosen.student,
+        decisions={name: told[0] for name, told in judged.items()},
         metric=metric,
         over=student,
         as_good=tuple(as_good),
-        pseudo_labels=enough,
-        reasons=words.paragraphs(
-            "reasons.txt",
-            chosen=chosen,
-            better=better,
-            theory=theory,
-            decision=decision,
-            notes=notes,
-            metric=metric,
-            count=count,
-            as_good=as_good,
-            unbounded=enough is not None and not np.isfinite(enough.high),
-            unrelated=theory is not None and theory.overlap.p_value > 1 - LEVEL,
-        ),
-        would_change=words.paragraphs(
-            "would_change.txt",
-            chosen=chosen,
-            theory=theory,
-            decision=decision,
-            closest=closest,
-            times=(reach / max(abs(student[closest].value), 1e-6 * reach)) ** 2,
-            hopeless=HOPELESS,
-        ),
+        pseudo_labels=theory.enough if theory else None,
+        reasons=words.paragraphs("reasons.txt", **found),
+        would_change=words.paragraphs("would_change.txt", **found),
     )
+
+
+def _better(found: Comparison, count: int) -> dict[str, dict[str, Range]]:
+    return {
+        model: {rival: _widened(value, count) for rival, value in over.items()}
+        for model, over in found.better[found.decides].items()
+    }
 
 
 def _decision(
@@ -165,10 +163,12 @@ def _decision(
     shuffled = chosen.errors[chosen.decides].get("shuffled")
     if shuffled and shuffled.high < chosen.errors[chosen.decides]["constant"].low:
         return "not enough evidence", ["leak"]
-    if set(student) < set(RIVALS):
+    if "baseline" not in student:
         return "not enough evidence", ["no baseline"]
-    if -1 in (student["baseline"], student["constant"]) and teacher["baseline"] < 1:
+    if -1 in (student["baseline"], student.get("constant")) and teacher["baseline"] < 1:
         return "do not use", []
+    if "constant" not in student:
+        return "not enough evidence", ["no constant"]
     if all(sign > 0 for sign in student.values()):
         rate = chosen.better.get("error rate", {}).get("student", {})
         if any(_sign(value) < 0 for value in rate.values()):
@@ -183,6 +183,10 @@ def _decision(
 
 def _distinguishable(other: Comparison, chosen: Comparison) -> bool:
     """Whether the other's students are worse by more than chance, over the same splits."""
+    if not chosen.student_by_split:  # only means are known
+        found = [c.errors[c.decides]["student"] for c in (other, chosen)]
+        reach = np.linalg.norm([value.high - value.value for value in found])
+        return bool(found[0].value - found[1].value > reach)
     difference = np.subtract(other.student_by_split, chosen.student_by_split)
     error = difference.std(ddof=1) / np.sqrt(len(difference)) * chosen.inflation
     return bool(difference.mean() > special.ndtri((1 + LEVEL) / 2) * error)

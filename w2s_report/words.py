@@ -43,6 +43,7 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.globals["infinity"] = np.inf
     found.filters |= {f.__name__: f for f in (number, interval, compared, rounded)}
     return found
 

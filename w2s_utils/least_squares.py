@@ -119,15 +119,13 @@ class MinimumNorm(_LinearHead):
     intercept: bool = False
 
     def __post_init__(self) -> None:
-        if (
-            self.cutoff is not None
-            and not validation.nonnegative(self.cutoff, "cutoff", _SHARE) < 1
-        ):
+        cutoff = 0 if self.cutoff is None else validation.nonnegative(self.cutoff, "cutoff", _SHARE)
+        if cutoff >= 1:
             raise ValueError(f"cutoff: expected less than 1 ({_SHARE}), got {self.cutoff!r}")
 
     def _coefficients(self, phi: Array, y: Array) -> Array:
         cutoff = max(phi.shape) * np.finfo(float).eps if self.cutoff is None else self.cutoff
-        if cutoff < WELL_CONDITIONED and phi.shape[0] >= phi.shape[1]:
+        if cutoff <= WELL_CONDITIONED and phi.shape[0] >= phi.shape[1]:
             # Normal equations are six times faster.
             solution = _by_cholesky(phi.T @ phi, phi.T @ y, WELL_CONDITIONED**2)
             if solution is not None:
@@ -172,9 +170,9 @@ class RidgeGCV(_LinearHead):
         \mathrm{GCV}(\lambda) = \frac{\frac1m \|y - H_\lambda y\|^2}
         {\bigl(1 - \operatorname{tr} H_\lambda / m\bigr)^2}
 
-    One singular value decomposition serves all penalties and tasks; every task chooses its own.
-    Candidates are positive, in units of the largest squared singular value. An ``intercept`` is
-    unpenalised and counts as one degree of freedom.
+    One decomposition serves all penalties and tasks; every task chooses its own. Candidates are
+    positive, in units of the largest squared singular value. An ``intercept`` is unpenalised and
+    counts as one degree of freedom.
     """
 
     relative_penalties: tuple[float, ...] = tuple(np.logspace(-10, 2, 49).tolist())
@@ -188,15 +186,17 @@ class RidgeGCV(_LinearHead):
             )
 
     def _coefficients(self, phi: Array, y: Array) -> Array:
-        left, singular, right = linalg.svd(phi, full_matrices=False)
-        columns = y.reshape(len(y), -1)
-        moments = left.T @ columns
+        columns, wide = y.reshape(len(y), -1), phi.shape[0] < phi.shape[1]
+        squares, right = linalg.eigh(phi @ phi.T if wide else phi.T @ phi, check_finite=False)
+        kept = squares > CUTOFF * squares[-1]
+        squares, singular = squares[kept], np.sqrt(squares[kept])
+        right = phi.T @ right[:, kept] / singular if wide else right[:, kept]
+        moments = right.T @ (phi.T @ columns) / singular[:, None]
         # Features that are all zero (or constant, and centred) get a head of zeros.
-        penalties = np.asarray(self.relative_penalties) * (singular[0] ** 2 or 1.0)
-        shrinkage = singular**2 / (singular**2 + penalties[:, None])
+        penalties = np.asarray(self.relative_penalties) * squares.max(initial=0.0)
+        shrinkage = squares / (squares + penalties[:, None])
         best = np.argmin(self._scores(columns, moments, shrinkage), axis=0)
-        inverse = singular / (singular**2 + penalties[best, None])
-        coefficients = right.T @ (inverse.T * moments)
+        coefficients = right @ (shrinkage[best].T * moments / singular[:, None])
         return cast(Array, coefficients.reshape((phi.shape[1], *y.shape[1:])))
 
     def _scores(self, columns: Array, moments: Array, shrinkage: Array) -> Array:

@@ -1,15 +1,21 @@
 """Files as users have them, and as they should not be: never a traceback, never a pickle."""
 
+import ast
 import contextlib
 import io
 import os
+import re
+import tomllib
 import zipfile
+from pathlib import Path
+from string import Formatter
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from w2s_report import readers
 from w2s_report.labels import read_labels
 from w2s_report.readers import InputError, open_table
 
@@ -243,3 +249,21 @@ def test_labels_of_listed_rows():
     found = labels([0, 1] * 20, 100, "auto", np.arange(60, 100)[::-1])
     assert found.rows.tolist() == list(range(60, 100))
     assert found.values[:2].tolist() == [1, 0]
+
+
+def test_every_refusal_is_worded_and_every_wording_used():
+    """Its names in braces are those that the code gives."""
+    package = Path(readers.__file__).parent
+    texts = tomllib.loads((package / "templates" / "refusals.toml").read_text("utf-8"))
+    raised = {}
+    for path in package.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "refusal":
+                [what] = node.args
+                raised.setdefault(what.value, []).append({word.arg for word in node.keywords})
+    assert raised.keys() == texts.keys()
+    for what, text in texts.items():
+        fields = {field for _, field, _, _ in Formatter().parse(text) if field}
+        wanted = {re.split(r"[.\[]", field)[0] for field in fields}
+        # A mapping that is spread has no names to look at.
+        assert all(words == wanted or None in words for words in raised[what]), what

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from w2s_book.cli import main
 from w2s_experiments import report_example as example
-from w2s_report import analysis, schema
+from w2s_report import analysis, card
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_a_report_is_written_and_replaced_only_if_asked(w2s, tmp_path):
     names = {"report.html", "report.json"}
     assert {path.name for path in tmp_path.iterdir()} == names
     found = json.loads((tmp_path / "report.json").read_text())
-    jsonschema.validate(found, schema.schema())
+    jsonschema.validate(found, card.schema())
     assert found["verdict"]["decision"] in output
     assert found["provenance"]["parameters"]["seed"] == 3
     assert {f["name"] for f in found["provenance"]["files"]} == {"strong", "small", "labels"}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import w2s_report
 from w2s_report import comparison, heads
 from w2s_report.labels import read_labels, read_predictions
-from w2s_report.readers import InputError, open_table
+from w2s_report.readers import InputError, aligned, open_table
 
 DECISIONS = {"use", "use the teacher itself", "do not use", "not enough evidence"}
 few = settings(max_examples=12, suppress_health_check=list(HealthCheck), deadline=None)
@@ -392,20 +392,31 @@ def test_given_classes_are_judged_by_accuracy():
 # Heads
 
 
-def test_ridge_is_that_of_scikit_learn():
-    from sklearn.linear_model import Ridge, RidgeCV
+def test_ridge_penalises_in_the_units_of_the_features():
+    from sklearn.linear_model import Ridge
 
     rng = np.random.default_rng(5)
-    x, y = rng.standard_normal((60, 8)), rng.standard_normal((60, 1))
+    x, targets = rng.standard_normal((60, 8)), rng.standard_normal((60, 3))
     variances = 1 / np.arange(1, 9)
-    y += x[:, :1]
+    targets[:, 0] += 3 * x[:, 0]
     scaled = x * np.sqrt(variances)
-    ours = heads.Ridge(x, variances).fit(y)(x)
     centred = scaled - scaled.mean(axis=0)
-    penalties = heads.PENALTIES[:-1] * np.linalg.eigvalsh(centred.T @ centred)[-1]
-    chosen = RidgeCV(penalties).fit(scaled, y[:, 0]).alpha_
-    theirs = Ridge(chosen).fit(scaled, y).predict(scaled)
-    np.testing.assert_allclose(ours.ravel(), theirs.ravel(), rtol=1e-8)
+    values, vectors = np.linalg.eigh(centred.T @ centred)
+    left = centred @ vectors / np.sqrt(values)
+    found = heads.fit("ridge", x, variances, [targets[:, :1], targets[:, 1:2], targets[:, 2:]])(x)
+    chosen = set()
+    for ours, y in zip(found, targets.T, strict=True):
+        scores = []
+        for penalty in values[-1] * np.array(heads.RIDGE.relative_penalties):
+            shrink = values / (values + penalty)
+            residual = y - y.mean() - left @ (shrink * (left.T @ y))
+            scores.append(np.mean(residual**2) / (1 - (1 + shrink.sum()) / 60) ** 2)
+        best = values[-1] * heads.RIDGE.relative_penalties[int(np.argmin(scores))]
+        chosen.add(best)
+        theirs = Ridge(best).fit(scaled, y).predict(scaled)
+        np.testing.assert_allclose(ours.ravel(), theirs, rtol=1e-8)
+    # Each target has a penalty of its own.
+    assert len(chosen) > 1
 
 
 def test_logistic_is_that_of_scikit_learn():
@@ -421,3 +432,123 @@ def test_logistic_is_that_of_scikit_learn():
         theirs = LogisticRegression(C=1 / (300 * penalty / 2), tol=1e-8).fit(x, y)
         said = head._predict(found, x)[:, 1]
         np.testing.assert_allclose(said, theirs.predict_proba(x)[:, 1], atol=5e-3)
+
+
+# Keys
+
+
+def keyed(folder, kind, numbers):
+    """Files of a strong and a weak model, labels of a part and a teacher's answers, by a key."""
+    weak, strong, labels = problem(11)
+    names = (
+        np.arange(240) * 7 + 3 if numbers else np.array([f"molecule {i:04}" for i in range(240)])
+    )
+    arrays = {"strong": strong, "weak": weak, "labels": labels, "says": weak[:, :1].copy()}
+    rows = {name: np.random.default_rng(i).permutation(240) for i, name in enumerate(arrays)}
+    rows["strong"] = np.arange(240)
+    rows["labels"] = rows["labels"][np.isfinite(labels[rows["labels"]])]
+    rows["says"] = rows["says"][:200]
+    paths = {}
+    for name, array in arrays.items():
+        paths[name] = folder / f"{name}.{kind}"
+        write_keyed(paths[name], names[rows[name]], array.reshape(240, -1)[rows[name]])
+    arrays["says"][np.setdiff1d(np.arange(240), rows["says"])] = np.nan
+    return paths, arrays
+
+
+def write_keyed(path, names, values):
+    columns = {"id": names} | {f"x{i}": values[:, i] for i in range(values.shape[1])}
+    if path.suffix == ".npz":
+        np.savez(path, id=names, values=values[:, 0] if values.shape[1] == 1 else values)
+    elif path.suffix == ".csv":
+        lines = [",".join(columns)]
+        lines += [
+            ",".join([str(n), *map(repr, row)])
+            for n, row in zip(names, values.tolist(), strict=True)
+        ]
+        path.write_text("\n".join(lines))
+    else:
+        pyarrow = pytest.importorskip("pyarrow")
+        import pyarrow.parquet as parquet
+
+        parquet.write_table(pyarrow.table(columns), path)
+
+
+@pytest.mark.parametrize("kind", ["csv", "npz", "parquet"])
+@pytest.mark.parametrize("numbers", [True, False])
+def test_a_key_aligns_rows_of_files_in_other_orders(tmp_path, kind, numbers):
+    paths, arrays = keyed(tmp_path, kind, numbers)
+    options = {"trials": 4, "share": 0.999999}
+    found, expected = (
+        w2s_report.report(
+            {"small": given["weak"]},
+            given["strong"],
+            given["labels"],
+            teacher_predictions={"llm": given["says"]},
+            **options,
+            **more,
+        )
+        for given, more in ((paths, {"key": "id"}), (arrays, {}))
+    )
+    assert found.teachers == expected.teachers
+    assert found.comparisons == expected.comparisons
+    reordered = {file.name: file.reordered for file in found.provenance.files}
+    assert not reordered["strong"]
+    assert reordered["small"]
+
+
+def test_a_key_reads_files_of_several_kinds(tmp_path):
+    """A number is the same key in a table of texts, of whole numbers and of fractions."""
+    for name, values in (("a.csv", np.array([3, 1, 2])), ("b.npz", np.array([1.0, 2.0, 3.0]))):
+        write_keyed(tmp_path / name, values, np.column_stack([values, values + 0.5]))
+    first, other = (open_table(tmp_path / name, name, "id") for name in ("a.csv", "b.npz"))
+    np.testing.assert_array_equal(aligned(other, first, whole=True).all(), first.all())
+
+
+KEYS = {
+    "twice": (lambda n: np.where(n == "k5", "k4", n), r"small.*'k4' is in rows 4 and 5"),
+    "absent": (lambda n: n[:-2], "lacks key 'k38', which is in .*strong.*2 are lacking"),
+    "beyond": (lambda n: np.char.replace(n, "k39", "z"), "key 'z' is not in .*strong"),
+    "nameless": (lambda n: np.where(n == "k7", " ", n), "row 7 has no key"),
+}
+
+
+@pytest.mark.parametrize("kind", KEYS)
+@pytest.mark.parametrize("suffix", ["csv", "npz"])
+def test_keys_that_do_not_match_are_told_in_a_line(tmp_path, kind, suffix):
+    change, message = KEYS[kind]
+    names = np.array([f"k{i}" for i in range(40)])
+    x = np.random.default_rng(0).standard_normal((40, 5))
+    labels = x[:, 0] + np.arange(40) % 3
+    for name, keys, values in (
+        ("strong", names, x),
+        ("small", change(names), x[:, :3]),
+        ("labels", names, labels[:, None]),
+    ):
+        write_keyed(tmp_path / f"{name}.{suffix}", keys, values[: len(keys)])
+    with pytest.raises(InputError, match=message) as caught:
+        w2s_report.report(
+            {"small": tmp_path / f"small.{suffix}"},
+            tmp_path / f"strong.{suffix}",
+            tmp_path / f"labels.{suffix}",
+            key="id",
+        )
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"key": "name"}, "no column is called 'name'; its header has"),
+        ({"weak": {"small": "weak.npy"}}, "has no columns with names"),
+        ({"weak": {"small": np.ones((240, 4))}}, "small features are an array"),
+        ({"index": np.arange(120)}, "index: not together with a key"),
+    ],
+)
+def test_a_key_that_is_not_there(tmp_path, change, message, monkeypatch):
+    paths, arrays = keyed(tmp_path, "csv", False)
+    monkeypatch.chdir(tmp_path)
+    np.save("weak.npy", arrays["weak"])
+    given = {"weak": {"small": paths["weak"]}, "strong": paths["strong"], "labels": paths["labels"]}
+    with pytest.raises(InputError, match=message):
+        w2s_report.report(**(given | {"key": "id"} | change))

@@ -5,8 +5,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import w2s_report
-from w2s_report import one_pass, schema, spectra, splits
-from w2s_report.inputs import Features
+from w2s_report import card, comparison, one_pass, spectra
 from w2s_report.readers import InputError, open_table
 from w2s_utils import protocol
 from w2s_utils.least_squares import Moments
@@ -205,10 +204,10 @@ def test_classes_and_the_schema():
     assert compared.misfit.value > 0
     assert compared.splits == 6
     plain = found.to_dict()
-    jsonschema.validate(plain, schema.schema())
+    jsonschema.validate(plain, card.schema())
     del plain["verdict"]["decision"]
     with pytest.raises(jsonschema.ValidationError, match="decision"):
-        jsonschema.validate(plain, schema.schema())
+        jsonschema.validate(plain, card.schema())
 
 
 def test_squared_errors_of_classes_are_added_up():
@@ -233,18 +232,20 @@ def test_sums_of_the_pass_are_those_of_all_rows(dtype):
     # Far from zero: without the shift, single precision would lose the variance.
     strong = (1000 + rng.standard_normal((5000, 7))).astype(dtype)
     weak = (strong[:, :3] + rng.standard_normal((5000, 3))).astype(dtype)
-    models = [Features(n, (open_table(a, n),)) for n, a in (("strong", strong), ("w", weak))]
+    models = {n: open_table(a, n) for n, a in (("strong", strong), ("w", weak))}
     labelled = np.sort(rng.permutation(5000)[:100])
     sums = one_pass.one_pass(
-        models[0], models[1:], labelled, folds=9, sample=50, rng=np.random.default_rng(0), jobs=2
+        models, labelled, folds=9, sample=50, rng=np.random.default_rng(0), jobs=2
     )
     assert sums.folds * sums.fold_rows + sums.rest_rows == 4900
     assert spectra.labelled_rows(sums) == 100
-    spectrum = spectra.spectrum(models[0], sums)
+    spectrum = spectra.spectrum("strong", models["strong"], sums)
     expected = np.linalg.eigvalsh(np.cov(strong.T.astype(float), bias=True))[::-1]
     tolerance = 1e-4 if dtype == np.float32 else 1e-9
     np.testing.assert_allclose(spectrum.eigenvalues, expected / expected.sum(), rtol=tolerance)
-    both = spectra.cut_pair(sums, spectra.spectrum(models[1], sums), spectrum, 4, 5)
+    weak_spectrum = spectra.spectrum("w", models["w"], sums)
+    white = spectra.white(sums, [spectrum, weak_spectrum], 4)
+    both = spectra.pair(white, weak_spectrum.limited(0.9, 4, 9), spectrum.limited(0.99, 5, 9))
     white = both.total.products("strong", "strong") / 5000
     np.testing.assert_allclose(white, np.eye(5), atol=1e-3 if dtype == np.float32 else 1e-9)
     whole = Moments.of(weak=both.weak[:100], strong=both.strong[:100])
@@ -253,9 +254,9 @@ def test_sums_of_the_pass_are_those_of_all_rows(dtype):
 
 
 def test_designs_hide_labels_where_nearly_all_rows_have_one():
-    few = splits.Design.of(300, 10_000)
-    assert (few.n, few.N, few.test, few.ceiling) == (180, splits.MOST_PSEUDO, 120, False)
-    assert splits.Design.of(1000, 0) == splits.Design(250, 500, 250, True)
+    few = comparison.Design.of(300, 10_000)
+    assert (few.n, few.N, few.test, few.ceiling) == (180, comparison.MOST_ROWS, 120, False)
+    assert comparison.Design.of(1000, 0) == comparison.Design(250, 500, 250, True)
 
 
 BAD = {
