@@ -291,12 +291,13 @@ def watched(
             kind = kernel.COMMAND if command else kernel.NOTEBOOK
             socket.send_fds(_server(), [kind], [theirs.fileno()])
         ours.sendall(json.dumps(job).encode() + b"\n")
-        try:
-            ours.recv(1)  # the watch has ended
-        finally:
-            # Told so, or by the end of this process, it ends all that it started.
-            ours.shutdown(socket.SHUT_WR)
-            ours.recv(1)
+        with contextlib.suppress(ConnectionError):  # the watch was killed
+            try:
+                ours.recv(1)  # the watch has ended
+            finally:
+                # Told so, or by the end of this process, it ends all that it started.
+                ours.shutdown(socket.SHUT_WR)
+                ours.recv(1)
     try:
         seen = json.loads((folder / "watch.json").read_text("utf-8"))
     except (OSError, ValueError):  # the watch was killed
@@ -313,7 +314,7 @@ def _server() -> socket.socket:
             environ = kernel.environment(Path(tempfile.gettempdir()))
             with theirs:
                 process = subprocess.Popen(
-                    command, stdin=theirs, env=environ, start_new_session=True
+                    command, stdin=theirs.fileno(), env=environ, start_new_session=True
                 )
             _SERVERS.append((process, ours))
         return _SERVERS[-1][1]

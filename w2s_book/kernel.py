@@ -70,7 +70,7 @@ class Forked(psutil.Process):
         return None
 
 
-def fork(work: Callable[[], None]) -> Forked:
+def fork(work: Callable[[], None], output: int | None = None) -> Forked:
     """Do some work in a process of its own; its standard input is a pipe from here."""
     end, ours = os.pipe()
     pid = os.fork()
@@ -81,7 +81,8 @@ def fork(work: Callable[[], None]) -> Forked:
         child.stdin = open(ours, "w")  # noqa: SIM115
         return child
     os.close(ours)
-    os.dup2(end, 0)
+    for number, opened in enumerate([end] if output is None else [end, output, output]):
+        os.dup2(opened, number)
     os.close(end)
     work()
     sys.exit()
@@ -133,13 +134,10 @@ def watch(
         ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
     os.chdir(place)
     _take(environ)
-    os.environ.update(environment(Path(folder)))
+    _take(environment(Path(folder)))
     with open(output, "ab") as printed:
-        if command:
-            how = {"stdin": subprocess.PIPE, "stdout": printed, "stderr": printed}
-            worker: Any = subprocess.Popen(command, **how)
-        else:
-            worker = fork(partial(execute, Path(folder), printed.fileno()))
+        work = partial(os.execv, command[0], command) if command else partial(execute, Path(folder))
+        worker = fork(work, printed.fileno())
     family: set[psutil.Process] = set()
     peak, looked, abandoned, timed_out = 0, 0.0, False, False
     while worker.poll() is None and not (abandoned or timed_out):
@@ -151,7 +149,7 @@ def watch(
             peak = max(peak, sum(_resident(each) for each in family if each.pid != worker.pid))
     if timed_out:
         end(family, spare=[worker.pid])
-        with contextlib.suppress(subprocess.TimeoutExpired, psutil.TimeoutExpired):
+        with contextlib.suppress(psutil.TimeoutExpired):
             worker.wait(GRACE)
     with contextlib.suppress(psutil.NoSuchProcess):
         worker.kill()
@@ -217,10 +215,8 @@ def _take(environ: dict[str, str]) -> None:
     os.environ.update(environ)
 
 
-def execute(folder: Path, printed: int) -> None:
+def execute(folder: Path) -> None:
     """Execute ``source.ipynb`` into ``executed.ipynb``, in the working directory."""
-    os.dup2(printed, 1)
-    os.dup2(printed, 2)
     spare = fork(kernel)
     import papermill
     from jupyter_client import launcher
