@@ -379,14 +379,11 @@ def _centred(values: Array) -> tuple[Array, Array]:
 
 def _by_cholesky(gram: Array, right: Array, least: float) -> Array | None:
     """Solve a symmetric system; None unless its reciprocal condition is at least ``least``."""
-    try:
-        factor = linalg.cho_factor(gram, check_finite=False)
-    except linalg.LinAlgError:
+    # LAPACK itself: many of these systems are so small that SciPy's checks take as long.
+    factor, failed = linalg.lapack.dpotrf(gram, clean=False)
+    if failed or linalg.lapack.dpocon(factor, np.abs(gram).sum(axis=0).max())[0] < least:
         return None
-    norm = np.abs(gram).sum(axis=0).max()
-    if linalg.lapack.dpocon(factor[0], norm)[0] < least:
-        return None
-    return cast(Array, linalg.cho_solve(factor, right, check_finite=False))
+    return cast(Array, linalg.lapack.dpotrs(factor, right)[0])
 
 
 def _pseudo_inverse(gram: Array, right: Array) -> Array:
