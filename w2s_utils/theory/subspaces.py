@@ -139,16 +139,15 @@ def column_space(features: ArrayLike, name: str = "features") -> Array:
     phi = validation.matrix(features, name)
     m, d = phi.shape
     validation.at_least(m, d + 1, f"rows of {name}", f"one more than its {d} columns")
-    basis: Array
-    basis, triangle = linalg.qr(phi, mode="economic", check_finite=False)
-    singular = linalg.svdvals(triangle)
+    left: Array
+    left, singular, _ = linalg.svd(phi, full_matrices=False)
     rank = int(np.sum(singular > singular[0] * max(m, d) * np.finfo(float).eps))
     if rank < d:
         raise ValueError(
             f"{name}: expected full column rank {d}, got rank {rank}; project on the leading "
             "directions first (w2s_utils.theory.subspaces.leading_directions)"
         )
-    return basis
+    return left
 
 
 def column_spaces(weak_features: ArrayLike, strong_features: ArrayLike) -> tuple[Array, Array]:
