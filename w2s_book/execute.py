@@ -24,7 +24,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from w2s_book import kernel
 from w2s_book.parameters import ParameterError, front_matter, recorded, substitute
 from w2s_utils import files
 
@@ -283,6 +282,8 @@ def watched(
     memory : float
         Peak resident memory of what it started, in 10^6 bytes.
     """
+    from w2s_book import kernel
+
     job = {"folder": str(folder), "limit": timeout, "output": str(output.resolve())}
     job |= {"command": [*command], "place": str(place.resolve()), "environ": dict(os.environ)}
     ours, theirs = socket.socketpair()
@@ -307,6 +308,8 @@ def watched(
 
 def _server() -> socket.socket:
     """Return the way to the process that starts all others; it ends with this one."""
+    from w2s_book import kernel
+
     with _ONE:
         if not _SERVERS or _SERVERS[-1][0].poll() is not None:
             ours, theirs = socket.socketpair()
