@@ -31,8 +31,7 @@ def outputs(folder: Path) -> dict[str, Any]:
         nb = json.loads(path.read_text("utf-8"))
         for cell in nb["cells"]:
             for output in cell.get("outputs", []):
-                record = output.get("data", {}).get(CLAIM)
-                if record:
+                for record in output.get("data", {}).get(CLAIM, []):
                     found[f"{name}: {record['id']}"] = {
                         key: record.get(key) for key in ("outcome", "observed", "expected")
                     }

@@ -310,10 +310,8 @@ class Population:
         approximation``, and ``misfit - 2 cross``.
         """
         teacher = self.best("weak", self.labels)
-        student, lacking = (
-            self.best("strong", teacher),
-            self.labels - self.best("strong", self.labels),
-        )
+        student = self.best("strong", teacher)
+        lacking = self.labels - self.best("strong", self.labels)
         terms = {
             "teacher": teacher - self.labels,
             "student": student - self.labels,
@@ -363,15 +361,12 @@ class Population:
             raise ValueError(f"N: expected n = {n} when the inputs are the teacher's own, got {N}")
         rows = rng.integers(len(self.labels), size=n)
         # Drawn first, so that the same generator gives both protocols the same labelled inputs.
-        labels = self.labels[rows]
-        if noise:
-            labels = labels + noise * rng.standard_normal(labels.shape)
-        whole, labelled = self._whole, self._moments(rows, labels)
+        added = noise * rng.standard_normal((n, self.labels.shape[1])) if noise else 0.0
+        whole, labelled = self._whole, self._moments(rows, added)
         if N is None:
             N, unlabelled = len(self.labels), whole
         elif fresh:
-            other = rng.integers(len(self.labels), size=N)
-            unlabelled = self._moments(other, self.labels[other])
+            unlabelled = self._moments(rng.integers(len(self.labels), size=N))
         else:
             unlabelled = labelled
         taught = {N: unlabelled.only("weak", "strong")}
@@ -401,15 +396,20 @@ class Population:
         found = -2 * r * e + 2 / n * h_w * rho * self.best("weak", e) - 2 / N * h * r * (r - q)
         if not fresh:
             found -= 2 / N * rho * ((h_w - inside) * q + inside * r)
-        distance: NDArray[np.float64] = found.mean(axis=0)
-        return distance
+        return np.asarray(found.mean(axis=0))
 
     @cached_property
     def _whole(self) -> Moments:
-        return self._moments(slice(None), self.labels)
+        return Moments.of(weak=self.weak, strong=self.strong, labels=self.labels)
 
-    def _moments(self, rows: NDArray | slice, labels: NDArray) -> Moments:
-        return Moments.of(weak=self.weak[rows], strong=self.strong[rows], labels=labels)
+    @cached_property
+    def _functions(self) -> NDArray[np.float64]:
+        return np.hstack([self.weak, self.strong, self.labels])
+
+    def _moments(self, rows: NDArray, added: NDArray | float = 0.0) -> Moments:
+        values = self._functions[rows]
+        values[:, self._whole.blocks["labels"]] += added
+        return Moments(len(rows), values.T @ values, self._whole.blocks)
 
 
 def _basis(features: NDArray) -> NDArray:

@@ -245,10 +245,10 @@ class Moments:
 
     def only(self, *names: str) -> Moments:
         """Moments of some of the blocks."""
-        rows = np.concatenate([np.r_[self._slice(name)] for name in names])
+        places = [self._slice(name) for name in names]
         return Moments(
             self.count,
-            self.matrix[np.ix_(rows, rows)],
+            np.block([[self.matrix[row, column] for column in places] for row in places]),
             _slices({name: self._width(name) for name in names}),
         )
 
@@ -281,13 +281,16 @@ class Moments:
         Coefficients have shape (D_block, k); blocks left out do not enter. ``weak=c,
         labels=-np.eye(k)`` gives the mean squared error of a head ``c``, never below zero.
         """
-        names = list(coefficients)
-        stacked = np.vstack([
-            validation.matrix(coefficients[name], name, rows=self._width(name)) for name in names
-        ])  # fmt: skip
-        rows = np.concatenate([np.r_[self._slice(name)] for name in names])
-        product = self.matrix[np.ix_(rows, rows)] @ stacked
-        return cast(Array, np.maximum(np.sum(stacked * product, axis=0), 0) / self.count)
+        heads = {
+            name: validation.matrix(given, name, rows=self._width(name))
+            for name, given in coefficients.items()
+        }
+        total = sum(
+            np.sum(head * (self.products(name, other) @ second), axis=0)
+            for name, head in heads.items()
+            for other, second in heads.items()
+        )
+        return cast(Array, np.maximum(total, 0) / self.count)
 
     def whiten(self, block: str, columns: ArrayLike) -> Array:
         """Coordinates in which a block is white over the rows, :math:`L^{-1}X`, shape (D_block, k).
@@ -358,7 +361,7 @@ def _stacked(blocks: Mapping[str, ArrayLike]) -> tuple[Array, dict[str, slice]]:
         rows = len(array)
         columns[name] = array.reshape(rows, -1)
     slices = _slices({name: array.shape[1] for name, array in columns.items()})
-    return np.hstack(list(columns.values())), slices
+    return np.hstack(list(columns.values())) if len(columns) > 1 else columns[name], slices
 
 
 def _slices(widths: Mapping[str, int]) -> dict[str, slice]:
@@ -376,14 +379,11 @@ def _centred(values: Array) -> tuple[Array, Array]:
 
 def _by_cholesky(gram: Array, right: Array, least: float) -> Array | None:
     """Solve a symmetric system; None unless its reciprocal condition is at least ``least``."""
-    try:
-        factor = linalg.cho_factor(gram, check_finite=False)
-    except linalg.LinAlgError:
+    # LAPACK itself: many of these systems are so small that SciPy's checks take as long.
+    factor, failed = linalg.lapack.dpotrf(gram, clean=False)
+    if failed or linalg.lapack.dpocon(factor, np.abs(gram).sum(axis=0).max())[0] < least:
         return None
-    norm = np.abs(gram).sum(axis=0).max()
-    if linalg.lapack.dpocon(factor[0], norm)[0] < least:
-        return None
-    return cast(Array, linalg.cho_solve(factor, right, check_finite=False))
+    return cast(Array, linalg.lapack.dpotrs(factor, right)[0])
 
 
 def _pseudo_inverse(gram: Array, right: Array) -> Array:

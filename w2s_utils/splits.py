@@ -149,10 +149,12 @@ def sweep(
     whole = Moments.of(**features, truth=everything.target)
     width = known.shape[1]
     learnt = {**whole.blocks, "labels": slice(width, width + observed.shape[1])}
+    labelled_rows = np.hstack([known, observed])
 
     def grown(part: NDArray[np.intp], sizes: Sequence[int], rng: np.random.Generator) -> Any:
-        noisy = observed[part] + deviation * rng.standard_normal(observed[part].shape)
-        found = cumulative_moments(sizes, all=np.hstack([known[part], noisy]))
+        rows = labelled_rows[part]
+        rows[:, width:] += deviation * rng.standard_normal(rows[:, width:].shape)
+        found = cumulative_moments(sizes, all=rows)
         return {size: replace(moments, blocks=learnt) for size, moments in found.items()}
 
     def one(generator: np.random.Generator) -> list[dict[str, Array]]:
