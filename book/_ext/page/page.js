@@ -113,7 +113,7 @@ async function preview(link) {
   box.addEventListener("pointerenter", () => clearTimeout(timer));
   if (page !== document) await globalThis.MathJax?.typesetPromise?.([box]);
   fitAll(box);
-  place();
+  new ResizeObserver(place).observe(box.firstElementChild); // it grows as its formulas are set
 }
 
 // Below the link or above it, where there is more room.
