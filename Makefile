@@ -15,6 +15,8 @@ SUITABLE := import sys; sys.exit(sys.version_info < (3, 11))
 
 export TIMEOUT
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Each of some hundred processes would compile the library anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help book test unit lint reseed serve clean distclean install moved
@@ -24,7 +26,7 @@ help:
 	@echo "                           fetch the data it needs, execute and build the book"
 	@echo "make serve  [PORT=8000]    show it at http://127.0.0.1:8000"
 	@echo "make test                  lint, every notebook in the smoke profile, the book, all tests"
-	@echo "make unit                  the tests that need no built book"
+	@echo "make unit                  the tests that need no built book and start no build, sweep or wheel"
 	@echo "make lint                  ruff on code and notebooks, mypy, import-linter"
 	@echo "make reseed [SEEDS=5] [PROFILE=smoke|quick]   the claims at other seeds"
 	@echo "make clean                 remove what was built   (make distclean: and $(VENV))"
@@ -41,11 +43,11 @@ test: $(READY)
 	rm -rf _build/smoke/html _build/smoke/sphinx; \
 	smoke=built; PROFILE=smoke DATA=none $(PY) -m doit -n $(JOBS) html || { failed="$$failed book"; smoke=failed; }; \
 	echo "== tests"; \
-	W2S_SMOKE=$$smoke $(PY) -m pytest -n $(JOBS) || failed="$$failed tests"; \
+	W2S_SMOKE=$$smoke $(PY) -m pytest -n $(JOBS) --dist worksteal || failed="$$failed tests"; \
 	if [ -n "$$failed" ]; then echo "make test: FAILED:$$failed"; exit 1; fi
 
 unit: $(READY)
-	@$(PY) -m pytest -n $(JOBS) -m "not site"
+	@$(PY) -m pytest -n $(JOBS) --dist worksteal -m "not site and not slow"
 
 lint: $(READY)
 	@$(PY) -m ruff check .

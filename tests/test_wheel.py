@@ -21,6 +21,7 @@ from packaging.requirements import Requirement
 from w2s_book.closure import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

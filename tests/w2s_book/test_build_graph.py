@@ -35,6 +35,7 @@ def state(folder):
 # The whole build, in a book of its own
 
 
+@pytest.mark.slow
 def test_build_then_nothing_then_one(first_build, built):
     _, first = first_build
     layout = built.layout
@@ -59,6 +60,7 @@ def test_build_then_nothing_then_one(first_build, built):
     assert "notebooks  1 run, 1 up to date" in one
 
 
+@pytest.mark.slow
 def test_failed_notebook_has_its_page_and_takes_no_other_with_it(built):
     """One that raises, and one that cannot be read."""
     drawn = "{numref}`fig-none`"
@@ -121,6 +123,7 @@ def test_data_without_a_public_address_are_not_asked_for_and_the_page_says_so(pr
     assert "Of utkface_published there is no public address" in first
 
 
+@pytest.mark.slow
 def test_warning_of_the_book_is_an_error_and_keeps_the_old_html(built):
     before = state(built.layout.html)
     (built.root / "book/index.md").write_text("# The book\n\n[](nowhere.md)\n")
@@ -131,6 +134,7 @@ def test_warning_of_the_book_is_an_error_and_keeps_the_old_html(built):
     assert state(built.layout.html) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT])
 def test_interrupted_build_leaves_no_half_page_and_resumes(project, signal_number):
     project.notebook("p/a", "print(seed)")
@@ -190,6 +194,7 @@ def test_wrong_settings_are_refused_before_anything_is_built(project, setting, m
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_written_only_what_is_stale_is_an_error(built):
     lock = built.layout.base / ".lock"
     lock.unlink()

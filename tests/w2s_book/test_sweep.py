@@ -84,6 +84,7 @@ def wait_until(condition, seconds=600):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_record_has_parameters_and_claims_in_the_order_of_the_grid(finished):
     lines = [json.loads(line) for line in finished.splitlines()]
     points = [(n, scale) for n in (1, 2) for scale in (1.0, 1.25)]
@@ -96,6 +97,7 @@ def test_record_has_parameters_and_claims_in_the_order_of_the_grid(finished):
         assert line["claims"][0]["observed"] == n * scale
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_not_run_again_and_a_smaller_grid_loses_nothing(book, finished):
     out = book / "again.jsonl"
     out.write_bytes(finished)
@@ -108,6 +110,7 @@ def test_what_is_finished_is_not_run_again_and_a_smaller_grid_loses_nothing(book
     assert sorted(out.read_bytes().splitlines()) == sorted(finished.splitlines())
 
 
+@pytest.mark.slow
 def test_a_point_that_fails_is_recorded_and_the_others_are_run(book):
     out = book / "failing.jsonl"
     one = ("-p", "scale=1.0", "--out", out)
@@ -125,6 +128,7 @@ def test_a_point_that_fails_is_recorded_and_the_others_are_run(book):
     assert "ClaimFailed: p1-b" in done.stderr, "a failure is tried again"
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was(book, finished):
     out = book / "killed.jsonl"
     begin(out, finished, 2)
@@ -178,6 +182,7 @@ def cluster(tmp_path, request):
             process.kill()
 
 
+@pytest.mark.slow
 def test_a_cluster_gives_the_same_record_though_a_worker_is_killed(book, finished, cluster):
     address, (first, _) = cluster
     out = book / "cluster.jsonl"
@@ -195,6 +200,7 @@ def test_a_cluster_gives_the_same_record_though_a_worker_is_killed(book, finishe
     assert out.read_bytes() == finished
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cluster", [0], indirect=True)
 def test_a_point_that_is_lost_with_its_worker_is_a_failed_point(book, cluster):
     """Dask gives up here at once what a worker had that died."""

@@ -11,7 +11,7 @@ from w2s_report.labels import read_labels, read_predictions
 from w2s_report.readers import InputError, aligned, open_table
 
 DECISIONS = {"use", "use the teacher itself", "do not use", "not enough evidence"}
-few = settings(max_examples=12, suppress_health_check=list(HealthCheck), deadline=None)
+few = settings(max_examples=8, suppress_health_check=list(HealthCheck), deadline=None)
 seeds = st.integers(0, 10_000)
 
 
@@ -62,24 +62,27 @@ def test_rare_classes_are_in_every_part(seed, positives):
     assert np.isfinite(list(sizes(found))).all()
 
 
-@few
-@given(seeds, st.sampled_from([1e-30, 1e-7, 1e7, 1e30]), st.sampled_from([0.0, 1e5, -1e8]))
-def test_scale_and_place_of_labels_change_nothing(seed, scale, place):
+@settings(few, max_examples=2)
+@given(seeds)
+def test_scale_and_place_of_labels_change_nothing(seed):
     weak, strong, labels = problem(seed)
     near = report(weak, strong, labels)
-    far = report(weak, strong, scale * (labels + place))
-    assert far.verdict.decision == near.verdict.decision
-    for one, other in zip(sizes(near), sizes(far), strict=True):
-        assert other == pytest.approx(one * scale**2, rel=1e-4)
+    for scale, place in [(1e-30, 1e5), (1e-7, -1e8), (1e7, 0.0), (1e30, -1e8)]:
+        far = report(weak, strong, scale * (labels + place))
+        assert far.verdict.decision == near.verdict.decision, (scale, place)
+        for one, other in zip(sizes(near), sizes(far), strict=True):
+            assert other == pytest.approx(one * scale**2, rel=1e-4), (scale, place)
 
 
-@few
-@given(seeds, st.sampled_from([1e-30, 1e-9, 1e9, 1e30]))
-def test_scale_of_features_changes_nothing(seed, scale):
+@settings(few, max_examples=2)
+@given(seeds)
+def test_scale_of_features_changes_nothing(seed):
     weak, strong, labels = problem(seed)
-    near, far = report(weak, strong, labels), report(weak, strong * scale, labels)
-    for one, other in zip(sizes(near), sizes(far), strict=True):
-        assert other == pytest.approx(one, rel=1e-5)
+    near = report(weak, strong, labels)
+    for scale in (1e-30, 1e-9, 1e9, 1e30):
+        far = report(weak, strong * scale, labels)
+        for one, other in zip(sizes(near), sizes(far), strict=True):
+            assert other == pytest.approx(one, rel=1e-5), scale
 
 
 @pytest.mark.parametrize(
@@ -149,7 +152,8 @@ def test_a_code_for_missing_is_asked_about(code):
     with pytest.raises(InputError, match=f"--missing {code}"):
         report(weak, strong, coded)
     assert report(weak, strong, coded, missing=str(code)).data.labelled == 120
-    assert len(report(weak, strong, coded, missing="none").data.classes) == 3
+    table = open_table(coded, "labels")
+    assert len(read_labels(table, None, 240, "auto", "none").classes) == 3
 
 
 def test_minus_one_is_a_class_beside_one():

@@ -129,9 +129,9 @@ def noise(kind, rng):
 def test_labels_that_are_noise_are_no_reason_to_use_anything(kind):
     """A verdict that compares with the baseline alone says "use" in 9 of 20 such draws.
 
-    Six draws of five kinds see a rate of 0.1 with probability 0.96.
+    Four draws of five kinds see a rate of 0.15 with probability 0.96.
     """
-    for seed in range(6):
+    for seed in range(4):
         found = report(*noise(kind, np.random.default_rng([4, seed])), seed=seed, trials=30)
         assert found.verdict.decision not in ("use", "use the teacher itself"), seed
         first = found.comparisons[0]
