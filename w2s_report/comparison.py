@@ -349,7 +349,7 @@ def _comparison(
         halves=(float(by_row[half].mean()), float(by_row[~half].mean())),
         inflation=float(np.sqrt(1 + len(splits) * again)) if len(splits) > 1 else 1.0,
         similarity={
-            measure: interval(of([s["alike"][name][measure] for s in splits]))
+            measure: interval(of([s["alike"][name].get(measure) for s in splits]))
             for measure in first["alike"].get(name, ())
         },
     )
