@@ -349,7 +349,7 @@ def _comparison(
         halves=(float(by_row[half].mean()), float(by_row[~half].mean())),
         inflation=float(np.sqrt(1 + len(splits) * again)) if len(splits) > 1 else 1.0,
         similarity={
-            measure: interval(of([s["alike"][name][measure] for s in splits]))
+            measure: interval(of([s["alike"][name].get(measure) for s in splits]))
             for measure in first["alike"].get(name, ())
         },
     )
@@ -367,9 +367,10 @@ def _interval(values: NDArray, least: float = 0.0, *, shared: float) -> Range:
     there = np.isfinite(values)
     mean = values[there].mean()
     apart = np.where(there, values - mean, 0.0) / there.sum()
-    by_row, by_split = (np.sum(apart.sum(axis=axis) ** 2) for axis in (0, 1))
+    by_row, by_split, each = (np.sum(v**2) for v in (apart.sum(axis=0), apart.sum(axis=1), apart))
     splits, rows = (np.sum(there.any(axis=axis)) for axis in (1, 0))
-    beyond = max(by_split - np.sum(apart**2), 0.0) * (1 + shared * splits)
+    # A split's rows are drawn without replacement: they explain less by what all rows vary.
+    beyond = max(by_split - each + (by_row - each) / splits, 0.0) * (1 + shared * splits)
     reach = stats.t.ppf((1 + LEVEL) / 2, rows - 1) * (np.sqrt(by_row + beyond) + least)
     return around(mean, reach)
 

@@ -108,8 +108,7 @@ def one_pass(
             state.add(raw, start, fold[start:stop], slot[start:stop], pool)
             if progress:
                 progress(stop / len(fold), "reading the rows")
-    pooled = int(np.sum(fold >= 0))
-    size, rest = divmod(pooled, count) if count else (0, pooled)
+    size, rest = divmod(int(np.sum(fold >= 0)), max(count, 1))
     placed = {name: (state.shift[name], state.scale[name]) for name in models}
     return Sums(
         len(fold), size, rest, state.own, state.cross, state.kept, kept, state.duplicates, placed

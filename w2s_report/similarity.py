@@ -16,7 +16,7 @@ def similarity(first: NDArray, second: NDArray, truth: NDArray) -> dict[str, NDA
     The mean over rows is the measure, and its error that of the mean, to the first order.
 
     Both are :math:`(c_{obs} - c_{exp})/(1 - c_{exp})`: 0 where models of these accuracies agree as
-    by chance, 1 where they are the same, NaN where no chance is left. For CAPA
+    by chance, 1 where they are the same; not there where no chance is left. For CAPA
 
     .. math::
 
@@ -33,17 +33,18 @@ def similarity(first: NDArray, second: NDArray, truth: NDArray) -> dict[str, NDA
     """
     known = [np.sum(p * truth, axis=1) for p in (first, second)]
     right = [p.argmax(axis=1) == truth.argmax(axis=1) for p in (first, second)]
-    return {
+    found = {
         "CAPA": _kappa(known[0], known[1], np.sum(first * second, axis=1), truth.shape[1] - 1),
         "error consistency": _kappa(right[0], right[1], right[0] == right[1], 1),
     }
+    return {name: rows for name, rows in found.items() if rows is not None}
 
 
-def _kappa(first: NDArray, second: NDArray, alike: NDArray, others: int) -> NDArray[np.float64]:
+def _kappa(first: NDArray, second: NDArray, alike: NDArray, others: int) -> NDArray | None:
     p, q, observed = first.mean(), second.mean(), alike.mean()
     expected = p * q + (1 - p) * (1 - q) / others
     if expected >= 1:
-        return np.full(len(first), np.nan)
+        return None
     found = (observed - expected) / (1 - expected)
     chance = (first - p) * (q - (1 - q) / others) + (second - q) * (p - (1 - p) / others)
     return np.asarray(found + (alike - observed - (1 - found) * chance) / (1 - expected))

@@ -31,7 +31,7 @@ def test_closed_forms():
         assert value == pytest.approx((0.75 - expected) / (1 - expected))
     # The same certain model twice is 1; where both are always right there is no chance left.
     assert similarity(models[0], models[0], truth)["CAPA"][0] == pytest.approx(1)
-    assert np.isnan(similarity(truth, truth, truth)["error consistency"][0])
+    assert similarity(truth, truth, truth) == {}
     # Models that say nothing of k classes: agreement 1/k, which is what chance gives.
     nothing = np.full((8, 4), 0.25)
     value, _ = similarity(nothing, nothing, np.eye(4)[np.arange(8) % 4])["CAPA"]
