@@ -14,19 +14,19 @@ Texts are used to count words and characters and are never shown.
 
 `split_ladder` teaches all weak models over random splits. Reviews are drawn without replacement
 from one pool, so splits share reviews: their spread is the error of the split, not that of the
-pool. `jackknife` gives the latter. It leaves out one review at a time, in whatever part each split
+pool. A jackknife gives the latter. It leaves out one review at a time, in whatever part each split
 has put it; for linear heads what this changes is known in closed form, so no head is fitted again,
 and there are as many groups as reviews.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -38,7 +38,6 @@ from w2s_utils import protocol, validation
 from w2s_utils.ladder import LEAST_LABELS, Predictions
 from w2s_utils.problem import Problem, standardise, with_constant
 from w2s_utils.protocol import Inputs, Result
-from w2s_utils.resampling import jackknife_error
 from w2s_utils.theory.subspaces import column_space
 
 TASK = "music"
@@ -251,7 +250,9 @@ def split_ladder(
         validation labels.
     left_out : ndarray, shape (m, 2, weak models)
         What leaving out one input of the pool adds to the mean misfit and the mean gain, to the
-        first order in the change of the heads; for `jackknife`.
+        first order in the change of the heads; for `w2s_utils.resampling.jackknife_error` of a
+        smooth statistic of these means. The parts are drawn at random, so that error, splits held
+        fixed, is the whole error over the inputs.
 
     Raises
     ------
@@ -296,35 +297,6 @@ def split_ladder(
         }
 
     return Result.of(protocol.map_trials(one, trials, rng)), left_out
-
-
-def jackknife(
-    statistic: Callable[[NDArray, NDArray], ArrayLike],
-    result: Result,
-    left_out: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Value of a statistic of the mean misfits and gains, and its error over the inputs.
-
-    As `w2s_utils.resampling.jackknife_error` of the statistic without each input. The parts are
-    drawn at random, so the expectation of the statistic is the same for every set of splits, and
-    the error over the inputs, splits held fixed, is the whole error.
-
-    Parameters
-    ----------
-    statistic : callable
-        From the mean misfits and the mean gains, shape (t,) each, to a number or an array. It
-        should be smooth in them.
-    result, left_out
-        From `split_ladder`.
-
-    Returns
-    -------
-    value, standard_error : ndarray
-        In the shape of the statistic.
-    """
-    means = np.array([result.misfit.mean(axis=0), result.gain.mean(axis=0)])
-    values = np.array([statistic(*(means + change)) for change in left_out], float)
-    return np.asarray(statistic(*means), float), jackknife_error(values)
 
 
 def _leaving_one_out(
