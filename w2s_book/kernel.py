@@ -74,7 +74,8 @@ def fork(work: Callable[[], None], output: int | None = None) -> Forked:
     """Do some work in a process of its own; its standard input is a pipe from here."""
     end, ours = os.pipe()
     pid = os.fork()
-    os.setpgid(pid, pid)  # done by both: neither waits for the other
+    with contextlib.suppress(PermissionError):  # it is another program by now
+        os.setpgid(pid, pid)  # done by both: neither waits for the other
     if pid:
         os.close(end)
         child = Forked(pid)
