@@ -66,13 +66,12 @@ def _file(option: str, help: str) -> Callable[[_Command], _Command]:
 
 def _running(value: NamedValue, setting: str, out: str) -> Callable[[_Command], _Command]:
     """Give a command the argument and the options that all who run notebooks have."""
-    settings: Any = {"type": value, "multiple": True, "help": setting}
     above_zero = click.FloatRange(min=0, min_open=True)
     profile = "Where parameters that are not set come from."
     limit = "Time limit of a notebook, in seconds."
     options = (
         click.argument("notebook"),
-        click.option("-p", "--parameter", "settings", **settings),
+        click.option("-p", "--parameter", "settings", type=value, multiple=True, help=setting),
         _file("--out", out),
         click.option("--profile", default="quick", show_default=True, help=profile),
         click.option("--timeout", type=above_zero, default=3600.0, show_default=True, help=limit),
@@ -176,8 +175,7 @@ def sweep(
         lines = grids.run(name, text, points, target, report=report, **how)
     failed = sum(line["outcome"] == "failed" for line in lines)
     records = [claim for line in lines for claim in line["claims"]]
-    done = f"{plural(len(lines), 'point')}, {failed} failed"
-    click.echo(f"{target}: {done}, {_counted(records)}")
+    click.echo(f"{target}: {plural(len(lines), 'point')}, {failed} failed, {_counted(records)}")
     if failed:
         raise Refusal(f"{plural(failed, 'point')} failed; see {target}", FAILED)
 
@@ -228,11 +226,10 @@ def show_claims(file: Path | None) -> None:
     from w2s_utils import claims
 
     path = file or _root() / "_build" / "claims.json"
+    if not path.exists():
+        raise Refusal(f"no claims at {path}: build the book first (make book), or give --file")
     try:
         records = claims.read(path)
-    except FileNotFoundError:
-        message = f"no claims at {path}: build the book first (make book), or give --file"
-        raise Refusal(message) from None
     except ValueError as error:
         raise Refusal(f"{path} is not a file of claims: {error}") from None
     columns = ("claim", "outcome", "observed", "expected", "notebook")

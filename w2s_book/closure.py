@@ -54,7 +54,8 @@ class Library:
         self.modules = dict(zip(names, files, strict=True))
         texts = {name: path.read_text("utf-8") for name, path in self.modules.items()}
         self._asking = {name for name, text in texts.items() if _PLACE.search(text)}
-        self._digest, self._data = functools.cache(_digest), functools.cache(_data)
+        self._data = functools.cache(_data)
+        self._digest = functools.cache(lambda path: hashlib.sha256(counting(path)).hexdigest())
         try:
             self.graph = grimp.build_graph(
                 *PACKAGES, exclude_type_checking_imports=True, cache_dir=None
@@ -90,16 +91,11 @@ class Library:
     def digest(self, modules: Iterable[str]) -> str:
         """Return the digest of some modules and of the data that belong to them."""
         paths = {self.modules[name] for name in modules}
-        for name in modules:
-            paths |= set(self._data(self.modules[name].parent, name in self._asking))
+        data = (self._data(self.modules[name].parent, name in self._asking) for name in modules)
         total = hashlib.sha256()
-        for path in sorted(paths):
+        for path in sorted(paths.union(*data)):
             total.update(f"{path.relative_to(self.root).as_posix()}\0{self._digest(path)}".encode())
         return total.hexdigest()[:16]
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(counting(path)).hexdigest()
 
 
 def _data(folder: Path, deep: bool) -> list[Path]:
@@ -122,8 +118,7 @@ def counting(path: Path) -> bytes:
 
 def digest_file(path: Path) -> str:
     """Return the SHA-256 of a file, or ``"absent"``."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
+    if not path.exists():
         return "absent"
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,11 +13,9 @@ import os
 import platform
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from importlib import metadata
@@ -38,8 +36,7 @@ _TAKEN_BACK = re.compile(r"^.*\r(?=[^\n])", re.MULTILINE)
 _FRAME = re.compile(r"^ *Cell In\[\d+\], line .*?(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
 # What Python prints of a group of errors: itself, and its members further to the right.
 _MEMBER = re.compile(r"^ +\| (\w[\w.]*: .*)$", re.MULTILINE)
-_SERVERS: list[tuple[subprocess.Popen[bytes], socket.socket]] = []
-_ONE = threading.Lock()
+_KERNEL = [sys.executable, "-P", str(Path(__file__).with_name("kernel.py"))]
 
 
 class NotebookFailed(RuntimeError):
@@ -258,22 +255,20 @@ def _check_writable(path: Path) -> None:
 
 
 def watched(
-    command: Sequence[str], folder: Path, timeout: float, output: Path, place: Path = Path(".")
+    command: Sequence[str], folder: Path, timeout: float, output: Path
 ) -> tuple[int | None, float]:
     """Run a command below a process that watches it: nothing of it outlives this one.
 
     Parameters
     ----------
     command : sequence of str
-        The command; without one, the notebook in the folder is executed.
+        The command.
     folder : Path
         An empty folder of its own.
     timeout : float
         Wall-clock limit, in seconds.
     output : Path
         What it prints is added to this file.
-    place : Path
-        The working directory.
 
     Returns
     -------
@@ -282,45 +277,21 @@ def watched(
     memory : float
         Peak resident memory of what it started, in 10^6 bytes.
     """
-    from w2s_book import kernel
-
-    job = {"folder": str(folder), "limit": timeout, "output": str(output.resolve())}
-    job |= {"command": [*command], "place": str(place.resolve()), "environ": dict(os.environ)}
-    ours, theirs = socket.socketpair()
-    with ours:
-        with theirs:
-            kind = kernel.COMMAND if command else kernel.NOTEBOOK
-            socket.send_fds(_server(), [kind], [theirs.fileno()])
-        ours.sendall(json.dumps(job).encode() + b"\n")
-        with contextlib.suppress(ConnectionError):  # the watch was killed
-            try:
-                ours.recv(1)  # the watch has ended
-            finally:
-                # Told so, or by the end of this process, it ends all that it started.
-                ours.shutdown(socket.SHUT_WR)
-                ours.recv(1)
+    watch = subprocess.Popen(
+        [*_KERNEL, "watch", str(folder), str(timeout), str(output.resolve()), *command],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        watch.wait()
+    finally:
+        # Told so, or by the end of this process, it ends all that it started.
+        watch.communicate()
     try:
         seen = json.loads((folder / "watch.json").read_text("utf-8"))
     except (OSError, ValueError):  # the watch was killed
         return -9, 0.0
     return None if seen["timed_out"] else seen["code"], seen["memory"]
-
-
-def _server() -> socket.socket:
-    """Return the way to the process that starts all others; it ends with this one."""
-    from w2s_book import kernel
-
-    with _ONE:
-        if not _SERVERS or _SERVERS[-1][0].poll() is not None:
-            ours, theirs = socket.socketpair()
-            command = [sys.executable, "-P", kernel.__file__]
-            environ = kernel.environment(Path(tempfile.gettempdir()))
-            with theirs:
-                process = subprocess.Popen(
-                    command, stdin=theirs.fileno(), env=environ, start_new_session=True
-                )
-            _SERVERS.append((process, ours))
-        return _SERVERS[-1][1]
 
 
 def _execute(
@@ -333,8 +304,9 @@ def _execute(
 
     write(nb, job / "source.ipynb")
     output = log or job / "output"
+    command = [*_KERNEL, "execute", str(job), str(root.resolve())]
     for again in (True, False):
-        code, memory = watched([], job, timeout, output, root)
+        code, memory = watched(command, job, timeout, output)
         with contextlib.suppress(OSError, ValueError):  # killed while writing, it is half a file
             nb = nbformat.read(job / "executed.ipynb", as_version=4)
         # Papermill puts a cell before the one that failed, and one at the top.

@@ -215,10 +215,8 @@ def _literal(statement: ast.stmt, name: str) -> tuple[str, Any, ast.expr]:
             ast.Assign(targets=[ast.Name(id=key)], value=node)
             | ast.AnnAssign(target=ast.Name(id=key), value=ast.expr() as node)
         ):
-            try:
+            with contextlib.suppress(ValueError, TypeError):
                 return key, ast.literal_eval(node), node
-            except (ValueError, TypeError):
-                pass
     raise ParameterError(
         f"{name}: parameters cell, line {statement.lineno}: `{ast.unparse(statement)}`: "
         "only `name = literal` is allowed, so that any value can be set from outside"

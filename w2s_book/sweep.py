@@ -16,7 +16,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -173,12 +173,10 @@ def read(out: Path) -> list[dict[str, Any]]:
         *whole, _ = out.read_text("utf-8").split("\n")
     except FileNotFoundError:
         return []
-    try:
+    with suppress(ValueError, AttributeError):
         lines = [json.loads(text) for text in whole]
         if all({"key", "outcome", "claims"} <= line.keys() for line in lines):
             return lines
-    except (ValueError, AttributeError):
-        pass
     raise ParameterError(f"{out} is not the record of a sweep: give another --out")
 
 
