@@ -77,7 +77,7 @@ def report(
         Answers of the strong model trained on the labels, and on true labels of the inputs with
         pseudo-labels.
     scores : path, optional
-        Where to write scores of every input, ``.csv`` or ``.npy`` (`w2s_report.scores`).
+        Where to write scores of every input, ``.csv`` or ``.npy`` (the guide defines them).
     progress : callable, optional
         Gets the share done, from 0 to 1, and what is being done.
     **options
