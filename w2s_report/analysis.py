@@ -8,7 +8,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -33,9 +33,6 @@ SAMPLE = 4000
 MOST_DIRECTIONS = 300  # kept unless more are asked for; costs grow with the cube
 SAME = 1e-7  # 1 less a correlation that is 1 up to the rounding of single precision
 EXACT = 1e-10  # of the labels' variance: residuals that are rounding
-# Of a spectrum, what the report says as it is.
-_TOLD = ("name", "columns", "constant", "rank", "participation", "warnings", "dimension",
-         "limited_by")  # fmt: skip
 _PACKAGES = ("w2s_utils", "numpy", "scipy", "scikit-learn")
 
 
@@ -318,7 +315,7 @@ def _data(inputs: Inputs, study: _Study) -> card.Data:
             card.Representation(
                 role="strong" if one.name == STRONG else "weak",
                 held={f"{share:g}": one.count(share) for share in spectra.SHARES},
-                **{name: getattr(one, name) for name in _TOLD},
+                **{field.name: getattr(one, field.name) for field in fields(spectra.Described)},
             )
             for one in study.spectra
         ),

@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
-from scipy.special import rel_entr
+from scipy import special, stats
 from threadpoolctl import threadpool_limits
 
 from w2s_report import heads
@@ -24,6 +23,7 @@ from w2s_report.similarity import similarity
 from w2s_utils.geometry import Range
 
 LEVEL = 0.95
+Z = float(special.ndtri((1 + LEVEL) / 2))  # half-width over a standard error
 RIVALS = ("constant", "baseline", "teacher")
 MOST_ROWS = 4000  # labels, pseudo-labels and test rows of a split, each
 CONTROLS = 4  # splits with a student of shuffled answers
@@ -274,7 +274,9 @@ def misfit(contest: Contest, student: NDArray, teacher: NDArray) -> NDArray:
     """Squared difference of answers on each row, or KL(student || teacher) of classes."""
     if not contest.classes:
         return np.asarray(np.sum((student - teacher) ** 2, axis=1))
-    return np.asarray(np.sum(rel_entr(heads.inside(student), heads.inside(teacher)), axis=1))
+    return np.asarray(
+        np.sum(special.rel_entr(heads.inside(student), heads.inside(teacher)), axis=1)
+    )
 
 
 def _comparison(

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import stats
 
 from w2s_report import card, verdict, words
 from w2s_report.comparison import (
@@ -29,6 +29,7 @@ from w2s_report.comparison import (
     Comparison,
     Contest,
     Design,
+    Z,
     around,
     compare,
     nonnegative,
@@ -37,7 +38,6 @@ from w2s_report.readers import refusal
 from w2s_utils.geometry import Range
 
 METRIC = "error rate"
-_Z = float(special.ndtri((1 + LEVEL) / 2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +239,7 @@ def _compared(pair: Pair) -> Comparison:
         rates["baseline"] = rates["ceiling"] = rates.pop("strong")
 
     def ranged(value: float, variance: float) -> Range:
-        return around(value, _Z * math.sqrt(variance))
+        return around(value, Z * math.sqrt(variance))
 
     def less(rival: str, model: str) -> Range:
         (high, noise), (low, other) = rates[rival], rates[model]
@@ -296,6 +296,6 @@ def _rate(accuracies: Sequence[float], rows: int) -> tuple[float, float]:
     likely = (error * rows + 1) / (rows + 2)
     variance = likely * (1 - likely) / rows
     if k > 1:
-        wider = float(stats.t.ppf((1 + LEVEL) / 2, k - 1)) / _Z
+        wider = float(stats.t.ppf((1 + LEVEL) / 2, k - 1)) / Z
         variance += wider**2 * float(np.var(accuracies, ddof=1)) / k
     return error, variance
