@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 import platform
@@ -232,10 +233,9 @@ def _workers(settings: Options, items: int) -> Iterator[None]:
         return
     try:
         distributed: Any = importlib.import_module("distributed")
+        client = distributed.Client(settings.scheduler, timeout=10)
     except ImportError:
         raise InputError("scheduler: needs Dask: pip install 'w2s_utils[dask]'") from None
-    try:
-        client = distributed.Client(settings.scheduler, timeout=10)
     except (OSError, ValueError) as error:
         raise InputError(f"scheduler: no Dask scheduler at {settings.scheduler}: {error}") from None
     with client, joblib.parallel_config("dask", client=client):
@@ -276,24 +276,21 @@ def _compare(
     inputs: Inputs, study: _Study, contest: Contest, settings: Options
 ) -> tuple[tuple[Comparison, ...], tuple[Comparison, ...]]:
     """All teachers under penalised heads, which decide; those with features by least squares."""
-    used, design = study.used, study.design
-    contests = [contest]
-    tested = int(np.sum(~contests[0].apart))
+    tested = int(np.sum(~contest.apart))
     if tested < LEAST:
         named = ", ".join(inputs.tables[k].name for k in inputs.tables if "predictions" in k)
         raise refusal("few tested", named=named, tested=tested, least=LEAST)
-    with_features = tuple(one.name for one in study.spectra[1:])
-    if with_features:
-        plain: Any = {"teachers": with_features, "targets": used.targets}
-        contests.append(study.contest("least squares", **plain))
 
-    found = [
-        comparison.compare(
-            contest, design, settings.trials, settings.seed, lambda tasks: _run(settings, tasks)
-        )
-        for contest in contests
-    ]
-    return found[0], found[1] if with_features else ()
+    def compared(one: Contest) -> tuple[Comparison, ...]:
+        run = functools.partial(_run, settings)
+        return comparison.compare(one, study.design, settings.trials, settings.seed, run)
+
+    with_features = tuple(one.name for one in study.spectra[1:])
+    if not with_features:
+        return compared(contest), ()
+    targets = study.used.targets
+    plain = study.contest("least squares", teachers=with_features, targets=targets)
+    return compared(contest), compared(plain)
 
 
 def _data(inputs: Inputs, study: _Study) -> card.Data:
@@ -331,7 +328,7 @@ def _provenance(
         files=tuple(
             card.File(
                 name=name,
-                file=os.path.basename(table.name) if os.sep in table.name else table.name,
+                file=os.path.basename(table.name),
                 shape=table.shape,
                 dtype=str(table.dtype),
                 sha256=digests[name].result(),

@@ -109,10 +109,8 @@ def one_pass(
             if progress:
                 progress(stop / len(fold), "reading the rows")
     size, rest = divmod(int(np.sum(fold >= 0)), max(count, 1))
-    placed = {name: (state.shift[name], state.scale[name]) for name in models}
-    return Sums(
-        len(fold), size, rest, state.own, state.cross, state.kept, kept, state.duplicates, placed
-    )
+    whole = state.own, state.cross, state.kept, kept, state.duplicates, state.placed
+    return Sums(len(fold), size, rest, *whole)
 
 
 def rows_that_fit(models: Mapping[str, Table]) -> int:
@@ -159,8 +157,7 @@ class _State:
         self.multipliers = drawn * 2 + 1
         # Longer than wide, so that forming products takes longer than adding them up.
         self.piece = max(2 * max(width.values()), PIECE_BYTES // (4 * sum(width.values())))
-        self.shift: dict[str, NDArray] = {}
-        self.scale: dict[str, Any] = {}
+        self.placed: dict[str, tuple[NDArray, Any]] = {}
         for name, model in models.items():
             pilot = model.rows(0, min(PILOT, rows)).astype(float)
             finite = np.where(np.isfinite(pilot), pilot, 0)
@@ -168,16 +165,11 @@ class _State:
             with np.errstate(over="ignore"):
                 size = float(np.sqrt(np.mean((finite - mean) ** 2)))
             precision = np.float64 if model.precise else np.float32
-            self.shift[name] = mean.astype(precision)
-            self.scale[name] = precision(1 / size if np.isfinite(size) and size > 0 else 1.0)
+            scale = precision(1 / size if np.isfinite(size) and size > 0 else 1.0)
+            self.placed[name] = mean.astype(precision), scale
 
     def add(
-        self,
-        raw: Mapping[str, NDArray],
-        start: int,
-        fold: NDArray,
-        slot: NDArray,
-        pool: Parallel,
+        self, raw: Mapping[str, NDArray], start: int, fold: NDArray, slot: NDArray, pool: Parallel
     ) -> None:
         """Add the products of each fold's rows, of a chunk, and keep the rows that are kept."""
         found = _fingerprints(raw[self.strong], self.multipliers)
@@ -199,10 +191,10 @@ class _State:
         blocks = {}
         with np.errstate(over="ignore", invalid="ignore"):
             for name, values in raw.items():
-                scale = self.scale[name]
+                shift, scale = self.placed[name]
                 block = np.empty((len(rows), values.shape[1] + 1), scale.dtype)
                 block[:, 0] = 1
-                np.subtract(values[rows], self.shift[name], out=block[:, 1:])
+                np.subtract(values[rows], shift, out=block[:, 1:])
                 block[:, 1:] *= scale
                 blocks[name] = block
         return blocks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -93,13 +93,13 @@ def analyse(pair: Pair, targets: NDArray[np.float64], found: Comparison, seed: i
     with threadpool_limits(1, "blas"):
         weak, strong = pair.weak[: pair.labelled], pair.strong[: pair.labelled]
         estimates = setting_from_labels(weak, strong, targets, features=pair.total)
-        drawn = estimates.settings(DRAWS, rng)
+        problems = [estimates.setting, *estimates.settings(DRAWS, rng)]
         shared = _overlap(pair, rng)
         factor = float(risks.gain_per_misfit(pair.d_s, found.N, in_sample=False))
         ends = factor * found.misfit.low, factor * found.misfit.high
         n, N = pair.labelled, max(pair.total.count - pair.labelled, found.N)
         sizes = [(found.n, found.N), (n, N), (2 * n, N), (n, 2 * N)]
-        here, there, *doubled = _predictions(estimates.setting, drawn, sizes)
+        here, there, *doubled = _predictions(problems, sizes)
         return Teacher(
             name=pair.name,
             d_w=pair.d_w,
@@ -111,8 +111,8 @@ def analyse(pair: Pair, targets: NDArray[np.float64], found: Comparison, seed: i
             doubled=(doubled[0], doubled[1]),
             gain_per_misfit=factor,
             gain_by_misfit=Range(factor * found.misfit.value, min(ends), max(ends)),
-            enough=_pseudo_labels_for_most_gain(estimates.setting, drawn, pair.labelled),
-            break_even=_break_even(estimates.setting, drawn, N),
+            enough=_pseudo_labels_for_most_gain(problems, pair.labelled),
+            break_even=_break_even(problems, N),
         )
 
 
@@ -122,15 +122,13 @@ def _estimated(estimates: Estimates) -> dict[str, Range]:
     return found | {name: nonnegative(found[name]) for name in ("rho_w", "rho_s")}
 
 
-def _predictions(
-    setting: risks.Setting, drawn: list[risks.Setting], sizes: list[tuple[int, int]]
-) -> list[Cell]:
+def _predictions(problems: list[risks.Setting], sizes: list[tuple[int, int]]) -> list[Cell]:
     """Predict at every size from one set of problems drawn, so that sizes can be compared."""
     ns, Ns = np.array(sizes).T
-    table = [expected_risks_and_ratios(problem, ns, Ns) for problem in [setting, *drawn]]
+    table = [expected_risks_and_ratios(problem, ns, Ns) for problem in problems]
     found = []
     for i, size in enumerate(sizes):
-        told = {k: _spread(table[0][k][i], [row[k][i] for row in table[1:]]) for k in table[0]}
+        told = {k: _spread([row[k][i] for row in table]) for k in table[0]}
         if told["gap"].low <= 0:
             del told["pgr"]
         found.append(Cell(*size, told, {}))
@@ -173,9 +171,7 @@ def _overlap(pair: Pair, rng: np.random.Generator) -> Overlap:
     return Overlap(d_sw=Range(*clipped), raw=raw, p_value=test.p_value)
 
 
-def _pseudo_labels_for_most_gain(
-    setting: risks.Setting, drawn: list[risks.Setting], n: int
-) -> Range | None:
+def _pseudo_labels_for_most_gain(problems: list[risks.Setting], n: int) -> Range | None:
     """Pseudo-labels for nine tenths of the gain in the limit; infinite where there is none."""
 
     def needed(problem: risks.Setting) -> float:
@@ -188,26 +184,25 @@ def _pseudo_labels_for_most_gain(
         r = (1 - MOST_OF_THE_GAIN) * gain / misfit
         return float(np.ceil(problem.d_s / r + problem.d_s + 1))
 
-    value = needed(setting)
-    return _spread(value, map(needed, drawn)) if np.isfinite(value) else None
+    values = [needed(problem) for problem in problems]
+    return _spread(values) if np.isfinite(values[0]) else None
 
 
-def _break_even(
-    setting: risks.Setting, drawn: list[risks.Setting], N: int, most: float = 1e6
-) -> Range | None:
-    least = max(setting.d_w, setting.d_s) + 2
-    n = np.unique(np.geomspace(least, max(most, 2 * least), 400).astype(int))
+def _break_even(problems: list[risks.Setting], N: int) -> Range | None:
+    least = max(problems[0].d_w, problems[0].d_s) + 2
+    n = np.unique(np.geomspace(least, max(1e6, 2 * least), 400).astype(int))
 
     def last(problem: risks.Setting) -> float:
         ahead = risks.baseline(problem, n) > risks.student(problem, n, N)
         return float(n[ahead].max()) if ahead.any() else 0.0
 
-    value = last(setting)
-    return _spread(value, map(last, drawn)) if value else None
+    values = [last(problem) for problem in problems]
+    return _spread(values) if values[0] else None
 
 
-def _spread(value: float, drawn: Iterable[float]) -> Range:
-    """A number with the quantiles that it has over problems drawn."""
+def _spread(values: Sequence[float]) -> Range:
+    """The first number, of the estimates, with the quantiles of the others, of problems drawn."""
+    value, *drawn = values
     at = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    low, high = np.nanquantile(list(drawn), at, method="nearest")
+    low, high = np.nanquantile(drawn, at, method="nearest")
     return Range(float(value), float(min(low, value)), float(max(high, value)))
