@@ -9,7 +9,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -155,7 +155,8 @@ def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study
     rng = np.random.default_rng(settings.seed)
     used, most = inputs.labels, min(LABELS_KEPT, one_pass.rows_that_fit(inputs.models))
     if len(used.rows) > most:
-        used = used.only(np.sort(rng.permutation(len(used.rows))[:most]))
+        chosen = np.sort(rng.permutation(len(used.rows))[:most])
+        used = replace(used, rows=used.rows[chosen], values=used.values[chosen])
     if not inputs.models:
         free = np.setdiff1d(np.arange(inputs.rows), used.rows)
         kept = np.concatenate([used.rows, np.sort(rng.permutation(free)[:SAMPLE])])

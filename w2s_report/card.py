@@ -19,8 +19,6 @@ from w2s_report.spectra import Described
 from w2s_report.teachers import Teacher
 from w2s_report.verdict import Ranking, Verdict
 
-FORMAT: Literal[2] = 2
-
 
 @dataclass(frozen=True, kw_only=True)
 class Representation(Described):
@@ -93,7 +91,7 @@ class ReportCard:
     provenance: Provenance
     notes: tuple[str, ...] = ()
     """What a folder of finished runs lacks."""
-    format: Literal[2] = FORMAT
+    format: Literal[2] = 2
     """Of the JSON."""
 
     @property
@@ -116,5 +114,5 @@ def schema() -> dict[str, Any]:
     """Return the JSON schema of ``report.json`` (draft 2020-12)."""
     adapter = TypeAdapter(ReportCard)
     written = adapter.json_schema(schema_generator=_NullIsNotFinite, mode="serialization")
-    title = f"report.json of w2s report, format {FORMAT}"
+    title = f"report.json of w2s report, format {ReportCard.format}"
     return {"$schema": GenerateJsonSchema.schema_dialect, **written, "title": title}
