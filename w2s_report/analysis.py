@@ -97,11 +97,11 @@ def report(
     """
     settings = Options.of(options)
     tell = progress or (lambda share, what: None)
-    said = {
+    said: Mapping[str, Any] = {
         "teacher": teacher_predictions,
         "student": student_predictions,
-        "baseline": baseline_predictions,
-        "ceiling": ceiling_predictions,
+        "baseline": {"": baseline_predictions},
+        "ceiling": {"": ceiling_predictions},
     }
     inputs = open_inputs(weak, strong, labels, index, unlabelled, said, settings)
     # One thread, here as in every worker: sums are then formed in the same order everywhere.
@@ -161,7 +161,7 @@ def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study
         free = np.setdiff1d(np.arange(inputs.rows), used.rows)
         kept = np.concatenate([used.rows, np.sort(rng.permutation(free)[:SAMPLE])])
         every = np.arange(inputs.rows, dtype=np.uint64)
-        sums = one_pass.Sums(inputs.rows, 0, 0, {}, {}, {}, kept, every)
+        sums = one_pass.Sums(inputs.rows, len(used.rows), 0, 0, 0, {}, {}, {}, kept, every)
         return _Study(used, sums, (), Design.of(len(used.rows), len(free)))
     rows_left = one_pass.rows_that_fit(inputs.models) - len(used.rows)
     sums = one_pass.one_pass(

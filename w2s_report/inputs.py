@@ -54,7 +54,8 @@ def open_inputs(
 ) -> Inputs:
     """Open everything and check what can be checked without reading the features.
 
-    Arguments are those of `w2s_report.analysis.report`, predictions by role.
+    Arguments are those of `w2s_report.analysis.report`, predictions by role and teacher ("" for
+    baseline and ceiling).
 
     Raises
     ------
@@ -141,14 +142,11 @@ def _by_role(predictions: Mapping[str, Any]) -> dict[tuple[str, str], Source]:
     """Predictions by role and teacher, "" for baseline and ceiling."""
     found: dict[tuple[str, str], Source] = {}
     for role, sources in predictions.items():
-        if sources is None:
-            continue
-        if role in ("baseline", "ceiling"):
-            found[role, ""] = sources
-        elif isinstance(sources, Mapping):
-            found |= {(role, name): source for name, source in sources.items()}
-        else:
+        if not isinstance(sources, Mapping | None):
             raise refusal("answers without names", role=role, got=type(sources).__name__)
+        for name, source in (sources or {}).items():
+            if name or source is not None:
+                found[role, name] = source
     return found
 
 

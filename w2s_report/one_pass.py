@@ -35,11 +35,15 @@ class Sums:
     """What the pass leaves."""
 
     rows: int
-    """All rows."""
+    """All rows,"""
+    labelled: int
+    """those with a label, which are in no fold,"""
+    folds: int
+    """and folds of the others."""
     fold_rows: int
     """Rows of each fold."""
     rest_rows: int
-    """Rows that are in no fold, fewer than there are folds."""
+    """Rows without label that are in no fold, fewer than there are folds."""
     own: Mapping[str, NDArray[np.float64]]
     """Sums of products of ``[1 | features]``, shifted and scaled, by fold; the last entry is of
     the rows in no fold."""
@@ -53,11 +57,6 @@ class Sums:
     """Shape (rows,). For each row a number that equal rows of the strong features share."""
     placed: Mapping[str, tuple[NDArray, Any]] = field(default_factory=dict)
     """Shift and scale of each model's features."""
-
-    @property
-    def folds(self) -> int:
-        """Number of folds."""
-        return max((len(by_fold) - 1 for by_fold in self.own.values()), default=0)
 
 
 def one_pass(
@@ -110,7 +109,7 @@ def one_pass(
                 progress(stop / len(fold), "reading the rows")
     size, rest = divmod(int(np.sum(fold >= 0)), max(count, 1))
     whole = state.own, state.cross, state.kept, kept, state.duplicates, state.placed
-    return Sums(len(fold), size, rest, *whole)
+    return Sums(len(fold), len(labelled), count, size, rest, *whole)
 
 
 def rows_that_fit(models: Mapping[str, Table]) -> int:

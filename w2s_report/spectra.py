@@ -89,7 +89,7 @@ def spectrum(name: str, features: Table, sums: Sums) -> Spectrum:
     InputError
         If no column varies.
     """
-    labelled = sums.kept[name][: labelled_rows(sums)]
+    labelled = sums.kept[name][: sums.labelled]
     total = sums.own[name].sum(axis=0) + labelled.T @ labelled  # of all rows
     mean = total[0, 1:] / sums.rows
     covariance = total[1:, 1:] / sums.rows - np.outer(mean, mean)
@@ -125,18 +125,13 @@ def spectrum(name: str, features: Table, sums: Sums) -> Spectrum:
 def supported(name: str, features: Table, sums: Sums) -> Spectrum:
     """The `spectrum`, its rank at most the leading directions that the labelled rows have too."""
     found = spectrum(name, features, sums)
-    count = labelled_rows(sums)
+    count = sums.labelled
     rows = sums.kept[name][: count : max(1, count // ENOUGH)]
     white = rows @ found.cut(1 + min(count - 1, MOST_CHECKED, found.rank))
     # A diagonal entry is what a direction has beyond those before it, over the labelled rows.
     beyond = np.abs(np.diag(linalg.qr(white, mode="r")[0]))[1:] / np.sqrt(len(white))
     lacking = np.flatnonzero(beyond < SUPPORT)
     return replace(found, rank=max(int(lacking[0]), 1)) if len(lacking) else found
-
-
-def labelled_rows(sums: Sums) -> int:
-    """Rows kept that are in no fold: the labelled ones."""
-    return sums.rows - sums.folds * sums.fold_rows - sums.rest_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,6 +178,6 @@ def pair(sums: Sums, weak: Spectrum, strong: Spectrum) -> Pair:
     counts = [sums.fold_rows] * sums.folds + [sums.rest_rows]
     joint = zip(counts, np.concatenate([upper, lower], axis=1), strict=True)
     *folds, rest = (Moments(rows, matrix, blocks) for rows, matrix in joint)
-    count = labelled_rows(sums)
+    count = sums.labelled
     total = sum(folds, Moments.of(weak=w[:count], strong=s[:count]) + rest)
     return Pair(weak.name, d_w, d_s, tuple(folds), total, w, s, count)
