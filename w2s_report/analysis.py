@@ -244,14 +244,12 @@ def _workers(settings: Options, items: int) -> Iterator[None]:
 
 
 def _contest(inputs: Inputs, study: _Study) -> Contest:
-    used = study.used
+    used, kept = study.used, study.sums.rows_kept
     return study.contest(
         "logistic" if used.classes else "ridge",
         teachers=inputs.teachers,
         targets=used.one_hot if used.classes else used.targets,
-        given={
-            k: p.values[study.sums.rows_kept] - used.middle for k, p in inputs.predictions.items()
-        },
+        given={k: p.values[kept] - used.middle for k, p in inputs.predictions.items()},
         hard=any(p.hard for p in inputs.predictions.values()),
     )
 

@@ -1,7 +1,5 @@
 """The figure of a report, with caption, alternative text and the columns behind it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import matplotlib.pyplot as plt

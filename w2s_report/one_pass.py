@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from w2s_report.options import FEWEST_FOLDS
-from w2s_report.readers import InputError, Table, refusal
+from w2s_report.readers import Table, refusal
 
 CHUNK_BYTES = 400_000_000
 FOLD_BYTES = 500_000_000
@@ -145,11 +145,8 @@ class _State:
         rows, columns = models[self.strong].shape
         width = {name: table.shape[1] + 1 for name, table in models.items()}
         self.own = {name: np.zeros((folds + 1, w, w)) for name, w in width.items()}
-        self.cross = {
-            name: np.zeros((folds + 1, w, width[self.strong]))
-            for name, w in width.items()
-            if name != self.strong
-        }
+        teachers, d = list(models)[1:], width[self.strong]
+        self.cross = {name: np.zeros((folds + 1, width[name], d)) for name in teachers}
         self.kept = {name: np.zeros((len(kept), w)) for name, w in width.items()}
         self.duplicates = np.empty(rows, np.uint64)
         drawn = np.random.default_rng(0).integers(1, 2**63, columns, np.uint64)
@@ -182,8 +179,12 @@ class _State:
         )
         for name, values in raw.items():
             sums = np.einsum("kii->i", self.own[name]).sum() + self.kept[name].sum()
-            if not np.isfinite(sums):
-                raise _not_finite(self.models[name], values, start)
+            if not np.isfinite(sums):  # tells that there is something to find
+                bad, table = np.argwhere(~np.isfinite(values)), self.models[name]
+                if not len(bad):
+                    raise refusal("too large to square", table=table)
+                row, column = int(start + bad[0][0]), int(bad[0][1])
+                raise refusal("not finite", table=table, count=len(bad), row=row, column=column)
 
     def _blocks(self, raw: Mapping[str, NDArray], rows: NDArray) -> dict[str, NDArray]:
         """Rows of ``[1 | features]``, shifted and scaled, in the precision of the file."""
@@ -206,15 +207,6 @@ class _State:
                     self.own[name][fold] += block.T @ block
                     if name in self.cross:
                         self.cross[name][fold] += block.T @ blocks[self.strong]
-
-
-def _not_finite(table: Table, values: NDArray, start: int) -> InputError:
-    """Say where a chunk is not finite; its sums have told that there is something to find."""
-    bad = np.argwhere(~np.isfinite(values))
-    if not len(bad):
-        return refusal("too large to square", table=table)
-    row, column = int(start + bad[0][0]), int(bad[0][1])
-    return refusal("not finite", table=table, count=len(bad), row=row, column=column)
 
 
 def _fingerprints(raw: NDArray, multipliers: NDArray) -> NDArray[np.uint64]:
