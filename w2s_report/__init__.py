@@ -8,8 +8,7 @@ squares), `verdict`, `card` (all of it, as one dataclass), `analysis`; `draw`, `
 show it.
 """
 
-from __future__ import annotations
-
+import importlib
 from typing import Any
 
 _FROM = {
@@ -23,8 +22,6 @@ def __getattr__(name: str) -> Any:
     # Loaded when first asked for: the command line imports the package for its options alone.
     if name not in _FROM:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
     return getattr(importlib.import_module(_FROM[name]), name)
 
 

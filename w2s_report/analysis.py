@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,6 @@ SAMPLE = 4000
 MOST_DIRECTIONS = 300  # kept unless more are asked for; costs grow with the cube
 SAME = 1e-7  # 1 less a correlation that is 1 up to the rounding of single precision
 EXACT = 1e-10  # of the labels' variance: residuals that are rounding
-# Of a spectrum, what the report says as it is.
-_TOLD = ("name", "columns", "constant", "rank", "participation", "warnings", "dimension",
-         "limited_by")  # fmt: skip
 _PACKAGES = ("w2s_utils", "numpy", "scipy", "scikit-learn")
 
 
@@ -99,11 +97,11 @@ def report(
     """
     settings = Options.of(options)
     tell = progress or (lambda share, what: None)
-    said = {
+    said: Mapping[str, Any] = {
         "teacher": teacher_predictions,
         "student": student_predictions,
-        "baseline": baseline_predictions,
-        "ceiling": ceiling_predictions,
+        "baseline": {"": baseline_predictions},
+        "ceiling": {"": ceiling_predictions},
     }
     inputs = open_inputs(weak, strong, labels, index, unlabelled, said, settings)
     # One thread, here as in every worker: sums are then formed in the same order everywhere.
@@ -157,12 +155,13 @@ def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study
     rng = np.random.default_rng(settings.seed)
     used, most = inputs.labels, min(LABELS_KEPT, one_pass.rows_that_fit(inputs.models))
     if len(used.rows) > most:
-        used = used.only(np.sort(rng.permutation(len(used.rows))[:most]))
+        chosen = np.sort(rng.permutation(len(used.rows))[:most])
+        used = replace(used, rows=used.rows[chosen], values=used.values[chosen])
     if not inputs.models:
         free = np.setdiff1d(np.arange(inputs.rows), used.rows)
         kept = np.concatenate([used.rows, np.sort(rng.permutation(free)[:SAMPLE])])
         every = np.arange(inputs.rows, dtype=np.uint64)
-        sums = one_pass.Sums(inputs.rows, 0, 0, {}, {}, {}, kept, every)
+        sums = one_pass.Sums(inputs.rows, len(used.rows), 0, 0, 0, {}, {}, {}, kept, every)
         return _Study(used, sums, (), Design.of(len(used.rows), len(free)))
     rows_left = one_pass.rows_that_fit(inputs.models) - len(used.rows)
     sums = one_pass.one_pass(
@@ -235,10 +234,9 @@ def _workers(settings: Options, items: int) -> Iterator[None]:
         return
     try:
         distributed: Any = importlib.import_module("distributed")
+        client = distributed.Client(settings.scheduler, timeout=10)
     except ImportError:
         raise InputError("scheduler: needs Dask: pip install 'w2s_utils[dask]'") from None
-    try:
-        client = distributed.Client(settings.scheduler, timeout=10)
     except (OSError, ValueError) as error:
         raise InputError(f"scheduler: no Dask scheduler at {settings.scheduler}: {error}") from None
     with client, joblib.parallel_config("dask", client=client):
@@ -246,14 +244,12 @@ def _workers(settings: Options, items: int) -> Iterator[None]:
 
 
 def _contest(inputs: Inputs, study: _Study) -> Contest:
-    used = study.used
+    used, kept = study.used, study.sums.rows_kept
     return study.contest(
         "logistic" if used.classes else "ridge",
         teachers=inputs.teachers,
         targets=used.one_hot if used.classes else used.targets,
-        given={
-            k: p.values[study.sums.rows_kept] - used.middle for k, p in inputs.predictions.items()
-        },
+        given={k: p.values[kept] - used.middle for k, p in inputs.predictions.items()},
         hard=any(p.hard for p in inputs.predictions.values()),
     )
 
@@ -279,24 +275,21 @@ def _compare(
     inputs: Inputs, study: _Study, contest: Contest, settings: Options
 ) -> tuple[tuple[Comparison, ...], tuple[Comparison, ...]]:
     """All teachers under penalised heads, which decide; those with features by least squares."""
-    used, design = study.used, study.design
-    contests = [contest]
-    tested = int(np.sum(~contests[0].apart))
+    tested = int(np.sum(~contest.apart))
     if tested < LEAST:
         named = ", ".join(inputs.tables[k].name for k in inputs.tables if "predictions" in k)
         raise refusal("few tested", named=named, tested=tested, least=LEAST)
-    with_features = tuple(one.name for one in study.spectra[1:])
-    if with_features:
-        plain: Any = {"teachers": with_features, "targets": used.targets}
-        contests.append(study.contest("least squares", **plain))
 
-    found = [
-        comparison.compare(
-            contest, design, settings.trials, settings.seed, lambda tasks: _run(settings, tasks)
-        )
-        for contest in contests
-    ]
-    return found[0], found[1] if with_features else ()
+    def compared(one: Contest) -> tuple[Comparison, ...]:
+        run = functools.partial(_run, settings)
+        return comparison.compare(one, study.design, settings.trials, settings.seed, run)
+
+    with_features = tuple(one.name for one in study.spectra[1:])
+    if not with_features:
+        return compared(contest), ()
+    targets = study.used.targets
+    plain = study.contest("least squares", teachers=with_features, targets=targets)
+    return compared(contest), compared(plain)
 
 
 def _data(inputs: Inputs, study: _Study) -> card.Data:
@@ -318,7 +311,7 @@ def _data(inputs: Inputs, study: _Study) -> card.Data:
             card.Representation(
                 role="strong" if one.name == STRONG else "weak",
                 held={f"{share:g}": one.count(share) for share in spectra.SHARES},
-                **{name: getattr(one, name) for name in _TOLD},
+                **{field.name: getattr(one, field.name) for field in fields(spectra.Described)},
             )
             for one in study.spectra
         ),
@@ -334,7 +327,7 @@ def _provenance(
         files=tuple(
             card.File(
                 name=name,
-                file=os.path.basename(table.name) if os.sep in table.name else table.name,
+                file=os.path.basename(table.name),
                 shape=table.shape,
                 dtype=str(table.dtype),
                 sha256=digests[name].result(),

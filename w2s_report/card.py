@@ -15,31 +15,18 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from w2s_report.comparison import Comparison
 from w2s_report.labels import Task
+from w2s_report.spectra import Described
 from w2s_report.teachers import Teacher
 from w2s_report.verdict import Ranking, Verdict
 
-FORMAT: Literal[2] = 2
 
-
-@dataclass(frozen=True)
-class Representation:
+@dataclass(frozen=True, kw_only=True)
+class Representation(Described):
     """One model's features."""
 
-    name: str
     role: Literal["strong", "weak"]
-    columns: int
-    constant: int
-    """Columns that do not vary."""
-    rank: int
     held: Mapping[str, int]
     """Directions that hold a share of the variance, by share."""
-    participation: float
-    """Participation ratio of the spectrum."""
-    dimension: int
-    """Directions kept, the constant among them."""
-    limited_by: str
-    """What set the dimension."""
-    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -104,7 +91,7 @@ class ReportCard:
     provenance: Provenance
     notes: tuple[str, ...] = ()
     """What a folder of finished runs lacks."""
-    format: Literal[2] = FORMAT
+    format: Literal[2] = 2
     """Of the JSON."""
 
     @property
@@ -127,5 +114,5 @@ def schema() -> dict[str, Any]:
     """Return the JSON schema of ``report.json`` (draft 2020-12)."""
     adapter = TypeAdapter(ReportCard)
     written = adapter.json_schema(schema_generator=_NullIsNotFinite, mode="serialization")
-    title = f"report.json of w2s report, format {FORMAT}"
+    title = f"report.json of w2s report, format {ReportCard.format}"
     return {"$schema": GenerateJsonSchema.schema_dialect, **written, "title": title}

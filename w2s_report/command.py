@@ -23,9 +23,15 @@ if TYPE_CHECKING:
 
 NAMED = NamedValue("small=a.npy")
 ADVICE = "call each model by a name of its own"
+FILE = click.Path(path_type=Path)
+TASKS = click.Choice(["auto", "regression", "classification"])
+DECISIONS = click.Choice(["use", "use the teacher itself", "do not use"])
 
 
-@click.command(short_help="Will your strong model gain from a weak one's labels?")
+@click.command(
+    short_help="Will your strong model gain from a weak one's labels?",
+    context_settings={"show_default": True},
+)
 @click.option("--strong", metavar="FILE", help="Features under the strong model.")
 @click.option("--weak", type=NAMED, multiple=True, help="Features under a weak model, named.")
 @click.option("--teacher-predictions", type=NAMED, multiple=True, help="A weak model's answers.")
@@ -38,34 +44,20 @@ ADVICE = "call each model by a name of its own"
 @click.option(
     "--unlabelled", type=NAMED, multiple=True, help="Further rows of a model; strong=FILE too."
 )
-@click.option(
-    "--task",
-    type=click.Choice(["auto", "regression", "classification"]),
-    default="auto",
-    show_default=True,
-    help="What the labels are.",
-)
+@click.option("--task", type=TASKS, default="auto", help="What the labels are.")
 @click.option("--missing", metavar="LABEL", help="The label that means none, such as -1.")
 @click.option("--key", metavar="COLUMN", help="Of each file, by which rows are aligned.")
-@click.option("--share", type=float, default=0.99, show_default=True, help="Of variance kept.")
-@click.option("--trials", type=int, default=40, show_default=True, help="Random splits.")
-@click.option("--folds", type=int, default=20, show_default=True, help="Of unlabelled rows.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
-@click.option("--jobs", type=int, default=1, show_default=True, help="Processes at a time.")
+@click.option("--share", type=float, default=0.99, help="Of variance kept.")
+@click.option("--trials", type=int, default=40, help="Random splits.")
+@click.option("--folds", type=int, default=20, help="Of unlabelled rows.")
+@click.option("--seed", type=int, default=0, help="Of everything random.")
+@click.option("--jobs", type=int, default=1, help="Processes at a time.")
 @click.option("--scheduler", metavar="ADDRESS", help="Send the teachers to this Dask cluster.")
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("report.html"),
-    show_default=True,
-    help="The page; the JSON goes beside it, as .json.",
+    "--out", type=FILE, default="report.html", help="The page; the JSON goes beside it, as .json."
 )
-@click.option(
-    "--fail-unless",
-    type=click.Choice(["use", "use the teacher itself", "do not use"]),
-    help="Exit with 1 unless this is the verdict.",
-)
-@click.option("--scores", type=click.Path(path_type=Path), help="Of each input: .csv or .npy.")
+@click.option("--fail-unless", type=DECISIONS, help="Exit with 1 unless this is the verdict.")
+@click.option("--scores", type=FILE, help="Of each input: .csv or .npy.")
 @click.option("--force", is_flag=True, help="Replace outputs that exist.")
 def report(
     labels: str | None,
@@ -82,7 +74,8 @@ def report(
     Exit code 0: a report was written, whatever it says. 1: it does not say what --fail-unless asks
     for. 2: something about the input is to be put right, told in one line.
     """
-    outputs = _outputs(out, options["scores"], force)
+    beside = out.with_suffix(".json")
+    _check_outputs(out, beside, options["scores"], force)
     for name in ("weak", "unlabelled", "teacher_predictions", "student_predictions"):
         options[name] = once(options[name], f"--{name.replace('_', '-')}", ADVICE)
     from w2s_report import page
@@ -101,29 +94,25 @@ def report(
             raise Refusal(error) from None
         tell(1.0, "drawing")
         numbers = json.dumps(card.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
-        texts = {outputs["html"]: page.render(card), outputs["json"]: numbers + "\n"}
+        texts = {out: page.render(card), beside: numbers + "\n"}
     _write_all(texts)
-    click.echo(f"{out}: {card.verdict.decision}; numbers in {outputs['json']}")
+    click.echo(f"{out}: {card.verdict.decision}; numbers in {beside}")
     if fail_unless not in (None, card.verdict.decision):
         raise SystemExit(1)
 
 
-def _outputs(out: Path, scores: Path | None, force: bool) -> dict[str, Path]:
+def _check_outputs(out: Path, beside: Path, scores: Path | None, force: bool) -> None:
     if out.suffix != ".html":
         raise Refusal(f"--out: expected a name that ends in .html, got {out}")
-    found = {"html": out, "json": out.with_suffix(".json")}
-    if scores is not None:
-        if scores.suffix not in (".csv", ".npy"):
-            raise Refusal(f"--scores: expected a name that ends in .csv or .npy, got {scores}")
-        found["scores"] = scores
-    for path in found.values():
+    if scores and scores.suffix not in (".csv", ".npy"):
+        raise Refusal(f"--scores: expected a name that ends in .csv or .npy, got {scores}")
+    for path in (out, beside, *([scores] if scores else [])):
         if path.is_dir():
             raise Refusal(f"{path} is a folder: give another name")
         if path.exists() and not force:
             raise Refusal(f"{path} exists: give another --out, or --force to replace it")
         if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
             raise Refusal(f"{path.parent} is no folder that can be written to; give another --out")
-    return found
 
 
 @contextmanager

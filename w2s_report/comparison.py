@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
-from scipy.special import rel_entr
+from scipy import special, stats
 from threadpoolctl import threadpool_limits
 
 from w2s_report import heads
@@ -24,6 +23,7 @@ from w2s_report.similarity import similarity
 from w2s_utils.geometry import Range
 
 LEVEL = 0.95
+Z = float(special.ndtri((1 + LEVEL) / 2))  # half-width over a standard error
 RIVALS = ("constant", "baseline", "teacher")
 MOST_ROWS = 4000  # labels, pseudo-labels and test rows of a split, each
 CONTROLS = 4  # splits with a student of shuffled answers
@@ -216,20 +216,18 @@ def one_split(
         if lessons:
             students = contest.fit(contest.strong, pseudo, list(lessons.values()))
             said |= zip(lessons, students(tested), strict=True)
+        measures = {}
+        for name in contest.teachers:
+            pair = said["student", name], said["teacher", name]
+            measures[name] = {"misfit": misfit(contest, *pair)}
+            if contest.classes:
+                measures[name] |= similarity(*pair, goal)
         return {
             "losses": {key: _losses(contest, values, goal) for key, values in said.items()},
-            "misfits": {
-                name: misfit(contest, said["student", name], said["teacher", name])
-                for name in contest.teachers
-            },
+            "measures": measures,
             "tested": tested,
             "given": len(given),
             "pseudo": len(pseudo),
-            "alike": {
-                name: similarity(said["student", name], said["teacher", name], goal)
-                for name in contest.teachers
-                if contest.classes
-            },
         }
 
 
@@ -274,7 +272,9 @@ def misfit(contest: Contest, student: NDArray, teacher: NDArray) -> NDArray:
     """Squared difference of answers on each row, or KL(student || teacher) of classes."""
     if not contest.classes:
         return np.asarray(np.sum((student - teacher) ** 2, axis=1))
-    return np.asarray(np.sum(rel_entr(heads.inside(student), heads.inside(teacher)), axis=1))
+    return np.asarray(
+        np.sum(special.rel_entr(heads.inside(student), heads.inside(teacher)), axis=1)
+    )
 
 
 def _comparison(
@@ -343,14 +343,15 @@ def _comparison(
         better=better,
         pgr=pgr,
         opr=opr,
-        misfit=nonnegative(interval(of([s["misfits"][name] for s in splits]), least)),
+        misfit=nonnegative(interval(of([s["measures"][name]["misfit"] for s in splits]), least)),
         in_sample=_in_sample(contest, name, seed),
         student_by_split=tuple((np.nanmean(student, 1) if len(splits) > 1 else by_row).tolist()),
         halves=(float(by_row[half].mean()), float(by_row[~half].mean())),
         inflation=float(np.sqrt(1 + len(splits) * again)) if len(splits) > 1 else 1.0,
         similarity={
-            measure: interval(of([s["alike"][name].get(measure) for s in splits]))
-            for measure in first["alike"].get(name, ())
+            measure: interval(of([s["measures"][name].get(measure) for s in splits]))
+            for measure in first["measures"][name]
+            if measure != "misfit"
         },
     )
 

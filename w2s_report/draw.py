@@ -1,7 +1,5 @@
 """The figure of a report, with caption, alternative text and the columns behind it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -48,8 +46,5 @@ def ranking(card: ReportCard, name: str = "fig-report-ranking") -> dict[str, Any
     )
     axis.invert_yaxis()
     figure.legend(loc="outside lower center", ncols=5)
-    said: Any = (
-        words.templates().get_template("captions.txt").make_module({"card": card, "order": order})
-    )
-    caption, alt = (" ".join(str(text).split()) for text in (said.ranking, said.ranking_alt))
+    caption, alt = words.paragraphs("captions.txt", card=card, order=order)
     return {"figure": figure, "name": name, "caption": caption, "alt": alt, "data": data}

@@ -40,7 +40,7 @@ def fit(kind: Kind, features: NDArray, variances: NDArray, targets: Sequence[NDA
     or probabilities of classes for "logistic". Predictions are a list in the order of the targets.
     """
     if kind == "logistic":
-        found = [Logistic(features, variances).fit(one) for one in targets]
+        found = [logistic(features, variances, one) for one in targets]
         return lambda phi: [head(phi) for head in found]
     head = RIDGE if kind == "ridge" else LEAST_SQUARES
     scale = np.sqrt(variances) if kind == "ridge" else np.ones_like(variances)
@@ -48,61 +48,62 @@ def fit(kind: Kind, features: NDArray, variances: NDArray, targets: Sequence[NDA
     return lambda phi: np.split(model(phi * scale), len(targets), axis=1)
 
 
-class Logistic:
-    """Logistic regression on probabilities of the classes, by L-BFGS; arguments as for `fit`."""
+def logistic(
+    features: NDArray, variances: NDArray, targets: NDArray
+) -> Callable[[NDArray], NDArray]:
+    """Logistic regression on probabilities of the classes, by L-BFGS; arguments as for `fit`.
 
-    def __init__(self, features: NDArray, variances: NDArray):
-        self.features, self.variances = features, variances
+    Returns what predicts probabilities, from one target of shape (m, classes).
+    """
+    # Penalties of a mean over rows: the best one falls as rows grow.
+    step = -(-len(targets) // MOST_SEARCHED)
+    phi, goals = features[::step], targets[::step]
+    fold, losses = np.arange(len(goals)) % FOLDS, np.zeros(len(SOFTER))
+    for number in range(FOLDS):
+        out = fold == number
+        for i, head in enumerate(_path(phi[~out], variances, goals[~out], SOFTER)):
+            losses[i] -= np.vdot(goals[out], np.log(_predict(head, phi[out])))
+    best = SOFTER[int(np.argmin(losses))] * len(goals) / len(targets)
+    [head] = _path(features, variances, targets, [best])
+    return lambda others: _predict(head, others)
 
-    def fit(self, targets: NDArray) -> Callable[[NDArray], NDArray]:
-        """Return what predicts probabilities, from probabilities of shape (m, classes)."""
-        # Penalties of a mean over rows: the best one falls as rows grow.
-        step = -(-len(targets) // MOST_SEARCHED)
-        phi, goals = self.features[::step], targets[::step]
-        fold, losses = np.arange(len(goals)) % FOLDS, np.zeros(len(SOFTER))
-        for number in range(FOLDS):
-            out = fold == number
-            for i, head in enumerate(self._path(phi[~out], goals[~out], SOFTER)):
-                losses[i] -= np.vdot(goals[out], np.log(self._predict(head, phi[out])))
-        best = SOFTER[int(np.argmin(losses))] * len(goals) / len(targets)
-        [head] = self._path(self.features, targets, [best])
-        return lambda features: self._predict(head, features)
 
-    def _path(self, phi: NDArray, targets: NDArray, penalties: Sequence[float]) -> list[NDArray]:
-        """Heads (intercepts first) for several penalties, each started at the last."""
-        frequencies = (targets.sum(axis=0) + 1 / targets.shape[1]) / (len(targets) + 1)
-        head = np.vstack([np.log(frequencies), np.zeros((phi.shape[1], len(frequencies)))])
-        phi, path = np.hstack([np.ones((len(phi), 1)), phi]), []
-        for penalty in penalties:
-            head = self._minimum(phi, targets, np.append(1e-6, penalty / self.variances), head)
-            path.append(head)
-        return path
+def _path(
+    phi: NDArray, variances: NDArray, targets: NDArray, penalties: Sequence[float]
+) -> list[NDArray]:
+    """Heads (intercepts first) for several penalties, each started at the last."""
+    frequencies = (targets.sum(axis=0) + 1 / targets.shape[1]) / (len(targets) + 1)
+    head = np.vstack([np.log(frequencies), np.zeros((phi.shape[1], len(frequencies)))])
+    phi, path = np.hstack([np.ones((len(phi), 1)), phi]), []
+    for penalty in penalties:
+        head = _minimum(phi, targets, np.append(1e-6, penalty / variances), head)
+        path.append(head)
+    return path
 
-    def _minimum(
-        self, phi: NDArray, targets: NDArray, penalties: NDArray, start: NDArray
-    ) -> NDArray:
-        # In units in which the curvature is about the same in every direction.
-        units = 1 / np.sqrt(0.2 + penalties)[:, None]
 
-        def loss(flat: NDArray) -> tuple[float, NDArray]:
-            head = units * flat.reshape(start.shape)
-            logits = phi @ head
-            logits -= logits.max(axis=1, keepdims=True)
-            likely = np.exp(logits)
-            total = likely.sum(axis=1, keepdims=True)
-            value = (np.log(total).sum() - np.vdot(targets, logits)) / len(phi)
-            weighted = penalties[:, None] * head
-            slope = phi.T @ (likely / total - targets) / len(phi) + weighted
-            return value + 0.5 * np.sum(head * weighted), (units * slope).ravel()
+def _minimum(phi: NDArray, targets: NDArray, penalties: NDArray, start: NDArray) -> NDArray:
+    # In units in which the curvature is about the same in every direction.
+    units = 1 / np.sqrt(0.2 + penalties)[:, None]
 
-        options = {"maxiter": 60, "gtol": 1e-3}
-        found = optimize.minimize(
-            loss, (start / units).ravel(), jac=True, method="L-BFGS-B", options=options
-        )
-        return units * found.x.reshape(start.shape)
+    def loss(flat: NDArray) -> tuple[float, NDArray]:
+        head = units * flat.reshape(start.shape)
+        logits = phi @ head
+        logits -= logits.max(axis=1, keepdims=True)
+        likely = np.exp(logits)
+        total = likely.sum(axis=1, keepdims=True)
+        value = (np.log(total).sum() - np.vdot(targets, logits)) / len(phi)
+        weighted = penalties[:, None] * head
+        slope = phi.T @ (likely / total - targets) / len(phi) + weighted
+        return value + 0.5 * np.sum(head * weighted), (units * slope).ravel()
 
-    def _predict(self, head: NDArray, features: NDArray) -> NDArray:
-        return inside(special.softmax(features @ head[1:] + head[0], axis=1))
+    options = {"maxiter": 60, "gtol": 1e-3}
+    flat = (start / units).ravel()
+    found = optimize.minimize(loss, flat, jac=True, method="L-BFGS-B", options=options)
+    return units * found.x.reshape(start.shape)
+
+
+def _predict(head: NDArray, features: NDArray) -> NDArray:
+    return inside(special.softmax(features @ head[1:] + head[0], axis=1))
 
 
 def inside(probabilities: NDArray) -> NDArray:

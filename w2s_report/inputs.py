@@ -54,7 +54,8 @@ def open_inputs(
 ) -> Inputs:
     """Open everything and check what can be checked without reading the features.
 
-    Arguments are those of `w2s_report.analysis.report`, predictions by role.
+    Arguments are those of `w2s_report.analysis.report`, predictions by role and teacher ("" for
+    baseline and ceiling).
 
     Raises
     ------
@@ -64,8 +65,7 @@ def open_inputs(
     weak, further = ({} if given is None else given for given in (weak, unlabelled))
     _check_named(weak, further)
     given = _by_role(predictions)
-    said = [name for role, name in given if role == "teacher"]
-    _check_roles(weak, strong, given, said)
+    teachers = _check_roles(weak, strong, given)
     key = settings.key
     if key is not None and index is not None:
         raise refusal("index and key")
@@ -103,29 +103,28 @@ def open_inputs(
         tables["labels"], tables.get("index"), first.shape[0], settings.task, settings.missing
     )
     found = {role: read_predictions(table, known, rows) for role, table in answers.items()}
-    return Inputs(models, known, tables, rows, (*weak, *said), found)
+    return Inputs(models, known, tables, rows, teachers, found)
 
 
 def _check_roles(
-    weak: Mapping[str, Source],
-    strong: Source | None,
-    predictions: Mapping[tuple[str, str], Source],
-    said: Sequence[str],
-) -> None:
-    """Every teacher has answers and a student, and every student a teacher."""
+    weak: Mapping[str, Source], strong: Source | None, predictions: Mapping[tuple[str, str], Source]
+) -> tuple[str, ...]:
+    """Return the teachers: each has answers and a student, and every student a teacher."""
+    said = [name for role, name in predictions if role == "teacher"]
+    teachers = (*weak, *said)
     if weak and strong is None:
         raise InputError("strong: expected the strong model's features beside the weak ones'")
-    if not weak and not said:
+    if not teachers:
         raise refusal("no teacher")
-    twice = set(weak) & set(said)
-    if twice or set(_RESERVED) & {*weak, *said}:
-        reserved, names = ", ".join(_RESERVED), ", ".join([*weak, *said])
+    if len(set(teachers)) < len(teachers) or set(_RESERVED) & set(teachers):
+        reserved, names = ", ".join(_RESERVED), ", ".join(teachers)
         raise refusal("teacher's name", reserved=reserved, names=names)
     students = {name for role, name in predictions if role == "student"}
-    if not students <= {*weak, *said}:
-        raise refusal("student without teacher", names=", ".join(sorted(students - {*weak, *said})))
+    if not students <= set(teachers):
+        raise refusal("student without teacher", names=", ".join(sorted(students - set(teachers))))
     if strong is None and not set(said) <= students:
         raise refusal("no student", names=", ".join(sorted(set(said) - students)))
+    return teachers
 
 
 def _check_named(weak: Mapping[str, Source], further: Mapping[str, Source]) -> None:
@@ -141,14 +140,11 @@ def _by_role(predictions: Mapping[str, Any]) -> dict[tuple[str, str], Source]:
     """Predictions by role and teacher, "" for baseline and ceiling."""
     found: dict[tuple[str, str], Source] = {}
     for role, sources in predictions.items():
-        if sources is None:
-            continue
-        if role in ("baseline", "ceiling"):
-            found[role, ""] = sources
-        elif isinstance(sources, Mapping):
-            found |= {(role, name): source for name, source in sources.items()}
-        else:
+        if not isinstance(sources, Mapping | None):
             raise refusal("answers without names", role=role, got=type(sources).__name__)
+        for name, source in (sources or {}).items():
+            if name or source is not None:
+                found[role, name] = source
     return found
 
 

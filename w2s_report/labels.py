@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -46,10 +46,6 @@ class Labels:
     def targets(self) -> NDArray[np.float64]:
         """Columns for least squares: numbers less `middle`, the second class, or `one_hot`."""
         return self.one_hot if len(self.classes) > 2 else self.values[:, None] - self.middle
-
-    def only(self, chosen: NDArray[np.int64]) -> Labels:
-        """Some of the labels, by position."""
-        return replace(self, rows=self.rows[chosen], values=self.values[chosen])
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from w2s_report.options import FEWEST_FOLDS
-from w2s_report.readers import InputError, Table, refusal
+from w2s_report.readers import Table, refusal
 
 CHUNK_BYTES = 400_000_000
 FOLD_BYTES = 500_000_000
@@ -35,11 +35,15 @@ class Sums:
     """What the pass leaves."""
 
     rows: int
-    """All rows."""
+    """All rows,"""
+    labelled: int
+    """those with a label, which are in no fold,"""
+    folds: int
+    """and folds of the others."""
     fold_rows: int
     """Rows of each fold."""
     rest_rows: int
-    """Rows that are in no fold, fewer than there are folds."""
+    """Rows without label that are in no fold, fewer than there are folds."""
     own: Mapping[str, NDArray[np.float64]]
     """Sums of products of ``[1 | features]``, shifted and scaled, by fold; the last entry is of
     the rows in no fold."""
@@ -53,11 +57,6 @@ class Sums:
     """Shape (rows,). For each row a number that equal rows of the strong features share."""
     placed: Mapping[str, tuple[NDArray, Any]] = field(default_factory=dict)
     """Shift and scale of each model's features."""
-
-    @property
-    def folds(self) -> int:
-        """Number of folds."""
-        return max((len(by_fold) - 1 for by_fold in self.own.values()), default=0)
 
 
 def one_pass(
@@ -109,10 +108,8 @@ def one_pass(
             if progress:
                 progress(stop / len(fold), "reading the rows")
     size, rest = divmod(int(np.sum(fold >= 0)), max(count, 1))
-    placed = {name: (state.shift[name], state.scale[name]) for name in models}
-    return Sums(
-        len(fold), size, rest, state.own, state.cross, state.kept, kept, state.duplicates, placed
-    )
+    whole = state.own, state.cross, state.kept, kept, state.duplicates, state.placed
+    return Sums(len(fold), len(labelled), count, size, rest, *whole)
 
 
 def rows_that_fit(models: Mapping[str, Table]) -> int:
@@ -148,19 +145,15 @@ class _State:
         rows, columns = models[self.strong].shape
         width = {name: table.shape[1] + 1 for name, table in models.items()}
         self.own = {name: np.zeros((folds + 1, w, w)) for name, w in width.items()}
-        self.cross = {
-            name: np.zeros((folds + 1, w, width[self.strong]))
-            for name, w in width.items()
-            if name != self.strong
-        }
+        teachers, d = list(models)[1:], width[self.strong]
+        self.cross = {name: np.zeros((folds + 1, width[name], d)) for name in teachers}
         self.kept = {name: np.zeros((len(kept), w)) for name, w in width.items()}
         self.duplicates = np.empty(rows, np.uint64)
         drawn = np.random.default_rng(0).integers(1, 2**63, columns, np.uint64)
         self.multipliers = drawn * 2 + 1
         # Longer than wide, so that forming products takes longer than adding them up.
         self.piece = max(2 * max(width.values()), PIECE_BYTES // (4 * sum(width.values())))
-        self.shift: dict[str, NDArray] = {}
-        self.scale: dict[str, Any] = {}
+        self.placed: dict[str, tuple[NDArray, Any]] = {}
         for name, model in models.items():
             pilot = model.rows(0, min(PILOT, rows)).astype(float)
             finite = np.where(np.isfinite(pilot), pilot, 0)
@@ -168,16 +161,11 @@ class _State:
             with np.errstate(over="ignore"):
                 size = float(np.sqrt(np.mean((finite - mean) ** 2)))
             precision = np.float64 if model.precise else np.float32
-            self.shift[name] = mean.astype(precision)
-            self.scale[name] = precision(1 / size if np.isfinite(size) and size > 0 else 1.0)
+            scale = precision(1 / size if np.isfinite(size) and size > 0 else 1.0)
+            self.placed[name] = mean.astype(precision), scale
 
     def add(
-        self,
-        raw: Mapping[str, NDArray],
-        start: int,
-        fold: NDArray,
-        slot: NDArray,
-        pool: Parallel,
+        self, raw: Mapping[str, NDArray], start: int, fold: NDArray, slot: NDArray, pool: Parallel
     ) -> None:
         """Add the products of each fold's rows, of a chunk, and keep the rows that are kept."""
         found = _fingerprints(raw[self.strong], self.multipliers)
@@ -191,18 +179,22 @@ class _State:
         )
         for name, values in raw.items():
             sums = np.einsum("kii->i", self.own[name]).sum() + self.kept[name].sum()
-            if not np.isfinite(sums):
-                raise _not_finite(self.models[name], values, start)
+            if not np.isfinite(sums):  # tells that there is something to find
+                bad, table = np.argwhere(~np.isfinite(values)), self.models[name]
+                if not len(bad):
+                    raise refusal("too large to square", table=table)
+                row, column = int(start + bad[0][0]), int(bad[0][1])
+                raise refusal("not finite", table=table, count=len(bad), row=row, column=column)
 
     def _blocks(self, raw: Mapping[str, NDArray], rows: NDArray) -> dict[str, NDArray]:
         """Rows of ``[1 | features]``, shifted and scaled, in the precision of the file."""
         blocks = {}
         with np.errstate(over="ignore", invalid="ignore"):
             for name, values in raw.items():
-                scale = self.scale[name]
+                shift, scale = self.placed[name]
                 block = np.empty((len(rows), values.shape[1] + 1), scale.dtype)
                 block[:, 0] = 1
-                np.subtract(values[rows], self.shift[name], out=block[:, 1:])
+                np.subtract(values[rows], shift, out=block[:, 1:])
                 block[:, 1:] *= scale
                 blocks[name] = block
         return blocks
@@ -215,15 +207,6 @@ class _State:
                     self.own[name][fold] += block.T @ block
                     if name in self.cross:
                         self.cross[name][fold] += block.T @ blocks[self.strong]
-
-
-def _not_finite(table: Table, values: NDArray, start: int) -> InputError:
-    """Say where a chunk is not finite; its sums have told that there is something to find."""
-    bad = np.argwhere(~np.isfinite(values))
-    if not len(bad):
-        return refusal("too large to square", table=table)
-    row, column = int(start + bad[0][0]), int(bad[0][1])
-    return refusal("not finite", table=table, count=len(bad), row=row, column=column)
 
 
 def _fingerprints(raw: NDArray, multipliers: NDArray) -> NDArray[np.uint64]:

@@ -74,5 +74,4 @@ class Options:
 
     def recorded(self) -> dict[str, Any]:
         """What a report's numbers depend on: all but who did the work."""
-        found = asdict(self)
-        return {name: found[name] for name in found if name not in ("jobs", "scheduler")}
+        return {k: v for k, v in asdict(self).items() if k not in ("jobs", "scheduler")}

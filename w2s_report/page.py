@@ -4,8 +4,6 @@
 dark. `show` displays a part of it in a notebook.
 """
 
-from __future__ import annotations
-
 import base64
 import importlib
 from typing import Any
@@ -28,8 +26,7 @@ def render(card: ReportCard) -> str:
     svg, csv = (
         base64.b64encode(text.encode()).decode() for text in (image, figures.as_csv(drawn["data"]))
     )
-    page = templates().get_template("page.html")
-    return page.render(card=card, drawn=drawn, svg=svg, csv=csv)
+    return templates().get_template("page.html").render(card=card, drawn=drawn, svg=svg, csv=csv)
 
 
 def section(card: ReportCard, name: str) -> str:

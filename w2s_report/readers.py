@@ -26,7 +26,6 @@ from numpy.typing import ArrayLike, NDArray
 # Words for a value that is not there, in whatever case.
 _NOTHING = "nan -nan nat none null na n/a #na #n/a <na>"
 MISSING = ("", "?", "-", ".", *_NOTHING.split())
-_SUFFIXES = (".npy", ".npz", ".csv", ".parquet")
 _MAGIC = {b"\x93NUMPY": ".npy", b"PK\x03\x04": ".npz", b"PAR1": ".parquet"}
 _Read = tuple[NDArray, NDArray | None]  # an array, and names of its rows
 _LABEL_NAMES = ("label", "labels", "y", "target", "class")
@@ -137,8 +136,8 @@ def _open_file(given: str, name: str, key: str | None) -> Table:
     named = re.fullmatch(r"(.*\.npz):(.*)", given, re.IGNORECASE | re.DOTALL)
     path, part = (Path(named[1]), named[2]) if named else (Path(given), "")
     suffix = path.suffix.lower()
-    if suffix not in _SUFFIXES:
-        raise refusal("unknown suffix", given=given, name=name, suffixes=", ".join(_SUFFIXES))
+    if suffix not in _READERS:
+        raise refusal("unknown suffix", given=given, name=name, suffixes=", ".join(_READERS))
     _check_content(path, given, suffix)
     try:
         with warnings.catch_warnings():
@@ -150,6 +149,8 @@ def _open_file(given: str, name: str, key: str | None) -> Table:
         raise refusal("no memory", given=given) from None
     except Exception as error:  # a damaged file can make a parser raise nearly anything
         why = str(error)[:160] or type(error).__name__
+        if suffix in (".npy", ".npz") and re.search("Python objects|Object arrays", why):
+            raise refusal("objects", name=given, shape="") from None
         raise refusal("unreadable", given=given, kind=suffix[1:], why=why) from None
     # A map of its own for each piece, so that pages read before do not stay in memory.
     again = (lambda: _map(path)) if suffix == ".npy" else (lambda: array)
@@ -239,7 +240,7 @@ def _check_content(path: Path, given: str, suffix: str) -> None:
     other = ".csv" if _is_text(head) else "unknown"
     found = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), other)
     if found != suffix:
-        what = f"those of a {found} file" if found in _SUFFIXES else "of no kind known here"
+        what = f"those of a {found} file" if found in _READERS else "of no kind known here"
         raise refusal("other contents", given=given, suffix=suffix, what=what)
 
 
@@ -258,8 +259,6 @@ def _read_npy(path: Path, given: str, part: str, key: str | None) -> _Read:
     try:
         mapped = _map(path)
     except ValueError as error:
-        if "Python objects" in str(error):
-            raise refusal("objects", name=given, shape="") from None
         if "mmap length" not in str(error):
             raise
         raise refusal("cut off", given=given, size=path.stat().st_size) from None
@@ -285,12 +284,7 @@ def _read_npz(path: Path, given: str, part: str, key: str | None) -> _Read:
         if not part and len(files) != 1:
             told = {"count": len(files), "listed": listed, "example": [*files, "features"][0]}
             raise refusal("several arrays", given=given, path=path, **told)
-        try:
-            return np.asarray(arrays[part or files[0]]), None if key is None else arrays[key]
-        except ValueError as error:
-            if "Object arrays" in str(error):
-                raise refusal("objects", name=given, shape="") from None
-            raise
+        return np.asarray(arrays[part or files[0]]), None if key is None else arrays[key]
 
 
 def _read_csv(path: Path, given: str, part: str, key: str | None) -> _Read:

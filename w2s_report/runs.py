@@ -7,8 +7,6 @@ half it had, stands for the baseline (as many labels as the teacher had) and for
 many as there are pseudo-labels).
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math
@@ -20,24 +18,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import stats
 
-from w2s_report import card, verdict, words
-from w2s_report.comparison import (
-    LEVEL,
-    RIVALS,
-    Comparison,
-    Contest,
-    Design,
-    around,
-    compare,
-    nonnegative,
-)
+from w2s_report import card, comparison, verdict, words
+from w2s_report.comparison import RIVALS, Comparison, Contest, Z, around, nonnegative
 from w2s_report.readers import refusal
 from w2s_utils.geometry import Range
 
 METRIC = "error rate"
-_Z = float(special.ndtri((1 + LEVEL) / 2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +227,7 @@ def _compared(pair: Pair) -> Comparison:
         rates["baseline"] = rates["ceiling"] = rates.pop("strong")
 
     def ranged(value: float, variance: float) -> Range:
-        return around(value, _Z * math.sqrt(variance))
+        return around(value, Z * math.sqrt(variance))
 
     def less(rival: str, model: str) -> Range:
         (high, noise), (low, other) = rates[rival], rates[model]
@@ -278,9 +266,10 @@ def _compared(pair: Pair) -> Comparison:
         return found
     said = {(role, ""): np.column_stack([1 - p, p]) for role, p in pair.answers.items()}
     contest = Contest(("",), "logistic", np.eye(2)[pair.truth], {}, {}, said)
-    every = Design(0, 0, len(pair.truth), False)
-    [own] = compare(contest, every, trials=1, seed=0,
-                    run=lambda tasks: [one(*given) for one, *given in tasks])  # fmt: skip
+    every = comparison.Design(0, 0, len(pair.truth), False)
+    [own] = comparison.compare(
+        contest, every, trials=1, seed=0, run=lambda tasks: [one(*given) for one, *given in tasks]
+    )
     return replace(found, errors={**own.errors, **found.errors}, misfit=own.misfit,
                    similarity=own.similarity,
                    better={**own.better, **found.better})  # fmt: skip
@@ -296,6 +285,6 @@ def _rate(accuracies: Sequence[float], rows: int) -> tuple[float, float]:
     likely = (error * rows + 1) / (rows + 2)
     variance = likely * (1 - likely) / rows
     if k > 1:
-        wider = float(stats.t.ppf((1 + LEVEL) / 2, k - 1)) / _Z
+        wider = float(stats.t.ppf((1 + comparison.LEVEL) / 2, k - 1)) / Z
         variance += wider**2 * float(np.var(accuracies, ddof=1)) / k
     return error, variance

@@ -13,8 +13,6 @@ confidence
     Of classes: the teacher's largest probability.
 """
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -47,9 +45,8 @@ def per_input(
     for start in range(0, rows, STEP):
         these = slice(start, min(start + STEP, rows))
         phi = white(these)
-        for number, (name, (own, of_strong, _)) in enumerate(
-            zip(contest.teachers, fitted, strict=True)
-        ):
+        for number, name in enumerate(contest.teachers):
+            own, of_strong, _ = fitted[number]
             block = found[these, number]
             said = own(phi[name])[0] if own else given["teacher", name][these]
             answers = [head(phi[contest.strong])[0] for head in of_strong]

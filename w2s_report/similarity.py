@@ -4,8 +4,6 @@ S. Goel et al., Great models think alike and this undermines AI oversight (ICML 
 R. Geirhos, K. Meding and F. A. Wichmann, Beyond accuracy (NeurIPS 2020), for error consistency.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -27,28 +27,34 @@ SUPPORT = 0.03  # of a direction's deviation: less on the labelled rows is none
 SHARES = (0.9, 0.95, 0.99, 0.999)
 
 
-@dataclass(frozen=True, eq=False)
-class Spectrum:
-    """Second moment of one model's features about their mean."""
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """What a report says of one model's features."""
 
     name: str
     columns: int
-    eigenvalues: NDArray[np.float64]
-    """Shape (columns,). Descending, as shares of their sum."""
+    constant: int
+    """Columns that do not vary."""
     rank: int
     """Directions whose eigenvalue is more than rounding."""
     participation: float
-    """Participation ratio."""
-    constant: int
-    """Columns that do not vary."""
+    """Participation ratio of the spectrum."""
+    dimension: int
+    """Directions kept where least squares is fitted, the constant among them,"""
+    limited_by: str
+    """and what limits them."""
     warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Spectrum(Described):
+    """Second moment of one model's features about their mean."""
+
+    eigenvalues: NDArray[np.float64]
+    """Shape (columns,). Descending, as shares of their sum."""
     mean: NDArray[np.float64]
     directions: NDArray[np.float64]
     scales: NDArray[np.float64]
-    dimension: int = 0
-    """Directions kept where least squares is fitted, the constant among them,"""
-    limited_by: str = ""
-    """and what limits them."""
 
     def count(self, share: float) -> int:
         """Directions that hold a share of the variance."""
@@ -83,7 +89,8 @@ def spectrum(name: str, features: Table, sums: Sums) -> Spectrum:
     InputError
         If no column varies.
     """
-    total = whole(sums, name)
+    labelled = sums.kept[name][: sums.labelled]
+    total = sums.own[name].sum(axis=0) + labelled.T @ labelled  # of all rows
     mean = total[0, 1:] / sums.rows
     covariance = total[1:, 1:] / sums.rows - np.outer(mean, mean)
     variance = np.diag(covariance)
@@ -104,6 +111,8 @@ def spectrum(name: str, features: Table, sums: Sums) -> Spectrum:
         rank=rank,
         participation=float(values.sum() ** 2 / np.sum(values**2)),
         constant=constant,
+        dimension=0,
+        limited_by="",
         warnings=words.paragraphs(
             "warnings.txt", spread=spread, share=share, columns=len(variance)
         ),
@@ -116,24 +125,13 @@ def spectrum(name: str, features: Table, sums: Sums) -> Spectrum:
 def supported(name: str, features: Table, sums: Sums) -> Spectrum:
     """The `spectrum`, its rank at most the leading directions that the labelled rows have too."""
     found = spectrum(name, features, sums)
-    count = labelled_rows(sums)
+    count = sums.labelled
     rows = sums.kept[name][: count : max(1, count // ENOUGH)]
     white = rows @ found.cut(1 + min(count - 1, MOST_CHECKED, found.rank))
     # A diagonal entry is what a direction has beyond those before it, over the labelled rows.
     beyond = np.abs(np.diag(linalg.qr(white, mode="r")[0]))[1:] / np.sqrt(len(white))
     lacking = np.flatnonzero(beyond < SUPPORT)
     return replace(found, rank=max(int(lacking[0]), 1)) if len(lacking) else found
-
-
-def whole(sums: Sums, name: str) -> NDArray[np.float64]:
-    """Sums of products of ``[1 | features]`` over all rows."""
-    labelled = sums.kept[name][: labelled_rows(sums)]
-    return sums.own[name].sum(axis=0) + labelled.T @ labelled
-
-
-def labelled_rows(sums: Sums) -> int:
-    """Rows kept that are in no fold: the labelled ones."""
-    return sums.rows - sums.folds * sums.fold_rows - sums.rest_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,6 +178,6 @@ def pair(sums: Sums, weak: Spectrum, strong: Spectrum) -> Pair:
     counts = [sums.fold_rows] * sums.folds + [sums.rest_rows]
     joint = zip(counts, np.concatenate([upper, lower], axis=1), strict=True)
     *folds, rest = (Moments(rows, matrix, blocks) for rows, matrix in joint)
-    count = labelled_rows(sums)
+    count = sums.labelled
     total = sum(folds, Moments.of(weak=w[:count], strong=s[:count]) + rest)
     return Pair(weak.name, d_w, d_s, tuple(folds), total, w, s, count)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 from threadpoolctl import threadpool_limits
 
-from w2s_report.comparison import Comparison, around, nonnegative
+from w2s_report.comparison import LEVEL, Comparison, Z, around, nonnegative
 from w2s_report.spectra import Pair
 from w2s_utils.geometry import Estimates, Range, expected_risks_and_ratios, setting_from_labels
 from w2s_utils.least_squares import Moments
 from w2s_utils.theory import overlap, risks
 
-LEVEL = 0.95
 DRAWS = 400
 PERMUTATIONS = 49
 NULL_ROWS = 2000
@@ -24,7 +22,6 @@ FEWEST, GROUPS = 4, 40  # parts that are left out, of all rows and of the labell
 FAINT = 1e-3  # of a direction's standard deviation
 MODELS = ("teacher", "student", "baseline", "ceiling")
 MOST_OF_THE_GAIN = 0.9
-_Z = float(special.ndtri((1 + LEVEL) / 2))
 
 
 @dataclass(frozen=True)
@@ -92,56 +89,49 @@ def analyse(pair: Pair, targets: NDArray[np.float64], found: Comparison, seed: i
     come from one generator, seeded alike for every teacher, in this order: problems drawn from the
     estimates, permutations. BLAS has one thread, wherever this runs.
     """
+    rng = np.random.default_rng(seed)
     with threadpool_limits(1, "blas"):
-        return _analyse(pair, targets, found, np.random.default_rng(seed))
-
-
-def _analyse(pair: Pair, targets: NDArray, found: Comparison, rng: np.random.Generator) -> Teacher:
-    weak, strong = pair.weak[: pair.labelled], pair.strong[: pair.labelled]
-    estimates = setting_from_labels(weak, strong, targets, features=pair.total)
-    drawn = estimates.settings(DRAWS, rng)
-    shared = _overlap(pair, rng)
-    factor = float(risks.gain_per_misfit(pair.d_s, found.N, in_sample=False))
-    ends = factor * found.misfit.low, factor * found.misfit.high
-    n, N = pair.labelled, max(pair.total.count - pair.labelled, found.N)
-    sizes = [(found.n, found.N), (n, N), (2 * n, N), (n, 2 * N)]
-    here, there, *doubled = (
-        Cell(*size, told, {}) for size, told in _predictions(estimates.setting, drawn, sizes)
-    )
-    return Teacher(
-        name=pair.name,
-        d_w=pair.d_w,
-        d_s=pair.d_s,
-        overlap=shared,
-        estimates=_estimated(estimates),
-        reference=replace(here, measured=_measured(found)),
-        all_rows=there,
-        doubled=(doubled[0], doubled[1]),
-        gain_per_misfit=factor,
-        gain_by_misfit=Range(factor * found.misfit.value, min(ends), max(ends)),
-        enough=_pseudo_labels_for_most_gain(estimates.setting, drawn, pair.labelled),
-        break_even=_break_even(estimates.setting, drawn, N),
-    )
+        weak, strong = pair.weak[: pair.labelled], pair.strong[: pair.labelled]
+        estimates = setting_from_labels(weak, strong, targets, features=pair.total)
+        problems = [estimates.setting, *estimates.settings(DRAWS, rng)]
+        shared = _overlap(pair, rng)
+        factor = float(risks.gain_per_misfit(pair.d_s, found.N, in_sample=False))
+        ends = factor * found.misfit.low, factor * found.misfit.high
+        n, N = pair.labelled, max(pair.total.count - pair.labelled, found.N)
+        sizes = [(found.n, found.N), (n, N), (2 * n, N), (n, 2 * N)]
+        here, there, *doubled = _predictions(problems, sizes)
+        return Teacher(
+            name=pair.name,
+            d_w=pair.d_w,
+            d_s=pair.d_s,
+            overlap=shared,
+            estimates=_estimated(estimates),
+            reference=replace(here, measured=_measured(found)),
+            all_rows=there,
+            doubled=(doubled[0], doubled[1]),
+            gain_per_misfit=factor,
+            gain_by_misfit=Range(factor * found.misfit.value, min(ends), max(ends)),
+            enough=_pseudo_labels_for_most_gain(problems, pair.labelled),
+            break_even=_break_even(problems, N),
+        )
 
 
 def _estimated(estimates: Estimates) -> dict[str, Range]:
     values = zip(("rho_w", "rho_s", "b", "kappa"), estimates.values.tolist(), strict=False)
-    found = {name: around(v, _Z * estimates.standard_error(name)) for name, v in values}
+    found = {name: around(v, Z * estimates.standard_error(name)) for name, v in values}
     return found | {name: nonnegative(found[name]) for name in ("rho_w", "rho_s")}
 
 
-def _predictions(
-    setting: risks.Setting, drawn: list[risks.Setting], sizes: list[tuple[int, int]]
-) -> list[tuple[tuple[int, int], dict[str, Range]]]:
+def _predictions(problems: list[risks.Setting], sizes: list[tuple[int, int]]) -> list[Cell]:
     """Predict at every size from one set of problems drawn, so that sizes can be compared."""
     ns, Ns = np.array(sizes).T
-    table = [expected_risks_and_ratios(problem, ns, Ns) for problem in [setting, *drawn]]
+    table = [expected_risks_and_ratios(problem, ns, Ns) for problem in problems]
     found = []
     for i, size in enumerate(sizes):
-        told = {k: _spread(table[0][k][i], [row[k][i] for row in table[1:]]) for k in table[0]}
+        told = {k: _spread([row[k][i] for row in table]) for k in table[0]}
         if told["gap"].low <= 0:
             del told["pgr"]
-        found.append((size, told))
+        found.append(Cell(*size, told, {}))
     return found
 
 
@@ -159,39 +149,29 @@ def _overlap(pair: Pair, rng: np.random.Generator) -> Overlap:
     raw = float(np.sum(pair.total.canonical("weak", "strong") ** 2))
     parts = pair.folds
     if len(parts) < FEWEST:
-        order = rng.permutation(pair.labelled)
-        blocks = {"weak": pair.weak, "strong": pair.strong}
         parts = tuple(
-            Moments.of(**{name: phi[part] for name, phi in blocks.items()})
-            for part in np.array_split(order, GROUPS)
+            Moments.of(weak=pair.weak[part], strong=pair.strong[part])
+            for part in np.array_split(rng.permutation(pair.labelled), GROUPS)
         )
-    found = overlap.interval_from_groups(
-        [part.count for part in parts], np.array([_steady(part) for part in parts]), pair.d_w
-    )
-    kept = pair.weak, pair.strong
+    # A direction that hardly occurs in a part still contributes something.
+    sums = [part.matrix + FAINT**2 * part.count * np.eye(len(part.matrix)) for part in parts]
+    counts = [part.count for part in parts]
+    found = overlap.interval_from_groups(counts, np.array(sums), pair.d_w)
     rows = min(len(pair.weak), NULL_ROWS)
     # The rows kept begin with the labelled ones; the others were drawn at random.
     chosen = rng.permutation(len(pair.weak))[:rows]
     # A direction that these rows lack has no part in the test, but must not stop it.
-    w, s = (phi[chosen] + FAINT * rng.standard_normal((rows, phi.shape[1])) for phi in kept)
+    w, s = (
+        phi[chosen] + FAINT * rng.standard_normal((rows, phi.shape[1]))
+        for phi in (pair.weak, pair.strong)
+    )
     test = overlap.null_test(w, s, PERMUTATIONS, rng)
     limit = min(pair.d_w, pair.d_s)
     clipped = np.clip([found.estimate, found.low, found.high], 0, limit).tolist()
-    return Overlap(
-        d_sw=Range(*clipped),
-        raw=raw,
-        p_value=test.p_value,
-    )
+    return Overlap(d_sw=Range(*clipped), raw=raw, p_value=test.p_value)
 
 
-def _steady(part: Moments) -> NDArray[np.float64]:
-    """Sums of products to which a direction that hardly occurs still contributes something."""
-    return part.matrix + FAINT**2 * part.count * np.eye(len(part.matrix))
-
-
-def _pseudo_labels_for_most_gain(
-    setting: risks.Setting, drawn: list[risks.Setting], n: int
-) -> Range | None:
+def _pseudo_labels_for_most_gain(problems: list[risks.Setting], n: int) -> Range | None:
     """Pseudo-labels for nine tenths of the gain in the limit; infinite where there is none."""
 
     def needed(problem: risks.Setting) -> float:
@@ -204,26 +184,25 @@ def _pseudo_labels_for_most_gain(
         r = (1 - MOST_OF_THE_GAIN) * gain / misfit
         return float(np.ceil(problem.d_s / r + problem.d_s + 1))
 
-    value = needed(setting)
-    return _spread(value, map(needed, drawn)) if np.isfinite(value) else None
+    values = [needed(problem) for problem in problems]
+    return _spread(values) if np.isfinite(values[0]) else None
 
 
-def _break_even(
-    setting: risks.Setting, drawn: list[risks.Setting], N: int, most: float = 1e6
-) -> Range | None:
-    least = max(setting.d_w, setting.d_s) + 2
-    n = np.unique(np.geomspace(least, max(most, 2 * least), 400).astype(int))
+def _break_even(problems: list[risks.Setting], N: int) -> Range | None:
+    least = max(problems[0].d_w, problems[0].d_s) + 2
+    n = np.unique(np.geomspace(least, max(1e6, 2 * least), 400).astype(int))
 
     def last(problem: risks.Setting) -> float:
         ahead = risks.baseline(problem, n) > risks.student(problem, n, N)
         return float(n[ahead].max()) if ahead.any() else 0.0
 
-    value = last(setting)
-    return _spread(value, map(last, drawn)) if value else None
+    values = [last(problem) for problem in problems]
+    return _spread(values) if values[0] else None
 
 
-def _spread(value: float, drawn: Iterable[float]) -> Range:
-    """A number with the quantiles that it has over problems drawn."""
+def _spread(values: Sequence[float]) -> Range:
+    """The first number, of the estimates, with the quantiles of the others, of problems drawn."""
+    value, *drawn = values
     at = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    low, high = np.nanquantile(list(drawn), at, method="nearest")
+    low, high = np.nanquantile(drawn, at, method="nearest")
     return Range(float(value), float(min(low, value)), float(max(high, value)))

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import special
 
 from w2s_report import words
-from w2s_report.comparison import LEVEL, SUSPECT, Comparison
+from w2s_report.comparison import LEVEL, SUSPECT, Comparison, Z
 from w2s_report.teachers import Teacher
 from w2s_utils.geometry import Range
 
@@ -151,9 +151,7 @@ def _better(found: Comparison, count: int) -> dict[str, dict[str, Range]]:
 
 
 def _decision(
-    chosen: Comparison,
-    better: Mapping[str, Mapping[str, Range]],
-    theory: Teacher | None,
+    chosen: Comparison, better: Mapping[str, Mapping[str, Range]], theory: Teacher | None
 ) -> tuple[Decision, list[str]]:
     """What to do, and what to say of it."""
     if chosen.in_sample is not None and chosen.in_sample < SUSPECT:
@@ -189,12 +187,12 @@ def _distinguishable(other: Comparison, chosen: Comparison) -> bool:
         return bool(found[0].value - found[1].value > reach)
     difference = np.subtract(other.student_by_split, chosen.student_by_split)
     error = difference.std(ddof=1) / np.sqrt(len(difference)) * chosen.inflation
-    return bool(difference.mean() > special.ndtri((1 + LEVEL) / 2) * error)
+    return bool(difference.mean() > Z * error)
 
 
 def _widened(given: Range, teachers: int) -> Range:
     """The interval with the level that the choice among several teachers asks for."""
-    factor = special.ndtri((1 - LEVEL) / (2 * teachers)) / special.ndtri((1 - LEVEL) / 2)
+    factor = special.ndtri((1 - LEVEL) / (2 * teachers)) / -Z
     low = given.value - factor * (given.value - given.low)
     return Range(given.value, float(low), float(given.value + factor * (given.high - given.value)))
 

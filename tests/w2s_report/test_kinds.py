@@ -429,12 +429,11 @@ def test_logistic_is_that_of_scikit_learn():
     rng = np.random.default_rng(6)
     x = rng.standard_normal((300, 4))
     y = (x[:, 0] + rng.logistic(size=300) > 0).astype(int)
-    head = heads.Logistic(x, np.ones(4))
-    path = head._path(x, np.eye(2)[y], heads.SOFTER)
+    path = heads._path(x, np.ones(4), np.eye(2)[y], heads.SOFTER)
     for penalty, found in list(zip(heads.SOFTER, path, strict=True))[1:]:
         # Two columns whose difference is the logit: half the penalty, for a mean over rows.
         theirs = LogisticRegression(C=1 / (300 * penalty / 2), tol=1e-8).fit(x, y)
-        said = head._predict(found, x)[:, 1]
+        said = heads._predict(found, x)[:, 1]
         np.testing.assert_allclose(said, theirs.predict_proba(x)[:, 1], atol=5e-3)
 
 

@@ -238,7 +238,7 @@ def test_sums_of_the_pass_are_those_of_all_rows(dtype):
         models, labelled, folds=9, sample=50, rng=np.random.default_rng(0), jobs=2
     )
     assert sums.folds * sums.fold_rows + sums.rest_rows == 4900
-    assert spectra.labelled_rows(sums) == 100
+    assert sums.labelled == 100
     spectrum = spectra.spectrum("strong", models["strong"], sums)
     expected = np.linalg.eigvalsh(np.cov(strong.T.astype(float), bias=True))[::-1]
     tolerance = 1e-4 if dtype == np.float32 else 1e-9
