@@ -102,7 +102,7 @@ def visit(tab, address):
     def open_page(path, *, width=1280, mode="light", script=True):
         listeners = {
             "request": lambda request: note_outside(request.url),
-            "response": lambda r: r.ok or complaints.append(f"{r.status}: {r.url}"),
+            "response": lambda r: r.status < 400 or complaints.append(f"{r.status}: {r.url}"),
             "pageerror": lambda error: complaints.append(f"error: {error}"),
             "console": lambda message: note_console(message),
         }

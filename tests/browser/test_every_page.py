@@ -51,7 +51,8 @@ CUT = """
       while (around && !["auto", "scroll"].includes(getComputedStyle(around).overflowX))
         around = around.parentElement;
       const scrolls = around?.closest("article");
-      if (!scrolls && by > 16) note("outside", node, by); // a figure may use a phone's margins
+      // A figure may use a phone's margins, a note stands in that of a desk.
+      if (!scrolls && by > 16 && !node.closest(".whose.margin")) note("outside", node, by);
       if (!scrolls || around.scrollWidth <= around.clientWidth + 1) continue;
       if (!around.classList.contains("w2s-scrolls")) note("no fade", node, by);
       if (around.tabIndex !== 0) note("no tab stop", node, by);

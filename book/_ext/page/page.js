@@ -126,7 +126,10 @@ function place() {
   box.style.maxHeight = `${Math.max(isBelow ? below : at.top - 16, 96)}px`;
   box.style.left = `${Math.max(16, Math.min(at.left, innerWidth - box.offsetWidth - 16))}px`;
   box.style.top = `${isBelow ? at.bottom + 6 : at.top - box.offsetHeight - 6}px`;
-  if (box.scrollHeight > box.clientHeight + 1) box.tabIndex = 0;
+  // A fraction of a pixel is nothing to scroll to.
+  if (box.scrollHeight <= box.clientHeight + 1) return;
+  box.style.overflow = "auto";
+  box.tabIndex = 0;
 }
 
 // Some time to reach the preview itself with the pointer.
