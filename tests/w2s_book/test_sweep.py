@@ -205,7 +205,7 @@ def test_a_point_that_is_lost_with_its_worker_is_a_failed_point(book, cluster):
     """Dask gives up here at once what a worker had that died."""
     address, (first, _) = cluster
     out = book / "lost.jsonl"
-    command = [*COMMAND, *GRID[:2], "--scheduler", address, "--out", str(out)]
+    command = [*COMMAND, *GRID, "--scheduler", address, "--out", str(out)]
     with subprocess.Popen(command, cwd=book, stderr=subprocess.PIPE, text=True) as process:
         wait_until(lambda: psutil.Process(first.pid).children() or process.poll() is not None)
         first.kill()
@@ -214,7 +214,7 @@ def test_a_point_that_is_lost_with_its_worker_is_a_failed_point(book, cluster):
     assert "lost with its worker" in told
     outcomes = [line["outcome"] for line in sweep.read(out)]
     assert "failed" in outcomes
-    assert len(outcomes) == 2
+    assert len(outcomes) == POINTS
 
 
 def test_a_scheduler_that_is_not_there_is_told(book, tmp_path):
