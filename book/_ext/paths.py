@@ -5,6 +5,7 @@ A page on a path says at its foot what comes next there; ``{reading-paths}`` lis
 
 from __future__ import annotations
 
+import functools
 import html
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 
+@functools.cache  # asked for by every page
 def read(source: Path) -> list[dict[str, Any]]:
     """Return the paths: ``reader``, ``about`` and ``pages`` of each."""
     return yaml.safe_load((source / "paths.yml").read_text("utf-8"))
