@@ -4,9 +4,8 @@ Features come in white coordinates with the variance of each, :math:`\mu_j` as a
 largest; ridge and logistic regression penalise :math:`\sum_j c_j^2/\mu_j`, the squared norm in the
 units of the features. The penalty is chosen on the training rows alone: by generalized
 cross-validation for squared error (`w2s_utils.least_squares.RidgeGCV`: it needs the sums of
-products and nothing of the rows, so one decomposition serves all penalties, teachers and controls;
-leave-one-out would weigh rows by their leverage, which white directions make nearly equal), three
-folds for cross-entropy. The best constant is among the choices, up to a millionth.
+products and nothing of the rows, so one decomposition serves all penalties, teachers and controls),
+three folds for cross-entropy. The best constant is among the choices, up to a millionth.
 """
 
 from __future__ import annotations
