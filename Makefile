@@ -11,12 +11,18 @@ DATA    ?= fetch
 VENV    ?= .venv
 PY      := $(VENV)/bin/python
 READY   := $(VENV)/.installed
+# A third of the tests' time is waiting, for a browser, a kernel or a limit.
+PYTEST   = $(PY) -m pytest -n $$(($(JOBS) + 1)) --dist worksteal
 SUITABLE := import sys; sys.exit(sys.version_info < (3, 11))
 
 export TIMEOUT
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Each of some hundred processes would compile the library anew.
 unexport PYTHONDONTWRITEBYTECODE
+# Processes share the cores: more threads in each, unless somebody asks, would wait for each other.
+export OPENBLAS_NUM_THREADS ?= 1
+export OMP_NUM_THREADS ?= 1
+export MKL_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help book test unit lint reseed serve clean distclean install moved
@@ -43,11 +49,11 @@ test: $(READY)
 	rm -rf _build/smoke/html _build/smoke/sphinx; \
 	smoke=built; PROFILE=smoke DATA=none $(PY) -m doit -n $(JOBS) html || { failed="$$failed book"; smoke=failed; }; \
 	echo "== tests"; \
-	W2S_SMOKE=$$smoke $(PY) -m pytest -n $(JOBS) --dist worksteal || failed="$$failed tests"; \
+	W2S_SMOKE=$$smoke $(PYTEST) || failed="$$failed tests"; \
 	if [ -n "$$failed" ]; then echo "make test: FAILED:$$failed"; exit 1; fi
 
 unit: $(READY)
-	@$(PY) -m pytest -n $(JOBS) --dist worksteal -m "not site and not slow"
+	@$(PYTEST) -m "not site and not slow"
 
 lint: $(READY)
 	@$(PY) -m ruff check .
