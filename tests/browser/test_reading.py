@@ -35,6 +35,30 @@ def test_nothing_jumps_while_a_page_arrives(browser, address, name, width):
     context.close()
 
 
+FIRST = """
+figure => {
+  const { top, bottom } = figure.querySelector("img, .w2s-figure-body").getBoundingClientRect();
+  return [top + scrollY, bottom + scrollY];
+}
+"""
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name.startswith("notebooks/")])
+def test_a_chapter_opens_with_a_picture(visit, name):
+    page = visit(f"{name}.html")
+    if page.get_by_text("This notebook was not executed").count():
+        pytest.skip("its data are not here, so nothing is drawn")
+    assert page.locator("article .w2s-opening").count() == 1
+    figure = page.locator("article figure").first
+    assert page.locator(".w2s-opening figure").count() == 1
+    top, bottom = figure.evaluate(FIRST)
+    # Of a screen of 900 most of the picture is seen, of a phone's within 1.3 screens.
+    assert top < 450
+    assert (900 - top) / (bottom - top) > 0.7
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert figure.evaluate(FIRST)[1] < 1.3 * 844
+
+
 @pytest.mark.parametrize(
     ("target", "part", "word"),
     [
