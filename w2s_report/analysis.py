@@ -259,11 +259,10 @@ def _score(path: Path, inputs: Inputs, study: _Study, contest: Contest) -> None:
 
     def white(rows: slice) -> dict[str, NDArray]:
         found = {}
-        for spectrum in study.spectra:
-            shift, scale = study.sums.placed[spectrum.name]
-            raw = inputs.models[spectrum.name].rows(rows.start, rows.stop)
-            cut = spectrum.cut(1 + contest.features[spectrum.name].shape[1])[:, 1:]
-            found[spectrum.name] = cut[0] + (raw - shift) * scale @ cut[1:]
+        for one in study.spectra:
+            raw = inputs.models[one.name].rows(rows.start, rows.stop)
+            cut = one.cut(1 + contest.features[one.name].shape[1])[:, 1:]
+            found[one.name] = one_pass.block(raw, *study.sums.placed[one.name]) @ cut
         return found
 
     given = {key: p.values - study.used.middle for key, p in inputs.predictions.items()}

@@ -187,17 +187,7 @@ class _State:
                 raise refusal("not finite", table=table, count=len(bad), row=row, column=column)
 
     def _blocks(self, raw: Mapping[str, NDArray], rows: NDArray) -> dict[str, NDArray]:
-        """Rows of ``[1 | features]``, shifted and scaled, in the precision of the file."""
-        blocks = {}
-        with np.errstate(over="ignore", invalid="ignore"):
-            for name, values in raw.items():
-                shift, scale = self.placed[name]
-                block = np.empty((len(rows), values.shape[1] + 1), scale.dtype)
-                block[:, 0] = 1
-                np.subtract(values[rows], shift, out=block[:, 1:])
-                block[:, 1:] *= scale
-                blocks[name] = block
-        return blocks
+        return {name: block(values[rows], *self.placed[name]) for name, values in raw.items()}
 
     def _add_fold(self, raw: Mapping[str, NDArray], rows: NDArray, fold: int) -> None:
         for begin in range(0, len(rows), self.piece):
@@ -207,6 +197,16 @@ class _State:
                     self.own[name][fold] += block.T @ block
                     if name in self.cross:
                         self.cross[name][fold] += block.T @ blocks[self.strong]
+
+
+def block(features: NDArray, shift: NDArray, scale: Any) -> NDArray:
+    """Rows of ``[1 | features]``, shifted and scaled, in the precision of the file."""
+    placed = np.empty((len(features), features.shape[1] + 1), scale.dtype)
+    placed[:, 0] = 1
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.subtract(features, shift, out=placed[:, 1:])
+        placed[:, 1:] *= scale
+    return placed
 
 
 def _fingerprints(raw: NDArray, multipliers: NDArray) -> NDArray[np.uint64]:
