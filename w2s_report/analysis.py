@@ -80,7 +80,8 @@ def report(
         Gets the share done, from 0 to 1, and what is being done.
     **options
         The fields of `w2s_report.options.Options`: ``task``, ``missing``, ``share``,
-        ``trials``, ``folds``, ``seed``, ``jobs``, ``scheduler``.
+        ``trials``, ``folds``, ``seed``, ``jobs``, ``scheduler``, and ``label_price``,
+        ``pseudo_label_price``, ``budget``.
 
     Raises
     ------
@@ -210,7 +211,7 @@ def _answers(
     tasks = []
     for one, weak in zip(compared, study.spectra[1:], strict=True):
         pair = spectra.pair(study.sums, weak, study.spectra[0])
-        tasks.append((teachers.analyse, pair, targets, one, settings.seed))
+        tasks.append((teachers.analyse, pair, targets, one, settings))
     found: list[teachers.Teacher] = []
     for teacher in _run(settings, tasks):
         found.append(teacher)

@@ -52,6 +52,9 @@ DECISIONS = click.Choice(["use", "use the teacher itself", "do not use"])
 @click.option("--folds", type=int, default=20, help="Of unlabelled rows.")
 @click.option("--seed", type=int, default=0, help="Of everything random.")
 @click.option("--jobs", type=int, default=1, help="Processes at a time.")
+@click.option("--label-price", type=float, help="Of one label; with the next two.")
+@click.option("--pseudo-label-price", type=float, help="Of one answer of a weak model.")
+@click.option("--budget", type=float, help="To spend on both: how many of each?")
 @click.option("--scheduler", metavar="ADDRESS", help="Send the teachers to this Dask cluster.")
 @click.option(
     "--out", type=FILE, default="report.html", help="The page; the JSON goes beside it, as .json."
@@ -83,7 +86,11 @@ def report(
     from w2s_report.readers import InputError
     from w2s_report.runs import report_run
 
-    given = [name for name in ("strong", "weak", "teacher_predictions", "scores") if options[name]]
+    given = [
+        name
+        for name in ("strong", "weak", "teacher_predictions", "scores", "budget")
+        if options[name]
+    ]
     if (labels is None) == (run is None) or (run and given):
         raise Refusal("expected either --labels with features or predictions, or --run FOLDER")
     with _bar() as tell:

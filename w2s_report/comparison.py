@@ -92,13 +92,10 @@ class Comparison:
     in_sample: float | None = None
     """Probability that given answers of the teacher are as unlike on rows with and without a label
     by chance; small where it was trained on these labels. None where that cannot be tested."""
-    student_by_split: tuple[float, ...] = ()
-    """Student's error in each split (on each row, where there is one); alike for all teachers."""
+    others: Mapping[str, Range] = field(default_factory=dict)
+    """Error of each other teacher's student less that of this one, on the same inputs."""
     halves: tuple[float, float] = (np.nan, np.nan)
     """Student's error over a random half of the test rows, and over the other."""
-    inflation: float = 1.0
-    """Factor on the standard error of a mean of ``student_by_split``: splits share rows (Nadeau
-    and Bengio 2003)."""
     student: str = "strong"
     similarity: Mapping[str, Range] = field(default_factory=dict)
     """Of teacher and student, for classes: "CAPA" and "error consistency"."""
@@ -327,8 +324,11 @@ def _comparison(
             if interval(gap, least).low > 0:
                 pgr[metric] = ratio(found["teacher"] - found["student"], gap)
     decides = list(errors)[-1 if contest.hard else 0]
-    student = of([s["losses"]["student", name][decides] for s in splits])
-    again = len(first["tested"]) / max(labelled - len(first["tested"]), 1)
+    students = {
+        teacher: of([s["losses"]["student", teacher][decides] for s in splits])
+        for teacher in contest.teachers
+    }
+    student = students.pop(name)
     by_row = np.nanmean(student[:, np.isfinite(student).any(axis=0)], axis=0)
     half = np.random.default_rng(seed).permutation(len(by_row)) < len(by_row) / 2
     return Comparison(
@@ -345,9 +345,8 @@ def _comparison(
         opr=opr,
         misfit=nonnegative(interval(of([s["measures"][name]["misfit"] for s in splits]), least)),
         in_sample=_in_sample(contest, name, seed),
-        student_by_split=tuple((np.nanmean(student, 1) if len(splits) > 1 else by_row).tolist()),
+        others={teacher: interval(values - student) for teacher, values in students.items()},
         halves=(float(by_row[half].mean()), float(by_row[~half].mean())),
-        inflation=float(np.sqrt(1 + len(splits) * again)) if len(splits) > 1 else 1.0,
         similarity={
             measure: interval(of([s["measures"][name].get(measure) for s in splits]))
             for measure in first["measures"][name]

@@ -66,6 +66,8 @@ def open_inputs(
     _check_named(weak, further)
     given = _by_role(predictions)
     teachers = _check_roles(weak, strong, given)
+    if settings.budget is not None and not weak:
+        raise refusal("budget without features")
     key = settings.key
     if key is not None and index is not None:
         raise refusal("index and key")

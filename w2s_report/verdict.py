@@ -180,14 +180,12 @@ def _decision(
 
 
 def _distinguishable(other: Comparison, chosen: Comparison) -> bool:
-    """Whether the other's students are worse by more than chance, over the same splits."""
-    if not chosen.student_by_split:  # only means are known
-        found = [c.errors[c.decides]["student"] for c in (other, chosen)]
-        reach = np.linalg.norm([value.high - value.value for value in found])
-        return bool(found[0].value - found[1].value > reach)
-    difference = np.subtract(other.student_by_split, chosen.student_by_split)
-    error = difference.std(ddof=1) / np.sqrt(len(difference)) * chosen.inflation
-    return bool(difference.mean() > Z * error)
+    """Whether the other's student is worse by more than chance, on the same inputs if known."""
+    if other.name in chosen.others:
+        return chosen.others[other.name].low > 0
+    found = [c.errors[c.decides]["student"] for c in (other, chosen)]
+    reach = np.linalg.norm([value.high - value.value for value in found])
+    return bool(found[0].value - found[1].value > reach)
 
 
 def _widened(given: Range, teachers: int) -> Range:
