@@ -54,9 +54,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Teacher:
-    """Everything about one teacher."""
+    """Everything about one teacher and its student."""
 
     name: str
+    """Of the two: the teacher's, where there is one student."""
     d_w: int
     d_s: int
     """Dimensions after the cut, of teacher and student."""
@@ -107,7 +108,7 @@ def analyse(
         sizes = [(found.n, found.N), (n, N), (2 * n, N), (n, 2 * N)]
         here, there, *doubled = _predictions(problems, sizes)
         return Teacher(
-            name=pair.name,
+            name=found.name,
             d_w=pair.d_w,
             d_s=pair.d_s,
             overlap=shared,
