@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from w2s_report import card, comparison, heads, one_pass, spectra, teachers, verdict
 from w2s_report import scores as scoring
 from w2s_report.comparison import Comparison, Contest, Design
-from w2s_report.inputs import STRONG, Inputs, Source, open_inputs
+from w2s_report.inputs import Inputs, Source, open_inputs
 from w2s_report.labels import LEAST, Labels
 from w2s_report.options import Options
 from w2s_report.readers import InputError, Table, refusal
@@ -39,15 +39,15 @@ _PACKAGES = ("w2s_utils", "numpy", "scipy", "scikit-learn")
 
 def report(
     weak: Mapping[str, Source] | None = None,
-    strong: Source | None = None,
+    strong: Source | Mapping[str, Source] | None = None,
     labels: Source = (),
     *,
     index: Source | None = None,
     unlabelled: Mapping[str, Source] | None = None,
     teacher_predictions: Mapping[str, Source] | None = None,
     student_predictions: Mapping[str, Source] | None = None,
-    baseline_predictions: Source | None = None,
-    ceiling_predictions: Source | None = None,
+    baseline_predictions: Source | Mapping[str, Source] | None = None,
+    ceiling_predictions: Source | Mapping[str, Source] | None = None,
     scores: str | Path | None = None,
     progress: one_pass.Progress | None = None,
     **options: Any,
@@ -58,29 +58,31 @@ def report(
     ----------
     weak : mapping of str to path or array_like, shape (m, D_w), optional
         Features of the same inputs under each weak model (each teacher), by name.
-    strong : path or array_like, shape (m, D_s), optional
-        Features under the strong model.
+    strong : path or array_like, shape (m, D_s), or mapping of str to such, optional
+        Features under the strong model (the student), or under several, by name.
     labels : path or array_like, shape (m,)
         Numbers or classes; NaN (or an empty text, or a mask) where an input has none.
     index : path or array_like, optional
         The labelled rows, counted from 0; then ``labels`` has one entry for each.
     unlabelled : mapping of str to path or array_like, optional
-        Features of further inputs without labels, by model; the student's is ``"strong"``.
+        Features of further inputs without labels, by model; a single student's is ``"strong"``.
     teacher_predictions, student_predictions : mapping of str to path or array_like, optional
-        Answers of teachers, and of the students that they taught, by the teacher's name: a row for
-        each input, used as they are. Numbers, classes, probabilities or logits
+        Answers of teachers, and of the students that they taught, by the teacher's name (with
+        several students ``"teacher:student"``): a row for each input, used as they are. Numbers,
+        classes, probabilities or logits
         (`w2s_report.labels.read_predictions`). NaN where a model has no answer, or was trained:
         labelled inputs without an answer are learnt from and never tested on.
-    baseline_predictions, ceiling_predictions : path or array_like, optional
+    baseline_predictions, ceiling_predictions : path or array_like, or mapping, optional
         Answers of the strong model trained on the labels, and on true labels of the inputs with
-        pseudo-labels.
+        pseudo-labels; of several students by name.
     scores : path, optional
         Where to write scores of every input, ``.csv`` or ``.npy`` (the guide defines them).
     progress : callable, optional
         Gets the share done, from 0 to 1, and what is being done.
     **options
         The fields of `w2s_report.options.Options`: ``task``, ``missing``, ``share``,
-        ``trials``, ``folds``, ``seed``, ``jobs``, ``scheduler``.
+        ``trials``, ``folds``, ``seed``, ``jobs``, ``scheduler``, and ``label_price``,
+        ``pseudo_label_price``, ``budget``.
 
     Raises
     ------
@@ -100,8 +102,8 @@ def report(
     said: Mapping[str, Any] = {
         "teacher": teacher_predictions,
         "student": student_predictions,
-        "baseline": {"": baseline_predictions},
-        "ceiling": {"": ceiling_predictions},
+        "baseline": baseline_predictions,
+        "ceiling": ceiling_predictions,
     }
     inputs = open_inputs(weak, strong, labels, index, unlabelled, said, settings)
     # One thread, here as in every worker: sums are then formed in the same order everywhere.
@@ -170,6 +172,7 @@ def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study
         folds=settings.folds,
         sample=max(0, min(SAMPLE, rows_left)),
         rng=rng,
+        students=inputs.students,
         jobs=settings.jobs,
         progress=lambda done, what: tell(0.6 * done, what),
     )
@@ -177,8 +180,9 @@ def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study
     design = Design.of(len(used.rows), len(sums.rows_kept) - len(used.rows))
     white = spectra.white(sums, found, MOST_DIRECTIONS)
     _refuse_what_gives_the_label_away(inputs, sums, white, used.targets)
-    for i, labels in enumerate([min(design.n, design.N - 1), *[design.n] * (len(found) - 1)]):
-        found[i] = found[i].limited(settings.share, labels // 2, MOST_DIRECTIONS)
+    for i, one in enumerate(found):
+        labels = min(design.n, design.N - 1) if i < inputs.students else design.n
+        found[i] = one.limited(settings.share, labels // 2, MOST_DIRECTIONS)
     return _Study(used, white, found, design)
 
 
@@ -204,13 +208,13 @@ def _refuse_what_gives_the_label_away(
 def _answers(
     study: _Study, compared: Sequence[Comparison], settings: Options, tell: one_pass.Progress
 ) -> list[teachers.Teacher]:
-    """Every teacher with features, analysed here, in processes, or on a Dask cluster."""
+    """Every teacher and student with features, analysed here or on a Dask cluster."""
     # The mean over columns of their squared errors is then the sum.
     targets = study.used.targets * np.sqrt(study.used.targets.shape[1])
-    tasks = []
-    for one, weak in zip(compared, study.spectra[1:], strict=True):
-        pair = spectra.pair(study.sums, weak, study.spectra[0])
-        tasks.append((teachers.analyse, pair, targets, one, settings.seed))
+    tasks, by_name = [], {one.name: one for one in study.spectra}
+    for one in compared:
+        pair = spectra.pair(study.sums, by_name[one.teacher], by_name[one.student])
+        tasks.append((teachers.analyse, pair, targets, one, settings))
     found: list[teachers.Teacher] = []
     for teacher in _run(settings, tasks):
         found.append(teacher)
@@ -247,7 +251,7 @@ def _contest(inputs: Inputs, study: _Study) -> Contest:
     used, kept = study.used, study.sums.rows_kept
     return study.contest(
         "logistic" if used.classes else "ridge",
-        teachers=inputs.teachers,
+        matches=inputs.matches,
         targets=used.one_hot if used.classes else used.targets,
         given={k: p.values[kept] - used.middle for k, p in inputs.predictions.items()},
         hard=any(p.hard for p in inputs.predictions.values()),
@@ -259,16 +263,15 @@ def _score(path: Path, inputs: Inputs, study: _Study, contest: Contest) -> None:
 
     def white(rows: slice) -> dict[str, NDArray]:
         found = {}
-        for spectrum in study.spectra:
-            shift, scale = study.sums.placed[spectrum.name]
-            raw = inputs.models[spectrum.name].rows(rows.start, rows.stop)
-            cut = spectrum.cut(1 + contest.features[spectrum.name].shape[1])[:, 1:]
-            found[spectrum.name] = cut[0] + (raw - shift) * scale @ cut[1:]
+        for one in study.spectra:
+            raw = inputs.models[one.name].rows(rows.start, rows.stop)
+            cut = one.cut(1 + contest.features[one.name].shape[1])[:, 1:]
+            found[one.name] = one_pass.block(raw, *study.sums.placed[one.name]) @ cut
         return found
 
     given = {key: p.values - study.used.middle for key, p in inputs.predictions.items()}
     table = scoring.per_input(contest, study.sums.rows_kept, white, given, study.sums.rows)
-    scoring.write(path, table, contest.teachers)
+    scoring.write(path, table, [match.name for match in contest.matches])
 
 
 def _compare(
@@ -284,11 +287,11 @@ def _compare(
         run = functools.partial(_run, settings)
         return comparison.compare(one, study.design, settings.trials, settings.seed, run)
 
-    with_features = tuple(one.name for one in study.spectra[1:])
+    with_features = tuple(m for m in contest.matches if {*m} <= {*inputs.models})
     if not with_features:
         return compared(contest), ()
     targets = study.used.targets
-    plain = study.contest("least squares", teachers=with_features, targets=targets)
+    plain = study.contest("least squares", matches=with_features, targets=targets)
     return compared(contest), compared(plain)
 
 
@@ -309,11 +312,11 @@ def _data(inputs: Inputs, study: _Study) -> card.Data:
         label_sd=float(known.values.std()) if regression else None,
         representations=tuple(
             card.Representation(
-                role="strong" if one.name == STRONG else "weak",
+                role="strong" if i < inputs.students else "weak",
                 held={f"{share:g}": one.count(share) for share in spectra.SHARES},
                 **{field.name: getattr(one, field.name) for field in fields(spectra.Described)},
             )
-            for one in study.spectra
+            for i, one in enumerate(study.spectra)
         ),
     )
 

@@ -21,7 +21,23 @@ if TYPE_CHECKING:
     from w2s_report.one_pass import Progress
 
 
-NAMED = NamedValue("small=a.npy")
+class MaybeNamed(NamedValue):
+    """``NAME=FILE``, or a file alone: then the name is a given one."""
+
+    def __init__(self, name: str):
+        super().__init__("large=a.npy", "[NAME=]FILE")
+        self.default_name = name
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Return the name and the file; a file that is there needs none."""
+        alone = isinstance(value, str) and ("=" not in value or Path(value).exists())
+        return (self.default_name, value) if alone else super().convert(value, param, ctx)
+
+
+NAMED, ALONE = NamedValue("small=a.npy"), MaybeNamed("")
+ROLES = "teacher", "student", "baseline", "ceiling"
 ADVICE = "call each model by a name of its own"
 FILE = click.Path(path_type=Path)
 TASKS = click.Choice(["auto", "regression", "classification"])
@@ -32,12 +48,12 @@ DECISIONS = click.Choice(["use", "use the teacher itself", "do not use"])
     short_help="Will your strong model gain from a weak one's labels?",
     context_settings={"show_default": True},
 )
-@click.option("--strong", metavar="FILE", help="Features under the strong model.")
+@click.option("--strong", type=MaybeNamed("strong"), multiple=True, help="Features of a student.")
 @click.option("--weak", type=NAMED, multiple=True, help="Features under a weak model, named.")
 @click.option("--teacher-predictions", type=NAMED, multiple=True, help="A weak model's answers.")
 @click.option("--student-predictions", type=NAMED, multiple=True, help="Of what it has taught.")
-@click.option("--baseline-predictions", metavar="FILE", help="Of the strong model on the labels.")
-@click.option("--ceiling-predictions", metavar="FILE", help="Of the strong model on true labels.")
+@click.option("--baseline-predictions", type=ALONE, multiple=True, help="Strong model, on labels.")
+@click.option("--ceiling-predictions", type=ALONE, multiple=True, help="The same, on true labels.")
 @click.option("--labels", metavar="FILE", help="Labels; NaN where there is none.")
 @click.option("--run", metavar="FOLDER", help="Runs of openai/weak-to-strong, EleutherAI/w2s.")
 @click.option("--index", metavar="FILE", help="Labelled rows from 0; labels are of these only.")
@@ -52,6 +68,9 @@ DECISIONS = click.Choice(["use", "use the teacher itself", "do not use"])
 @click.option("--folds", type=int, default=20, help="Of unlabelled rows.")
 @click.option("--seed", type=int, default=0, help="Of everything random.")
 @click.option("--jobs", type=int, default=1, help="Processes at a time.")
+@click.option("--label-price", type=float, help="Of one label; with the next two.")
+@click.option("--pseudo-label-price", type=float, help="Of one answer of a weak model.")
+@click.option("--budget", type=float, help="To spend on both: how many of each?")
 @click.option("--scheduler", metavar="ADDRESS", help="Send the teachers to this Dask cluster.")
 @click.option(
     "--out", type=FILE, default="report.html", help="The page; the JSON goes beside it, as .json."
@@ -76,14 +95,18 @@ def report(
     """
     beside = out.with_suffix(".json")
     _check_outputs(out, beside, options["scores"], force)
-    for name in ("weak", "unlabelled", "teacher_predictions", "student_predictions"):
+    for name in ("strong", "weak", "unlabelled", *(f"{role}_predictions" for role in ROLES)):
         options[name] = once(options[name], f"--{name.replace('_', '-')}", ADVICE)
     from w2s_report import page
     from w2s_report.analysis import report as analyse
     from w2s_report.readers import InputError
     from w2s_report.runs import report_run
 
-    given = [name for name in ("strong", "weak", "teacher_predictions", "scores") if options[name]]
+    given = [
+        name
+        for name in ("strong", "weak", "teacher_predictions", "scores", "budget")
+        if options[name]
+    ]
     if (labels is None) == (run is None) or (run and given):
         raise Refusal("expected either --labels with features or predictions, or --run FOLDER")
     with _bar() as tell:

@@ -9,9 +9,10 @@ leaks.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ Z = float(special.ndtri((1 + LEVEL) / 2))  # half-width over a standard error
 RIVALS = ("constant", "baseline", "teacher")
 MOST_ROWS = 4000  # labels, pseudo-labels and test rows of a split, each
 CONTROLS = 4  # splits with a student of shuffled answers
+STRONG = "strong"  # a student without a name of its own
 ROUNDING = 1e-9  # of the constant's error: differences below are none
 SUSPECT = 1e-3  # of predictions that look in sample
 Run = Callable[[Sequence[tuple[Any, ...]]], Iterable[Any]]
@@ -92,28 +94,43 @@ class Comparison:
     in_sample: float | None = None
     """Probability that given answers of the teacher are as unlike on rows with and without a label
     by chance; small where it was trained on these labels. None where that cannot be tested."""
-    student_by_split: tuple[float, ...] = ()
-    """Student's error in each split (on each row, where there is one); alike for all teachers."""
+    others: Mapping[str, Range] = field(default_factory=dict)
+    """By name, error of every other student less that of this one, on the same inputs."""
     halves: tuple[float, float] = (np.nan, np.nan)
     """Student's error over a random half of the test rows, and over the other."""
-    inflation: float = 1.0
-    """Factor on the standard error of a mean of ``student_by_split``: splits share rows (Nadeau
-    and Bengio 2003)."""
-    student: str = "strong"
+    student: str = STRONG
     similarity: Mapping[str, Range] = field(default_factory=dict)
     """Of teacher and student, for classes: "CAPA" and "error consistency"."""
 
     @property
     def name(self) -> str:
         """Of the pair: the teacher's, where there is one student."""
-        return self.teacher + (f" → {self.student}" if self.student != "strong" else "")
+        return Match(self.teacher, self.student).name
+
+
+class Match(NamedTuple):
+    """A teacher and its student."""
+
+    teacher: str
+    student: str
+
+    @property
+    def name(self) -> str:
+        """The teacher's, where the student has none of its own."""
+        return self.teacher + (f" → {self.student}" if self.student != STRONG else "")
+
+    def key(self, role: str) -> tuple[str, str]:
+        """A role, and the name under which this match finds what fills it."""
+        of_student = {"baseline": self.student, "ceiling": self.student}
+        names = {"constant": "", "teacher": self.teacher, **of_student}
+        return role, names.get(role, self.name)
 
 
 @dataclass(frozen=True, eq=False)
 class Contest:
     """What is compared: self-contained, so that splits can be sent to other processes."""
 
-    teachers: tuple[str, ...]
+    matches: tuple[Match, ...]
     head: heads.Kind
     targets: NDArray[np.float64]
     """Shape (labelled, k): numbers, or one class a column."""
@@ -122,11 +139,19 @@ class Contest:
     variances: Mapping[str, NDArray[np.float64]]
     """By model, shape (d,), as shares of the largest."""
     given: Mapping[tuple[str, str], NDArray[np.float64]] = field(default_factory=dict)
-    """Predictions by role and teacher ("" for baseline and ceiling), shape (rows, k), NaN where
-    there are none."""
+    """Predictions by `Match.key`, shape (rows, k), NaN where there are none."""
     hard: bool = False
     """Whether some predictions are classes without probabilities."""
-    strong: str = "strong"
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """All teachers' names."""
+        return tuple(dict.fromkeys(match.teacher for match in self.matches))
+
+    @property
+    def students(self) -> tuple[str, ...]:
+        """All students' names."""
+        return tuple(dict.fromkeys(match.student for match in self.matches))
 
     @property
     def classes(self) -> bool:
@@ -145,7 +170,8 @@ class Contest:
     def fixed(self) -> bool:
         """Whether nothing is fitted to labels that would be tested on: one split says all."""
         fits = {name for name in self.teachers if ("teacher", name) not in self.given}
-        return bool(not fits and (("baseline", "") in self.given or self.apart.sum() >= 20))
+        known = all(("baseline", name) in self.given for name in self.students)
+        return bool(not fits and (known or self.apart.sum() >= 20))
 
     def fit(self, model: str, rows: NDArray, targets: Sequence[NDArray]) -> heads.Predict:
         """Fit a model's heads to targets of some rows; returns what predicts other rows."""
@@ -157,7 +183,7 @@ class Contest:
 def compare(
     contest: Contest, design: Design, trials: int, seed: int, run: Run
 ) -> tuple[Comparison, ...]:
-    """Compare all teachers on the same splits.
+    """Compare all teachers and students on the same splits.
 
     Parameters
     ----------
@@ -178,7 +204,7 @@ def compare(
     shares = design.n / rows, hidden / rows
     tasks = enumerate(generators)
     splits = list(run([(one_split, contest, *shares, g, i < CONTROLS) for i, g in tasks]))
-    return tuple(_comparison(contest, name, splits, seed) for name in contest.teachers)
+    return tuple(_comparison(contest, match, splits, seed) for match in contest.matches)
 
 
 def one_split(
@@ -192,36 +218,39 @@ def one_split(
         prior = float(contest.classes)
         middle = (truth.sum(axis=0) + prior / truth.shape[1]) / (len(truth) + prior)
         said = {("constant", ""): np.broadcast_to(middle, goal.shape)}
-        for role in ("baseline", "ceiling"):
+        for role, name in itertools.product(("baseline", "ceiling"), contest.students):
             rows = given if role == "baseline" else np.concatenate([given, pseudo])
-            if (role, "") in contest.given:
-                said[role, ""] = contest.given[role, ""][tested]
-            elif contest.strong in contest.features and rows.max() < len(contest.targets):
-                fitted = contest.fit(contest.strong, rows, [contest.targets[rows]])
-                [said[role, ""]] = fitted(tested)
-        lessons = {}
+            if (role, name) in contest.given:
+                said[role, name] = contest.given[role, name][tested]
+            elif name in contest.features and rows.max() < len(contest.targets):
+                [said[role, name]] = contest.fit(name, rows, [contest.targets[rows]])(tested)
+        answers: dict[str, NDArray] = {}
+        lessons: dict[str, dict[tuple[str, str], NDArray]] = {s: {} for s in contest.students}
         for name in contest.teachers:
             if ("teacher", name) in contest.given:
-                answers = contest.given["teacher", name]
-                lesson, said["teacher", name] = answers[pseudo], answers[tested]
+                known = contest.given["teacher", name]
+                answers[name], said["teacher", name] = known[pseudo], known[tested]
             else:
                 fitted = contest.fit(name, given, [truth])
-                [lesson], [said["teacher", name]] = fitted(pseudo), fitted(tested)
-            if ("student", name) in contest.given:
-                said["student", name] = contest.given["student", name][tested]
+                [answers[name]], [said["teacher", name]] = fitted(pseudo), fitted(tested)
+        for match in contest.matches:
+            if match.key("student") in contest.given:
+                said[match.key("student")] = contest.given[match.key("student")][tested]
             else:
-                lessons["student", name] = lesson
+                lessons[match.student][match.key("student")] = answers[match.teacher]
                 if control:
-                    lessons["shuffled", name] = rng.permutation(lesson)
-        if lessons:
-            students = contest.fit(contest.strong, pseudo, list(lessons.values()))
-            said |= zip(lessons, students(tested), strict=True)
+                    shuffled = rng.permutation(answers[match.teacher])
+                    lessons[match.student][match.key("shuffled")] = shuffled
+        for name, taught in lessons.items():
+            if taught:
+                fitted = contest.fit(name, pseudo, list(taught.values()))
+                said |= zip(taught, fitted(tested), strict=True)
         measures = {}
-        for name in contest.teachers:
-            pair = said["student", name], said["teacher", name]
-            measures[name] = {"misfit": misfit(contest, *pair)}
+        for match in contest.matches:
+            both = said[match.key("student")], said[match.key("teacher")]
+            measures[match] = {"misfit": misfit(contest, *both)}
             if contest.classes:
-                measures[name] |= similarity(*pair, goal)
+                measures[match] |= similarity(*both, goal)
         return {
             "losses": {key: _losses(contest, values, goal) for key, values in said.items()},
             "measures": measures,
@@ -243,7 +272,7 @@ def _parts(
         if role == "teacher":
             free = free[np.isfinite(values[free]).all(axis=1)]
     n = 0 if contest.fixed else round(share * len(order))
-    N = round(hidden * len(order)) if hidden and contest.strong in contest.features else 0
+    N = round(hidden * len(order)) if contest.features else 0
     given = np.concatenate([apart, order[:n]]) if n or len(apart) else order
     pseudo = order[n : n + N] if N else free
     return given[:MOST_ROWS], pseudo[:MOST_ROWS], order[n + N :][:MOST_ROWS]
@@ -278,7 +307,7 @@ def misfit(contest: Contest, student: NDArray, teacher: NDArray) -> NDArray:
 
 
 def _comparison(
-    contest: Contest, name: str, splits: Sequence[dict[str, Any]], seed: int
+    contest: Contest, match: Match, splits: Sequence[dict[str, Any]], seed: int
 ) -> Comparison:
     first, labelled = splits[0], len(contest.targets)
     # What splits learn from is shared by pairs of labels: excess errors are quadratic in the noise.
@@ -307,7 +336,7 @@ def _comparison(
     for metric in first["losses"]["constant", ""]:
         found = {}
         for role in ("constant", "teacher", "student", "baseline", "ceiling", "shuffled"):
-            key = (role, name) if (role, name) in first["losses"] else (role, "")
+            key = match.key(role)
             if key in first["losses"]:
                 found[role] = of([s["losses"].get(key, {}).get(metric) for s in splits])
         least = ROUNDING * float(np.nanmean(found["constant"]))
@@ -327,13 +356,17 @@ def _comparison(
             if interval(gap, least).low > 0:
                 pgr[metric] = ratio(found["teacher"] - found["student"], gap)
     decides = list(errors)[-1 if contest.hard else 0]
-    student = of([s["losses"]["student", name][decides] for s in splits])
-    again = len(first["tested"]) / max(labelled - len(first["tested"]), 1)
+    students = {
+        other.name: of([s["losses"][other.key("student")][decides] for s in splits])
+        for other in contest.matches
+    }
+    student = students.pop(match.name)
     by_row = np.nanmean(student[:, np.isfinite(student).any(axis=0)], axis=0)
     half = np.random.default_rng(seed).permutation(len(by_row)) < len(by_row) / 2
     return Comparison(
-        teacher=name,
-        given=tuple(role for role, of_teacher in contest.given if of_teacher in (name, "")),
+        teacher=match.teacher,
+        student=match.student,
+        given=tuple(role for role, name in contest.given if match.key(role) == (role, name)),
         n=first["given"],
         N=first["pseudo"],
         test_rows=len(first["tested"]),
@@ -343,14 +376,13 @@ def _comparison(
         better=better,
         pgr=pgr,
         opr=opr,
-        misfit=nonnegative(interval(of([s["measures"][name]["misfit"] for s in splits]), least)),
-        in_sample=_in_sample(contest, name, seed),
-        student_by_split=tuple((np.nanmean(student, 1) if len(splits) > 1 else by_row).tolist()),
+        misfit=nonnegative(interval(of([s["measures"][match]["misfit"] for s in splits]), least)),
+        in_sample=_in_sample(contest, match, seed),
+        others={name: interval(values - student) for name, values in students.items()},
         halves=(float(by_row[half].mean()), float(by_row[~half].mean())),
-        inflation=float(np.sqrt(1 + len(splits) * again)) if len(splits) > 1 else 1.0,
         similarity={
-            measure: interval(of([s["measures"][name].get(measure) for s in splits]))
-            for measure in first["measures"][name]
+            measure: interval(of([s["measures"][match].get(measure) for s in splits]))
+            for measure in first["measures"][match]
             if measure != "misfit"
         },
     )
@@ -386,13 +418,13 @@ def nonnegative(value: Range) -> Range:
     return Range(value.value, max(value.low, 0.0), value.high)
 
 
-def _in_sample(contest: Contest, name: str, seed: int) -> float | None:
+def _in_sample(contest: Contest, match: Match, seed: int) -> float | None:
     """Compare a teacher's given answers on rows with and without a label.
 
     Rows are alike, unless the teacher learnt the labels: then its answers there spread like labels
     (are surer, for classes) and are further from those of a student of its other answers.
     """
-    says = contest.given.get(("teacher", name))
+    says = contest.given.get(match.key("teacher"))
     if says is None:
         return None
     there = np.isfinite(says).all(axis=1)
@@ -404,10 +436,10 @@ def _in_sample(contest: Contest, name: str, seed: int) -> float | None:
         return None
     sure = says.max(axis=1) if contest.classes else np.abs(says[:, 0] - np.median(says[rows]))
     found = [stats.mannwhitneyu(sure[labelled], sure[free]).pvalue]
-    if contest.strong in contest.features:
+    if match.student in contest.features:
         taught, other = np.array_split(np.random.default_rng(seed).permutation(free), 2)
         taught = taught[:MOST_ROWS]
-        student = contest.fit(contest.strong, taught, [says[taught]])
+        student = contest.fit(match.student, taught, [says[taught]])
         far = [_losses(contest, student(rows)[0], says[rows]) for rows in (labelled, other)]
         metric = next(iter(far[0]))
         found.append(stats.mannwhitneyu(far[0][metric], far[1][metric]).pvalue)

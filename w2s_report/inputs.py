@@ -7,6 +7,7 @@ labels (ceiling).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from w2s_report.comparison import STRONG, Match
 from w2s_report.labels import Labels, Predictions, read_labels, read_predictions
 from w2s_report.options import Options
 from w2s_report.readers import InputError, Table, aligned, open_table, refusal
 
 Source = str | Path | ArrayLike
-STRONG = "strong"
-_RESERVED = (STRONG, "labels", "index", "baseline", "ceiling")
+_RESERVED = ("labels", "index", "baseline", "ceiling")
 _LOOKED_AT = 256  # first rows, for a column that counts or names them
 _TOLD_APART = 20  # rows whose whole numbers are never twice the same, or never fall
 
@@ -31,21 +32,23 @@ class Inputs:
     """What a report is made of."""
 
     models: Mapping[str, Table]
-    """All features, on the same rows: the student's first, then each teacher's; or none."""
+    """All features, on the same rows: the students' first, then each teacher's; or none."""
+    students: int
+    """How many of them are students."""
     labels: Labels
     tables: Mapping[str, Table]
     """Every table opened, by what it is."""
     rows: int
     """Inputs."""
-    teachers: tuple[str, ...]
-    """Those with features first."""
+    matches: tuple[Match, ...]
+    """Every teacher and student that can be compared."""
     predictions: Mapping[tuple[str, str], Predictions]
-    """By role and teacher, "" for baseline and ceiling."""
+    """By `w2s_report.comparison.Match.key`."""
 
 
 def open_inputs(
     weak: Mapping[str, Source] | None,
-    strong: Source | None,
+    strong: Source | Mapping[str, Source] | None,
     labels: Source,
     index: Source | None,
     unlabelled: Mapping[str, Source] | None,
@@ -54,8 +57,7 @@ def open_inputs(
 ) -> Inputs:
     """Open everything and check what can be checked without reading the features.
 
-    Arguments are those of `w2s_report.analysis.report`, predictions by role and teacher ("" for
-    baseline and ceiling).
+    Arguments are those of `w2s_report.analysis.report`, predictions by role.
 
     Raises
     ------
@@ -63,9 +65,12 @@ def open_inputs(
         In one line: what is wrong with which file, and what to do.
     """
     weak, further = ({} if given is None else given for given in (weak, unlabelled))
-    _check_named(weak, further)
-    given = _by_role(predictions)
-    teachers = _check_roles(weak, strong, given)
+    if not isinstance(strong, Mapping):
+        strong = {} if strong is None else {STRONG: strong}
+    _check_named(weak, further, [*strong, *weak])
+    matches, given = _by_key(predictions, weak, strong)
+    if settings.budget is not None and not weak:
+        raise refusal("budget without features")
     key = settings.key
     if key is not None and index is not None:
         raise refusal("index and key")
@@ -76,12 +81,12 @@ def open_inputs(
 
     tables: dict[str, Table] = {}
     models: dict[str, Table] = {}
-    for name, source in {} if strong is None else {STRONG: strong, **weak}.items():
-        table = opened(source, f"{name} features", tables.get(STRONG), whole=True)
+    for name, source in {**strong, **weak}.items():
+        table = opened(source, f"{name} features", next(iter(tables.values()), None), whole=True)
         tables[name] = models[name] = table
         _check_features(table)
         if further:
-            first = tables.get(f"{STRONG}, unlabelled")
+            first = tables.get(f"{next(iter(models))}, unlabelled")
             below = opened(further[name], f"further {name} features", first, whole=True)
             _check_features(below)
             if below.shape[1] != table.shape[1]:
@@ -91,61 +96,77 @@ def open_inputs(
     _check_rows([tables[f"{name}, unlabelled"] for name in models if further])
     answers: dict[tuple[str, str], Table] = {}
     for (role, name), source in given.items():
-        told = f"{role} predictions{f' of {name}' if name else ''}"
-        first = models.get(STRONG, next(iter(answers.values()), None))
+        told = f"{role} predictions of {name}"
+        first = next(iter([*models.values(), *answers.values()]), None)
         answers[role, name] = tables[told] = opened(source, told, first)
-    first = tables[STRONG] if models else next(iter(answers.values()))
-    rows = models[STRONG].shape[0] if models else first.shape[0]
+    whole = next(iter([*models.values(), *answers.values()]))
+    first = tables[next(iter(models))] if models else whole
     tables["labels"] = opened(labels, "labels", first)
     if index is not None:
         tables["index"] = open_table(index, "index")
     known = read_labels(
         tables["labels"], tables.get("index"), first.shape[0], settings.task, settings.missing
     )
-    found = {role: read_predictions(table, known, rows) for role, table in answers.items()}
-    return Inputs(models, known, tables, rows, teachers, found)
+    found = {who: read_predictions(table, known, whole.shape[0]) for who, table in answers.items()}
+    return Inputs(models, len(strong), known, tables, whole.shape[0], matches, found)
 
 
-def _check_roles(
-    weak: Mapping[str, Source], strong: Source | None, predictions: Mapping[tuple[str, str], Source]
-) -> tuple[str, ...]:
-    """Return the teachers: each has answers and a student, and every student a teacher."""
-    said = [name for role, name in predictions if role == "teacher"]
-    teachers = (*weak, *said)
-    if weak and strong is None:
+def _by_key(
+    predictions: Mapping[str, Any], weak: Mapping[str, Source], strong: Mapping[str, Source]
+) -> tuple[tuple[Match, ...], dict[tuple[str, str], Source]]:
+    """Every teacher and student that can be compared, and predictions by `Match.key`."""
+    sources: dict[str, Mapping[str, Source]] = {}
+    for role, given in predictions.items():
+        if role in ("baseline", "ceiling") and not isinstance(given, Mapping):
+            given = None if given is None else {"": given}
+        if not isinstance(given, Mapping | None):
+            raise refusal("answers without names", role=role, got=type(given).__name__)
+        sources[role] = given or {}
+    teachers = [*weak, *sources["teacher"]]
+    taught = {_match(name, teachers, [*strong]): s for name, s in sources["student"].items()}
+    students = list(dict.fromkeys([*strong, *(match.student for match in taught)]))
+    known = {match.key("student") for match in taught}
+    pairs = [Match(*names) for names in itertools.product(teachers, students)]
+    matches = tuple(m for m in pairs if m.student in strong or m.key("student") in known)
+    if weak and not strong:
         raise InputError("strong: expected the strong model's features beside the weak ones'")
     if not teachers:
         raise refusal("no teacher")
-    if len(set(teachers)) < len(teachers) or set(_RESERVED) & set(teachers):
-        reserved, names = ", ".join(_RESERVED), ", ".join(teachers)
-        raise refusal("teacher's name", reserved=reserved, names=names)
-    students = {name for role, name in predictions if role == "student"}
-    if not students <= set(teachers):
-        raise refusal("student without teacher", names=", ".join(sorted(students - set(teachers))))
-    if strong is None and not set(said) <= students:
-        raise refusal("no student", names=", ".join(sorted(set(said) - students)))
-    return teachers
+    names = [*teachers, *students]
+    if len(set(names)) < len(names) or set(_RESERVED) & set(names):
+        raise refusal("name", reserved=", ".join(_RESERVED), names=", ".join(names))
+    alone = [name for name in teachers if all(match.teacher != name for match in matches)]
+    if alone:
+        raise refusal("no student", names=", ".join(alone))
+    found = {("teacher", name): source for name, source in sources["teacher"].items()}
+    found |= {match.key("student"): source for match, source in taught.items()}
+    for role in ("baseline", "ceiling"):
+        for name, source in sources[role].items():
+            whose = students[0] if not name and len(students) == 1 else name
+            if whose not in students:
+                told = {"students": ", ".join(students), "first": students[0]}
+                raise refusal("whose", role=role, name=name, **told)
+            found[role, whose] = source
+    return matches, found
 
 
-def _check_named(weak: Mapping[str, Source], further: Mapping[str, Source]) -> None:
+def _match(name: str, teachers: Sequence[str], strong: Sequence[str]) -> Match:
+    """The teacher and the student of ``teacher``, the only student's, or ``teacher:student``."""
+    for teacher in sorted(teachers, key=len, reverse=True):
+        if name == teacher and len(strong) < 2:
+            return Match(teacher, strong[0] if strong else STRONG)
+        if name.startswith(f"{teacher}:"):
+            return Match(teacher, name.removeprefix(f"{teacher}:"))
+    raise refusal("student without teacher", name=name)
+
+
+def _check_named(weak: Any, further: Any, models: Sequence[str]) -> None:
     for name, given in (("weak", weak), ("unlabelled", further)):
         if not isinstance(given, Mapping):
             raise refusal("features without names", name=name, got=type(given).__name__)
-    if further and set(further) != {STRONG, *weak}:
-        models, got = ", ".join([STRONG, *weak]), ", ".join(map(str, further))
-        raise refusal("further rows of some models", models=models, got=got)
-
-
-def _by_role(predictions: Mapping[str, Any]) -> dict[tuple[str, str], Source]:
-    """Predictions by role and teacher, "" for baseline and ceiling."""
-    found: dict[tuple[str, str], Source] = {}
-    for role, sources in predictions.items():
-        if not isinstance(sources, Mapping | None):
-            raise refusal("answers without names", role=role, got=type(sources).__name__)
-        for name, source in (sources or {}).items():
-            if name or source is not None:
-                found[role, name] = source
-    return found
+    if further and set(further) != set(models):
+        told, got = ", ".join(models), ", ".join(map(str, further))
+        raise refusal("further rows of some models", models=told, got=got)
 
 
 def _check_rows(tables: Sequence[Table]) -> None:

@@ -9,7 +9,8 @@ in their order, so the sums have the same bits for any number of workers and any
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,14 +48,14 @@ class Sums:
     own: Mapping[str, NDArray[np.float64]]
     """Sums of products of ``[1 | features]``, shifted and scaled, by fold; the last entry is of
     the rows in no fold."""
-    cross: Mapping[str, NDArray[np.float64]]
-    """Of each teacher's with the student's."""
+    cross: Mapping[tuple[str, str], NDArray[np.float64]]
+    """Of each teacher's with each student's."""
     kept: Mapping[str, NDArray[np.float64]]
     """Rows in memory, the labelled ones first,"""
     rows_kept: NDArray[np.int64]
     """and their numbers."""
     duplicates: NDArray[np.uint64]
-    """Shape (rows,). For each row a number that equal rows of the strong features share."""
+    """Shape (rows,). For each row a number that equal rows of the first features share."""
     placed: Mapping[str, tuple[NDArray, Any]] = field(default_factory=dict)
     """Shift and scale of each model's features."""
 
@@ -66,6 +67,7 @@ def one_pass(
     folds: int,
     sample: int,
     rng: np.random.Generator,
+    students: int = 1,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Sums:
@@ -74,7 +76,7 @@ def one_pass(
     Parameters
     ----------
     models : mapping of str to Table
-        Features by name, on the same rows: the student's first.
+        Features by name, on the same rows: the students' first.
     labelled : ndarray of int
         Rows that are kept whole and are in no fold.
     folds : int
@@ -83,6 +85,8 @@ def one_pass(
         Rows without label that are kept as well (and are in folds).
     rng : numpy.random.Generator
         Draws folds and sample.
+    students : int
+        How many of the models are students.
     jobs : int
         Threads.
     progress : callable, optional
@@ -93,10 +97,11 @@ def one_pass(
     InputError
         If a value is NaN or infinite: the file, the row and the column.
     """
-    fold, kept, count = _assign(models, labelled, folds, sample, rng)
+    pairs = list(itertools.product(list(models)[students:], list(models)[:students]))
+    fold, kept, count = _assign(models, pairs, labelled, folds, sample, rng)
     slot = np.full(len(fold), -1)
     slot[kept] = np.arange(len(kept))
-    state = _State(models, count, kept)
+    state = _State(models, pairs, count, kept)
     itemsize = 8 if any(table.precise for table in models.values()) else 4
     width = sum(table.shape[1] for table in models.values())
     step = int(np.clip(CHUNK_BYTES // (itemsize * width), 256, 1 << 16))
@@ -119,6 +124,7 @@ def rows_that_fit(models: Mapping[str, Table]) -> int:
 
 def _assign(
     models: Mapping[str, Table],
+    pairs: Sequence[tuple[str, str]],
     labelled: NDArray,
     folds: int,
     sample: int,
@@ -128,8 +134,9 @@ def _assign(
     fold = np.zeros(next(iter(models.values())).shape[0], np.int16)
     fold[labelled] = -1
     pool = rng.permutation(np.flatnonzero(fold == 0))
-    strong, *weak = [table.shape[1] + 1 for table in models.values()]
-    each = 8 * (strong**2 + sum(w**2 + w * strong for w in weak))
+    width = {name: table.shape[1] + 1 for name, table in models.items()}
+    products = [*((name, name) for name in models), *pairs]
+    each = 8 * sum(width[one] * width[other] for one, other in products)
     count = min(folds, max(FEWEST_FOLDS, FOLD_BYTES // each - 1), len(pool))
     if count:
         size = len(pool) // count
@@ -140,13 +147,18 @@ def _assign(
 class _State:
     """The sums while they grow, and the shift and scale of each model's features."""
 
-    def __init__(self, models: Mapping[str, Table], folds: int, kept: NDArray[np.int64]):
-        self.models, self.strong = models, next(iter(models))
-        rows, columns = models[self.strong].shape
+    def __init__(
+        self,
+        models: Mapping[str, Table],
+        pairs: Sequence[tuple[str, str]],
+        folds: int,
+        kept: NDArray[np.int64],
+    ):
+        self.models, self.first = models, next(iter(models))
+        rows, columns = models[self.first].shape
         width = {name: table.shape[1] + 1 for name, table in models.items()}
         self.own = {name: np.zeros((folds + 1, w, w)) for name, w in width.items()}
-        teachers, d = list(models)[1:], width[self.strong]
-        self.cross = {name: np.zeros((folds + 1, width[name], d)) for name in teachers}
+        self.cross = {(w, s): np.zeros((folds + 1, width[w], width[s])) for w, s in pairs}
         self.kept = {name: np.zeros((len(kept), w)) for name, w in width.items()}
         self.duplicates = np.empty(rows, np.uint64)
         drawn = np.random.default_rng(0).integers(1, 2**63, columns, np.uint64)
@@ -168,7 +180,7 @@ class _State:
         self, raw: Mapping[str, NDArray], start: int, fold: NDArray, slot: NDArray, pool: Parallel
     ) -> None:
         """Add the products of each fold's rows, of a chunk, and keep the rows that are kept."""
-        found = _fingerprints(raw[self.strong], self.multipliers)
+        found = _fingerprints(raw[self.first], self.multipliers)
         self.duplicates[start : start + len(found)] = found
         chosen = np.flatnonzero(slot >= 0)
         for name, block in self._blocks(raw, chosen).items():
@@ -187,17 +199,7 @@ class _State:
                 raise refusal("not finite", table=table, count=len(bad), row=row, column=column)
 
     def _blocks(self, raw: Mapping[str, NDArray], rows: NDArray) -> dict[str, NDArray]:
-        """Rows of ``[1 | features]``, shifted and scaled, in the precision of the file."""
-        blocks = {}
-        with np.errstate(over="ignore", invalid="ignore"):
-            for name, values in raw.items():
-                shift, scale = self.placed[name]
-                block = np.empty((len(rows), values.shape[1] + 1), scale.dtype)
-                block[:, 0] = 1
-                np.subtract(values[rows], shift, out=block[:, 1:])
-                block[:, 1:] *= scale
-                blocks[name] = block
-        return blocks
+        return {name: block(values[rows], *self.placed[name]) for name, values in raw.items()}
 
     def _add_fold(self, raw: Mapping[str, NDArray], rows: NDArray, fold: int) -> None:
         for begin in range(0, len(rows), self.piece):
@@ -205,8 +207,18 @@ class _State:
             with np.errstate(over="ignore", invalid="ignore"):
                 for name, block in blocks.items():
                     self.own[name][fold] += block.T @ block
-                    if name in self.cross:
-                        self.cross[name][fold] += block.T @ blocks[self.strong]
+                for weak, strong in self.cross:
+                    self.cross[weak, strong][fold] += blocks[weak].T @ blocks[strong]
+
+
+def block(features: NDArray, shift: NDArray, scale: Any) -> NDArray:
+    """Rows of ``[1 | features]``, shifted and scaled, in the precision of the file."""
+    placed = np.empty((len(features), features.shape[1] + 1), scale.dtype)
+    placed[:, 0] = 1
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.subtract(features, shift, out=placed[:, 1:])
+        placed[:, 1:] *= scale
+    return placed
 
 
 def _fingerprints(raw: NDArray, multipliers: NDArray) -> NDArray[np.uint64]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from w2s_report.readers import InputError
+from w2s_report.readers import InputError, refusal
 
 FEWEST_FOLDS = 8
 
@@ -23,6 +23,11 @@ def _plain(value: Any) -> Any:
 
 def _whole(least: int, most: int) -> Any:
     return Annotated[int, BeforeValidator(_plain), Field(ge=least, le=most, strict=True)]
+
+
+_Money = (
+    Annotated[float, BeforeValidator(_plain), Field(gt=0, allow_inf_nan=False, strict=True)] | None
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,11 @@ class Options:
     """The same seed gives the same report, whatever the number of workers."""
     jobs: _whole(1, 1024) = 1  # type: ignore[valid-type]
     """Threads for reading, and processes for several teachers and for splits."""
+    label_price: _Money = None
+    pseudo_label_price: _Money = None
+    budget: _Money = None
+    """What is to be spent beside the labels that there are, in the currency of the prices, all
+    positive: how much of it on further labels, and how much on pseudo-labels?"""
     scheduler: str | None = None
     """Address of a Dask scheduler whose workers take the teachers and the splits."""
 
@@ -64,13 +74,17 @@ class Options:
     def of(cls, given: Mapping[str, Any]) -> Options:
         """Check what was given."""
         try:
-            return TypeAdapter(cls).validate_python(dict(given))
+            found = TypeAdapter(cls).validate_python(dict(given))
         except ValidationError as error:
             first = error.errors()[0]
             where, why = ": ".join(map(str, first["loc"])), first["msg"]
             raise InputError(
                 f"{where}: {why.replace('Input should be', 'expected')}, got {first['input']!r}"
             ) from None
+        money = found.label_price, found.pseudo_label_price, found.budget
+        if None in money and money != (None, None, None):
+            raise refusal("prices apart", money=money)
+        return found
 
     def recorded(self) -> dict[str, Any]:
         """What a report's numbers depend on: all but who did the work."""

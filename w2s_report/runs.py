@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from w2s_report import card, comparison, verdict, words
-from w2s_report.comparison import RIVALS, Comparison, Contest, Z, around, nonnegative
+from w2s_report.comparison import RIVALS, Comparison, Contest, Match, Z, around, nonnegative
 from w2s_report.readers import refusal
 from w2s_utils.geometry import Range
 
@@ -264,8 +264,9 @@ def _compared(pair: Pair) -> Comparison:
     )  # fmt: skip
     if pair.truth is None or not pair.answers:
         return found
-    said = {(role, ""): np.column_stack([1 - p, p]) for role, p in pair.answers.items()}
-    contest = Contest(("",), "logistic", np.eye(2)[pair.truth], {}, {}, said)
+    match = Match("", "")
+    said = {match.key(role): np.column_stack([1 - p, p]) for role, p in pair.answers.items()}
+    contest = Contest((match,), "logistic", np.eye(2)[pair.truth], {}, {}, said)
     every = comparison.Design(0, 0, len(pair.truth), False)
     [own] = comparison.compare(
         contest, every, trials=1, seed=0, run=lambda tasks: [one(*given) for one, *given in tasks]

@@ -14,14 +14,14 @@ confidence
 """
 
 import csv
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from w2s_report import heads
-from w2s_report.comparison import MOST_ROWS, Contest, misfit
+from w2s_report.comparison import MOST_ROWS, Contest, Match, misfit
 from w2s_utils.files import replacing
 
 NAMES = ("contribution", "disagreement", "confidence")
@@ -34,26 +34,26 @@ Given = Mapping[tuple[str, str], NDArray[np.float64]]
 def per_input(
     contest: Contest, kept: NDArray[np.int64], white: White, given: Given, rows: int
 ) -> NDArray[np.float64]:
-    """Return the scores `NAMES`, shape (rows, teachers, 3), NaN where there is none.
+    """Return the scores `NAMES`, shape (rows, matches, 3), NaN where there is none.
 
     Heads are fitted on the rows kept, with these numbers, the labelled ones first; ``white`` takes
     some of all rows and returns features by model, and predictions given are of all rows.
     """
-    found = np.full((rows, len(contest.teachers), len(NAMES)), np.nan)
-    fitted = [_heads(contest, name, kept, given) for name in contest.teachers]
+    found = np.full((rows, len(contest.matches), len(NAMES)), np.nan)
+    fitted = [_heads(contest, match, kept, given) for match in contest.matches]
     learnt = [np.isin(np.arange(rows), kept[part])[:, None] for _, _, part in fitted]
     for start in range(0, rows, STEP):
         these = slice(start, min(start + STEP, rows))
         phi = white(these)
-        for number, name in enumerate(contest.teachers):
+        for number, match in enumerate(contest.matches):
             own, of_strong, _ = fitted[number]
             block = found[these, number]
-            said = own(phi[name])[0] if own else given["teacher", name][these]
-            answers = [head(phi[contest.strong])[0] for head in of_strong]
+            said = own(phi[match.teacher])[0] if own else given[match.key("teacher")][these]
+            answers = [head(phi[match.student])[0] for head in of_strong]
             if answers:
                 block[:, 0] = np.sum(answers[0] ** 2, axis=1)
-            if ("student", name) in given:
-                student = given["student", name][these]
+            if match.key("student") in given:
+                student = given[match.key("student")][these]
             else:  # of two, the one that did not learn from the row
                 student = np.where(learnt[number][these], answers[2], answers[1])
             block[:, 1] = misfit(contest, student, said)
@@ -63,7 +63,7 @@ def per_input(
 
 
 def _heads(
-    contest: Contest, name: str, kept: NDArray, given: Given
+    contest: Contest, match: Match, kept: NDArray, given: Given
 ) -> tuple[heads.Predict | None, list[heads.Predict], NDArray]:
     """The teacher's head, the strong model's for what it misses and for each half of its answers.
 
@@ -74,26 +74,26 @@ def _heads(
         return heads.fit(kind, contest.features[model][rows], contest.variances[model], [goal])
 
     truth, own, of_strong = contest.targets, None, []
-    if ("teacher", name) in given:
-        said = given["teacher", name][kept]
+    if match.key("teacher") in given:
+        said = given[match.key("teacher")][kept]
         missed = truth - said[: len(truth)]
     else:
-        phi, missed, order = contest.features[name], truth.copy(), np.arange(len(truth))
+        phi, missed, order = contest.features[match.teacher], truth.copy(), np.arange(len(truth))
         for half, other in ((order[::2], order[1::2]), (order[1::2], order[::2])):
-            missed[half] -= fit(name, other, truth[other], contest.head)(phi[half])[0]
-        own = fit(name, order, truth, contest.head)
+            missed[half] -= fit(match.teacher, other, truth[other], contest.head)(phi[half])[0]
+        own = fit(match.teacher, order, truth, contest.head)
         [said] = own(phi)
     answered = np.flatnonzero(np.isfinite(said).all(axis=1))
     free = answered[answered >= len(truth)]
     halves = [(free if len(free) >= FEWEST else answered)[i::2][:MOST_ROWS] for i in (0, 1)]
-    if contest.strong in contest.features:
+    if match.student in contest.features:
         known = answered[answered < len(truth)]
-        of_strong = [fit(contest.strong, known, missed[known], "ridge")]
-        of_strong += [fit(contest.strong, half, said[half], contest.head) for half in halves]
+        of_strong = [fit(match.student, known, missed[known], "ridge")]
+        of_strong += [fit(match.student, half, said[half], contest.head) for half in halves]
     return own, of_strong, halves[0]
 
 
-def write(path: Path, table: NDArray, teachers: tuple[str, ...]) -> None:
+def write(path: Path, table: NDArray, matches: Sequence[str]) -> None:
     """Write scores as ``.npy``, the array itself, or else as ``.csv``, a row for each input."""
     with replacing(path) as temporary:
         if path.suffix == ".npy":
@@ -102,6 +102,6 @@ def write(path: Path, table: NDArray, teachers: tuple[str, ...]) -> None:
             return
         with temporary.open("w", encoding="utf-8", newline="") as text:
             writer = csv.writer(text)
-            writer.writerow(["input", *(f"{t} {name}" for t in teachers for name in NAMES)])
+            writer.writerow(["input", *(f"{m} {name}" for m in matches for name in NAMES)])
             flat = table.reshape(len(table), -1).tolist()
             writer.writerows([i, *(f"{v:.9g}" for v in row)] for i, row in enumerate(flat))

@@ -138,8 +138,6 @@ def supported(name: str, features: Table, sums: Sums) -> Spectrum:
 class Pair:
     """One teacher and the student in few directions: all that the rest of the report needs."""
 
-    name: str
-    """The teacher's."""
     d_w: int
     d_s: int
     """Directions, the constant among them."""
@@ -156,28 +154,28 @@ class Pair:
 def white(sums: Sums, found: Sequence[Spectrum], most: int) -> Sums:
     """The sums and the rows kept in the constant and at most so many white directions.
 
-    The spectra are the student's and then each teacher's.
+    There is a spectrum of every model.
     """
     maps = {one.name: one.cut(1 + min(one.rank, most)) for one in found}
     return replace(
         sums,
         own={name: cut.T @ sums.own[name] @ cut for name, cut in maps.items()},
-        cross={w: maps[w].T @ both @ maps[found[0].name] for w, both in sums.cross.items()},
+        cross={(w, s): maps[w].T @ both @ maps[s] for (w, s), both in sums.cross.items()},
         kept={name: sums.kept[name] @ cut for name, cut in maps.items()},
     )
 
 
 def pair(sums: Sums, weak: Spectrum, strong: Spectrum) -> Pair:
-    """Take what concerns a teacher and the student from `white` sums, cut to their dimensions."""
+    """Take what concerns a teacher and a student from `white` sums, cut to their dimensions."""
     d_w, d_s = weak.dimension, strong.dimension
     blocks = {"weak": slice(0, d_w), "strong": slice(d_w, d_w + d_s)}
     w, s = sums.kept[weak.name][:, :d_w], sums.kept[strong.name][:, :d_s]
     ww, ss = sums.own[weak.name][:, :d_w, :d_w], sums.own[strong.name][:, :d_s, :d_s]
-    ws = sums.cross[weak.name][:, :d_w, :d_s]
+    ws = sums.cross[weak.name, strong.name][:, :d_w, :d_s]
     upper, lower = np.dstack([ww, ws]), np.dstack([ws.transpose(0, 2, 1), ss])
     counts = [sums.fold_rows] * sums.folds + [sums.rest_rows]
     joint = zip(counts, np.concatenate([upper, lower], axis=1), strict=True)
     *folds, rest = (Moments(rows, matrix, blocks) for rows, matrix in joint)
     count = sums.labelled
     total = sum(folds, Moments.of(weak=w[:count], strong=s[:count]) + rest)
-    return Pair(weak.name, d_w, d_s, tuple(folds), total, w, s, count)
+    return Pair(d_w, d_s, tuple(folds), total, w, s, count)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from w2s_report.comparison import LEVEL, Comparison, Z, around, nonnegative
+from w2s_report.comparison import Comparison, Z, around, nonnegative
+from w2s_report.options import Options
+from w2s_report.purchase import Purchase, purchases, spread
 from w2s_report.spectra import Pair
 from w2s_utils.geometry import Estimates, Range, expected_risks_and_ratios, setting_from_labels
 from w2s_utils.least_squares import Moments
@@ -52,9 +54,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Teacher:
-    """Everything about one teacher."""
+    """Everything about one teacher and its student."""
 
     name: str
+    """Of the two: the teacher's, where there is one student."""
     d_w: int
     d_s: int
     """Dimensions after the cut, of teacher and student."""
@@ -79,9 +82,13 @@ class Teacher:
     """Labels up to which the student is predicted to beat the baseline, with the pseudo-labels of
     ``all_rows``; None if at no number. Ends may be zero (no number) and a million (the most that is
     looked at)."""
+    purchases: tuple[Purchase, ...]
+    """What the budget given buys, and twice as much; empty where none was given or none reaches."""
 
 
-def analyse(pair: Pair, targets: NDArray[np.float64], found: Comparison, seed: int) -> Teacher:
+def analyse(
+    pair: Pair, targets: NDArray[np.float64], found: Comparison, settings: Options
+) -> Teacher:
     """Estimate, predict and measure for one teacher.
 
     Targets of shape (L, tasks) are scaled so that the mean over tasks is the sum over the original
@@ -89,7 +96,7 @@ def analyse(pair: Pair, targets: NDArray[np.float64], found: Comparison, seed: i
     come from one generator, seeded alike for every teacher, in this order: problems drawn from the
     estimates, permutations. BLAS has one thread, wherever this runs.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(settings.seed)
     with threadpool_limits(1, "blas"):
         weak, strong = pair.weak[: pair.labelled], pair.strong[: pair.labelled]
         estimates = setting_from_labels(weak, strong, targets, features=pair.total)
@@ -101,7 +108,7 @@ def analyse(pair: Pair, targets: NDArray[np.float64], found: Comparison, seed: i
         sizes = [(found.n, found.N), (n, N), (2 * n, N), (n, 2 * N)]
         here, there, *doubled = _predictions(problems, sizes)
         return Teacher(
-            name=pair.name,
+            name=found.name,
             d_w=pair.d_w,
             d_s=pair.d_s,
             overlap=shared,
@@ -113,6 +120,7 @@ def analyse(pair: Pair, targets: NDArray[np.float64], found: Comparison, seed: i
             gain_by_misfit=Range(factor * found.misfit.value, min(ends), max(ends)),
             enough=_pseudo_labels_for_most_gain(problems, pair.labelled),
             break_even=_break_even(problems, N),
+            purchases=purchases(problems, pair.labelled, settings),
         )
 
 
@@ -128,7 +136,7 @@ def _predictions(problems: list[risks.Setting], sizes: list[tuple[int, int]]) ->
     table = [expected_risks_and_ratios(problem, ns, Ns) for problem in problems]
     found = []
     for i, size in enumerate(sizes):
-        told = {k: _spread([row[k][i] for row in table]) for k in table[0]}
+        told = {k: spread([row[k][i] for row in table]) for k in table[0]}
         if told["gap"].low <= 0:
             del told["pgr"]
         found.append(Cell(*size, told, {}))
@@ -185,7 +193,7 @@ def _pseudo_labels_for_most_gain(problems: list[risks.Setting], n: int) -> Range
         return float(np.ceil(problem.d_s / r + problem.d_s + 1))
 
     values = [needed(problem) for problem in problems]
-    return _spread(values) if np.isfinite(values[0]) else None
+    return spread(values) if np.isfinite(values[0]) else None
 
 
 def _break_even(problems: list[risks.Setting], N: int) -> Range | None:
@@ -197,12 +205,4 @@ def _break_even(problems: list[risks.Setting], N: int) -> Range | None:
         return float(n[ahead].max()) if ahead.any() else 0.0
 
     values = [last(problem) for problem in problems]
-    return _spread(values) if values[0] else None
-
-
-def _spread(values: Sequence[float]) -> Range:
-    """The first number, of the estimates, with the quantiles of the others, of problems drawn."""
-    value, *drawn = values
-    at = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    low, high = np.nanquantile(drawn, at, method="nearest")
-    return Range(float(value), float(min(low, value)), float(max(high, value)))
+    return spread(values) if values[0] else None

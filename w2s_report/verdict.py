@@ -62,7 +62,7 @@ class Verdict:
 
 def rank(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> tuple[Ranking, ...]:
     """Rank teachers by each rule that their numbers allow, at the largest sizes measured."""
-    halves = [{c.teacher: c.halves[half] for c in comparisons} for half in (0, 1)]
+    halves = [{c.name: c.halves[half] for c in comparisons} for half in (0, 1)]
 
     def by(rule: str, labels: bool, scores: Mapping[str, float], sign: int = 1) -> Ranking:
         signed = {name: sign * score for name, score in scores.items()}
@@ -75,7 +75,7 @@ def rank(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> tupl
         ]
         return Ranking(rule, labels, order, tuple(scores[n] for n in order), float(np.mean(lost)))
 
-    measured = {c.teacher: _student(c) for c in comparisons}
+    measured = {c.name: _student(c) for c in comparisons}
     found = [by("smallest measured error of the student", True, measured)]
     if not teachers or len(teachers) < len(comparisons):
         return tuple(found)
@@ -109,9 +109,9 @@ def decide(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> Ve
         One for each teacher.
     """
     count, theories = len(comparisons), {t.name: t for t in teachers}
-    judged = {c.name: _decision(c, _better(c, count), theories.get(c.teacher)) for c in comparisons}
+    judged = {c.name: _decision(c, _better(c, count), theories.get(c.name)) for c in comparisons}
     chosen = min(comparisons, key=lambda c: (judged[c.name][0] != "use", _student(c)))
-    metric, better, theory = chosen.decides, _better(chosen, count), theories.get(chosen.teacher)
+    metric, better, theory = chosen.decides, _better(chosen, count), theories.get(chosen.name)
     decision, notes = judged[chosen.name]
     as_good = [c.name for c in comparisons if c is not chosen and not _distinguishable(c, chosen)]
     student = better["student"]
@@ -180,14 +180,12 @@ def _decision(
 
 
 def _distinguishable(other: Comparison, chosen: Comparison) -> bool:
-    """Whether the other's students are worse by more than chance, over the same splits."""
-    if not chosen.student_by_split:  # only means are known
-        found = [c.errors[c.decides]["student"] for c in (other, chosen)]
-        reach = np.linalg.norm([value.high - value.value for value in found])
-        return bool(found[0].value - found[1].value > reach)
-    difference = np.subtract(other.student_by_split, chosen.student_by_split)
-    error = difference.std(ddof=1) / np.sqrt(len(difference)) * chosen.inflation
-    return bool(difference.mean() > Z * error)
+    """Whether the other's student is worse by more than chance, on the same inputs if known."""
+    if other.name in chosen.others:
+        return chosen.others[other.name].low > 0
+    found = [c.errors[c.decides]["student"] for c in (other, chosen)]
+    reach = np.linalg.norm([value.high - value.value for value in found])
+    return bool(found[0].value - found[1].value > reach)
 
 
 def _widened(given: Range, teachers: int) -> Range:
