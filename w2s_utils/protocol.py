@@ -14,6 +14,7 @@ sizes or over a population.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -75,14 +76,16 @@ class Inputs:
             object.__setattr__(self, name, value)
 
     def rows(self, chosen: NDArray[np.intp], noise: Array | float = 0.0) -> Inputs:
-        """Some of the inputs, with noise added to their labels."""
-        weak = self.weak
-        return Inputs(
-            tuple(phi[chosen] for phi in weak) if isinstance(weak, tuple) else weak[chosen],
-            self.strong[chosen],
-            self.labels[chosen] + noise,
-            self.target[chosen],
-        )
+        """Some of the inputs, with noise, finite, added to their labels."""
+        weak, found = self.weak, copy(self)  # what has been checked needs no second check
+        rows = {
+            "weak": tuple(phi[chosen] for phi in weak) if isinstance(weak, tuple) else weak[chosen],
+            "strong": self.strong[chosen],
+            "labels": self.labels[chosen] + noise,
+            "target": self.target[chosen],
+        }
+        vars(found).update(rows)
+        return found
 
 
 # Labelled, unlabelled and test inputs of one trial.
