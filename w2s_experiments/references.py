@@ -10,6 +10,7 @@ and the answers that the student's own network gives before anybody teaches it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -129,12 +130,13 @@ def by_head(
     """Results of all teachers of a student (last axis) by head, on the splits of `compare`."""
     weak, strong = tuple(problem.teachers.values()), problem.students[student]
     draw = random_splits(weak, strong, problem.targets[:, 0], n=n, N=N, noise=noise)
-    return {
-        name: protocol.repeat(
-            draw, trials, np.random.default_rng(seed), teacher_head=head, student_head=head
-        )
-        for name, head in HEADS.items()
-    }
+
+    def one(rng: np.random.Generator) -> list[dict[str, Any]]:
+        parts = draw(rng)
+        return [protocol.run_trial(*parts, teacher_head=h, student_head=h) for h in HEADS.values()]
+
+    found = protocol.map_trials(one, trials, np.random.default_rng(seed))
+    return {name: Result.of(by) for name, by in zip(HEADS, zip(*found, strict=True), strict=True)}
 
 
 def answers(probability: ArrayLike, target: ArrayLike) -> Array:

@@ -364,13 +364,12 @@ class Population:
         added = noise * rng.standard_normal((n, self.labels.shape[1])) if noise else 0.0
         whole, labelled = self._whole, self._moments(rows, added)
         if N is None:
-            N, unlabelled = len(self.labels), whole
+            unlabelled = whole
         elif fresh:
             unlabelled = self._moments(rng.integers(len(self.labels), size=N))
         else:
             unlabelled = labelled
-        taught = {N: unlabelled.only("weak", "strong")}
-        return protocol.nested_trial([(n, N)], {n: labelled}, taught, whole)[n, N]
+        return protocol.moment_trial(labelled, unlabelled.only("weak", "strong"), whole)
 
     def distance(self, n: float, N: float, *, fresh: bool = True) -> NDArray[np.float64]:
         r"""Mean of gain - misfit to first order in 1/n and 1/N, one entry a task.

@@ -109,11 +109,8 @@ class Experiment:
                 columns = np.column_stack([g, (g @ model.theta)[:, None] + noise])
                 return Moments(count, columns.T @ columns, blocks)
 
-            labelled, unlabelled = drawn(n, noise[:n]), drawn(N, noise[n:])
-            found = protocol.nested_trial(
-                [(n, N)], {n: labelled}, {N: unlabelled}, population, teachers=list(teachers)
-            )
-            return found[n, N]
+            parts = drawn(n, noise[:n]), drawn(N, noise[n:])
+            return protocol.moment_trial(*parts, population, teachers=list(teachers))
 
         results = Result.of(protocol.map_trials(one, trials, rng, n_jobs))
         return {

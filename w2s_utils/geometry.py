@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from scipy import linalg
 
 from w2s_utils import validation
-from w2s_utils.least_squares import Moments
+from w2s_utils.least_squares import WELL_CONDITIONED, Moments
 from w2s_utils.resampling import jackknife_value
 from w2s_utils.theory import risks, subspaces
 from w2s_utils.validation import Array
@@ -247,21 +247,22 @@ def oracle_setting(
     f = validation.targets(targets, "targets", rows=len(w)).reshape(len(w), -1)
     m, d_w, d_s = len(w), w.shape[1], s.shape[1]
     validation.at_least(m, 2 * (d_w + d_s), "rows", "twice the weak and strong columns")
-    if _share_constant(Moments.of(weak=w, strong=s), w, s):
+    if all(np.any((np.ptp(phi, axis=0) == 0) & (phi[0] != 0)) for phi in (w, s)):
         f = f - f.mean(axis=0)
-    # Orthonormal columns keep the moments of all subsets well conditioned.
-    q_w, q_s = subspaces.column_space(w, "weak"), subspaces.column_space(s, "strong")
-    rho_w, rho_s = (
-        float(np.sum((f - q @ (q.T @ f)) ** 2)) / f.shape[1] / (m - q.shape[1]) for q in (q_w, q_s)
-    )
-    # Every tenth row: pools may come in some order.
-    groups = [
-        Moments.of(weak=q_w[i::GROUPS], strong=q_s[i::GROUPS], target=f[i::GROUPS])
-        for i in range(GROUPS)
-    ]
+    groups = _groups(w, s, f)
     total = sum(groups[1:], groups[0])
+    if not all(_well_conditioned(total.products(name, name)) for name in ("weak", "strong")):
+        # Orthonormal columns keep the moments of all subsets well conditioned.
+        groups = _groups(subspaces.column_space(w, "weak"), subspaces.column_space(s, "strong"), f)
+        total = sum(groups[1:], groups[0])
     left_out = [_plug_in(total - group) for group in groups]
     d_sw, b, kappa, residual = jackknife_value(_plug_in(total), left_out).tolist()
+    heads = {name: total.fit(name, "target") for name in ("weak", "strong")}
+    rho_w, rho_s = (
+        float(np.mean(total.mean_square(target=-np.eye(f.shape[1]), **{name: head})))
+        * (m / (m - len(head)))
+        for name, head in heads.items()
+    )
     return risks.Setting(
         d_w=d_w,
         d_s=d_s,
@@ -273,6 +274,22 @@ def oracle_setting(
         kappa=max(0.0, kappa),
         residual=max(0.0, residual),
     )
+
+
+def _groups(weak: Array, strong: Array, target: Array) -> list[Moments]:
+    """Moments of every tenth row: pools may come in some order."""
+    blocks = {"weak": weak, "strong": strong, "target": target}
+    return [
+        Moments.of(**{name: values[i::GROUPS] for name, values in blocks.items()})
+        for i in range(GROUPS)
+    ]
+
+
+def _well_conditioned(gram: Array) -> bool:
+    """Whether sums of products keep ten digits, in columns of unit length."""
+    lengths = np.sqrt(np.diag(gram))
+    scale = np.outer(lengths, lengths)
+    return bool(lengths.all() and np.linalg.cond(gram / scale) < WELL_CONDITIONED**-2)
 
 
 def _plug_in(moments: Moments) -> Array:

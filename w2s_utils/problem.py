@@ -160,8 +160,27 @@ def measure_pairs(
     of the label noise, by default the problem's. Returns cells by teacher, student, ``n`` and
     ``N``.
     """
-    deviation = problem.noise if noise is None else noise
-    found: dict[Key, Cell] = {}
+    level = problem.noise if noise is None else noise
+    return measure_noises(
+        problem, settings, [level], cells=cells, trials=trials, seed=seed, groups=groups
+    )[level]
+
+
+def measure_noises(
+    problem: Problem,
+    settings: Mapping[Pair, risks.Setting],
+    noises: Sequence[float],
+    *,
+    cells: Sequence[tuple[int, int]],
+    trials: int,
+    seed: Sequence[int] | np.random.Generator,
+    groups: ArrayLike | None = None,
+) -> dict[float, dict[Key, Cell]]:
+    """As `measure_pairs`, at several levels of label noise that scale the same draws.
+
+    The levels cost little more than one of them. Returns cells by level, then as `measure_pairs`.
+    """
+    found: dict[float, dict[Key, Cell]] = {level: {} for level in noises}
     for (teacher, student), setting in settings.items():
         results = splits.sweep(
             problem.teachers[teacher],
@@ -170,12 +189,15 @@ def measure_pairs(
             cells=cells,
             trials=trials,
             rng=np.random.default_rng(seed),
-            noise=deviation,
+            noise=noises,
             groups=groups,
         )
-        noisy = replace(setting, sigma2=deviation**2)
         for (n, N), result in results.items():
-            found[teacher, student, n, N] = Cell(noisy, n, N, result, risks.exact(noisy, n, N))
+            for index, level in enumerate(noises):
+                noisy = replace(setting, sigma2=level**2)
+                found[level][teacher, student, n, N] = Cell(
+                    noisy, n, N, result.part(index), risks.exact(noisy, n, N)
+                )
     return found
 
 

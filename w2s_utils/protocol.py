@@ -7,13 +7,14 @@ the baseline on the strong features of the labelled inputs; the ceiling on the s
 all inputs with their true labels.
 
 There are two cores. `teach` takes rows and any head and returns predictions (`run_trial` their mean
-squares, `repeat` those of many trials). `nested_trial` takes moments, for least squares at many
-sizes or over a population.
+squares, `repeat` those of many trials). `moment_trial` takes moments, for least squares over a pool
+or a population.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -75,14 +76,16 @@ class Inputs:
             object.__setattr__(self, name, value)
 
     def rows(self, chosen: NDArray[np.intp], noise: Array | float = 0.0) -> Inputs:
-        """Some of the inputs, with noise added to their labels."""
-        weak = self.weak
-        return Inputs(
-            tuple(phi[chosen] for phi in weak) if isinstance(weak, tuple) else weak[chosen],
-            self.strong[chosen],
-            self.labels[chosen] + noise,
-            self.target[chosen],
-        )
+        """Some of the inputs, with noise, finite, added to their labels."""
+        weak, found = self.weak, copy(self)  # what has been checked needs no second check
+        rows = {
+            "weak": tuple(phi[chosen] for phi in weak) if isinstance(weak, tuple) else weak[chosen],
+            "strong": self.strong[chosen],
+            "labels": self.labels[chosen] + noise,
+            "target": self.target[chosen],
+        }
+        vars(found).update(rows)
+        return found
 
 
 # Labelled, unlabelled and test inputs of one trial.
@@ -122,6 +125,10 @@ class Result:
         """Stack trials, each a dict of fields as `run_trial` returns it."""
         blank = np.full(len(trials), np.nan)
         return cls(**{"baseline": blank, "ceiling": blank, **_stacked(trials)})
+
+    def part(self, index: int) -> Result:
+        """Risks and misfit of one entry of the second axis: a task, a level of noise."""
+        return Result(**{name: getattr(self, name)[:, index] for name in (*ROLES, "misfit")})
 
     @property
     def gain(self) -> Array:
@@ -316,53 +323,36 @@ def map_trials(
     return [row for batch in batches for row in batch]
 
 
-def nested_trial(
-    cells: Sequence[tuple[int, int]],
-    labelled: Mapping[int, Moments],
-    unlabelled: Mapping[int, Moments],
-    test: Moments,
-    *,
-    teachers: Sequence[str] | None = None,
-) -> dict[tuple[int, int], dict[str, Array]]:
-    """Run one trial for several numbers of labels and pseudo-labels, from moments alone.
+def moment_trial(
+    labelled: Moments, unlabelled: Moments, test: Moments, *, teachers: Sequence[str] | None = None
+) -> dict[str, Array]:
+    """Run one trial of least squares from moments alone, over a pool or a population.
 
-    Moments, of the labelled inputs by ``n``, of the unlabelled ones by ``N`` and of the test
-    inputs, have blocks ``weak``, ``strong`` and ``labels``; without unlabelled ``labels`` the
-    ceiling is not known, and is NaN. ``teachers`` names blocks of several teachers' features in the
-    place of ``weak``. Returns by cell ``(n, N)`` the fields of `Result`, of shape ``(tasks,)``;
-    with ``teachers``, those of teacher, student and misfit of shape ``(teachers, tasks)``.
+    Moments, of the labelled, the unlabelled and the test inputs, have blocks ``weak``, ``strong``
+    and ``labels``; without unlabelled ``labels`` the ceiling is not known, and is NaN. ``teachers``
+    names blocks of several teachers' features in the place of ``weak``. Returns the fields of
+    `Result`, of shape ``(tasks,)``; with ``teachers``, those of teacher, student and misfit of
+    shape ``(teachers, tasks)``.
     """
-    blocks = ("weak",) if teachers is None else tuple(teachers)
-    weak = {(w, n): m.fit(w, "labels") for w in blocks for n, m in labelled.items()}
-    students: dict[tuple[str, int, int], Array] = {}
-    for N, moments in unlabelled.items():
-        keys = [(w, n) for w in blocks for n, pseudo in cells if pseudo == N]
-        # One factorisation serves the students of all teachers with this many pseudo-labels.
-        taught = np.hstack([moments.products("strong", w) @ weak[w, n] for w, n in keys])
-        learnt = np.split(moments.fit("strong", taught), len(keys), axis=1)
-        students |= {(w, n, N): head for (w, n), head in zip(keys, learnt, strict=True)}
+    weak = {w: labelled.fit(w, "labels") for w in (("weak",) if teachers is None else teachers)}
+    # One factorisation serves the students of all teachers.
+    taught = np.hstack([unlabelled.products("strong", w) @ head for w, head in weak.items()])
+    students = np.split(unlabelled.fit("strong", taught), len(weak), axis=1)
     truth = -np.eye(test.products("labels", "labels").shape[0])
 
     def risk(block: str, head: Array) -> Array:
         return test.mean_square(**{block: head}, labels=truth)
 
-    teacher = {n: np.array([risk(w, weak[w, n]) for w in blocks]) for n in labelled}
-    baseline = {n: risk("strong", m.fit("strong", "labels")) for n, m in labelled.items()}
-
-    def ceiling(n: int, N: int) -> Array:
-        if "labels" not in unlabelled[N].blocks:
-            return np.full(len(truth), np.nan)
-        return risk("strong", (labelled[n] + unlabelled[N]).fit("strong", "labels"))
-
-    def one(n: int, N: int) -> dict[str, Array]:
-        heads = [(w, weak[w, n], students[w, n, N]) for w in blocks]
-        by_teacher = {
-            "teacher": teacher[n],
-            "student": np.array([risk("strong", student) for _, _, student in heads]),
-            "misfit": np.array([test.mean_square(**{"strong": s, w: -t}) for w, t, s in heads]),
-        }
-        if teachers is None:
-            by_teacher = {name: values[0] for name, values in by_teacher.items()}
-        return {**by_teacher, "baseline": baseline[n], "ceiling": ceiling(n, N)}
-
-    return {(n, N): one(n, N) for n, N in cells}
+    apart = ({"strong": s, w: -t} for (w, t), s in zip(weak.items(), students, strict=True))
+    found = {
+        "teacher": np.array([risk(w, head) for w, head in weak.items()]),
+        "student": np.array([risk("strong", student) for student in students]),
+        "misfit": np.array([test.mean_square(**heads) for heads in apart]),
+    }
+    if teachers is None:
+        found = {name: values[0] for name, values in found.items()}
+    found["baseline"] = risk("strong", labelled.fit("strong", "labels"))
+    found["ceiling"] = np.full(len(truth), np.nan)
+    if "labels" in unlabelled.blocks:
+        found["ceiling"] = risk("strong", (labelled + unlabelled).fit("strong", "labels"))
+    return found

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from w2s_utils import validation
-from w2s_utils.least_squares import Moments, cumulative_moments
-from w2s_utils.protocol import Inputs, Result, Trial, map_trials, nested_trial
+from w2s_utils.least_squares import cumulative_moments
+from w2s_utils.protocol import Inputs, Result, Trial, map_trials
 from w2s_utils.validation import Array
 
 Rows = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
@@ -118,7 +116,7 @@ def sweep(
     cells: Sequence[tuple[int, int]],
     trials: int,
     rng: np.random.Generator,
-    noise: float = 0.0,
+    noise: float | Sequence[float] = 0.0,
     target: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     n_jobs: int = 1,
@@ -133,45 +131,56 @@ def sweep(
     Arguments are as in `random_splits`, with one teacher, and as in
     `w2s_utils.protocol.map_trials`; the rows that the largest of the cells ``(n, N)`` leave over
     are the test inputs. The same generator gives the same splits for every pair of models on ``m``
-    rows. Returns results by cell, in the order given.
+    rows. Returns results by cell, in the order given. Of several levels of noise each scales the
+    same draws, and results have shape (trials, levels) or (trials, levels, tasks).
     """
     pairs = list(dict.fromkeys((int(n), int(N)) for n, N in cells))
     if not pairs or min(map(min, pairs)) < 1:
         raise ValueError(f"cells: expected pairs (n, N) of positive numbers, got {list(cells)}")
     everything = Inputs(weak, np.asarray(strong), np.asarray(labels), target)
-    deviation = validation.nonnegative(noise, "noise", "a standard deviation")
+    levels = [
+        validation.nonnegative(level, "noise", "a standard deviation") for level in np.ravel(noise)
+    ]
     m, *tasks = everything.labels.shape
-    edges = list(zip(*pairs, strict=True))
-    split_rows = row_splitter(m, max(edges[0]), max(edges[1]), groups)
-    features = {"weak": everything.weak, "strong": everything.strong}
+    shape = (*np.shape(noise), *tasks)
+    sizes, pseudo = (sorted(set(each)) for each in zip(*pairs, strict=True))
+    split_rows = row_splitter(m, sizes[-1], pseudo[-1], groups)
+    w, s = everything.weak, everything.strong
     observed = everything.labels.reshape(m, -1)
-    known = np.hstack([*features.values(), everything.target.reshape(m, -1)])
-    whole = Moments.of(**features, truth=everything.target)
-    width = known.shape[1]
-    learnt = {**whole.blocks, "labels": slice(width, width + observed.shape[1])}
-    labelled_rows = np.hstack([known, observed])
+    truth = np.tile(everything.target.reshape(m, -1), len(levels))
+    columns = {n: slice(i * len(truth.T), (i + 1) * len(truth.T)) for i, n in enumerate(sizes)}
 
-    def grown(part: NDArray[np.intp], sizes: Sequence[int], rng: np.random.Generator) -> Any:
-        rows = labelled_rows[part]
-        rows[:, width:] += deviation * rng.standard_normal(rows[:, width:].shape)
-        found = cumulative_moments(sizes, all=rows)
-        return {size: replace(moments, blocks=learnt) for size, moments in found.items()}
+    def noisy(part: NDArray[np.intp], rng: np.random.Generator) -> Array:
+        drawn = rng.standard_normal((len(part), observed.shape[1]))
+        return np.hstack([observed[part] + level * drawn for level in levels])
 
     def one(generator: np.random.Generator) -> list[dict[str, Array]]:
-        *training, test = split_rows(generator)
-        labelled, unlabelled = (
-            grown(part, sizes, generator) for part, sizes in zip(training, edges, strict=True)
-        )
-        # The test inputs are all but these and what whole groups leave unused: most often many.
-        unused = known[np.delete(np.arange(m), np.concatenate([*training, test]))]
-        left = Moments(len(unused), unused.T @ unused, whole.blocks)
-        used = [moments[max(moments)].only(*whole.blocks) for moments in (labelled, unlabelled)]
-        tested = whole - used[0] - used[1] - left
-        truth = {"labels" if name == "truth" else name: at for name, at in whole.blocks.items()}
-        risks = nested_trial(pairs, labelled, unlabelled, replace(tested, blocks=truth))
-        return [
-            {name: values.reshape(tasks) for name, values in risks[pair].items()} for pair in pairs
-        ]
+        few, many, test = split_rows(generator)
+        y, y_many = noisy(few, generator), noisy(many, generator)
+        teachers = cumulative_moments(sizes, weak=w[few], labels=y)
+        # Of the many inputs the students need what the teachers say, not what they see.
+        said = w @ np.hstack([teachers[n].fit("weak", "labels") for n in sizes])
+        labelled = cumulative_moments(sizes, strong=s[few], labels=y)
+        unlabelled = cumulative_moments(pseudo, strong=s[many], labels=y_many, taught=said[many])
+        students = {N: moments.fit("strong", "taught") for N, moments in unlabelled.items()}
+        baselines = {n: moments.fit("strong", "labels") for n, moments in labelled.items()}
+        phi, f, f_w = s[test], truth[test], said[test]
+
+        def risks(n: int, N: int) -> dict[str, Array]:
+            both = labelled[n] + unlabelled[N].only("strong", "labels")
+            teacher, student = f_w[:, columns[n]], phi @ students[N][:, columns[n]]
+            distances = {
+                "teacher": teacher - f,
+                "student": student - f,
+                "baseline": phi @ baselines[n] - f,
+                "ceiling": phi @ both.fit("strong", "labels") - f,
+                "misfit": student - teacher,
+            }
+            return {
+                name: np.mean(away**2, axis=0).reshape(shape) for name, away in distances.items()
+            }
+
+        return [risks(n, N) for n, N in pairs]
 
     rows = map_trials(one, trials, rng, n_jobs)
     return {pair: Result.of([row[i] for row in rows]) for i, pair in enumerate(pairs)}

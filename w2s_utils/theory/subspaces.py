@@ -74,7 +74,9 @@ def leading_directions(features: ArrayLike, dimension: int) -> Array:
     most = min(phi.shape)
     if not 1 <= dimension <= most:
         raise ValueError(f"dimension: expected 1 to {most} for shape {phi.shape}, got {dimension}")
-    rows: Array = linalg.svd(phi, full_matrices=False)[2][:dimension]
+    # The triangle of a tall matrix has its directions, and no rows to carry along.
+    triangle = np.linalg.qr(phi, mode="r") if len(phi) > 2 * phi.shape[1] else phi
+    rows: Array = linalg.svd(triangle, full_matrices=False)[2][:dimension]
     return rows.T
 
 
