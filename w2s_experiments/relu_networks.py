@@ -374,27 +374,27 @@ class Population:
     def distance(self, n: float, N: float, *, fresh: bool = True) -> NDArray[np.float64]:
         r"""Mean of gain - misfit to first order in 1/n and 1/N, one entry a task.
 
-        With :math:`r = f_w - f_{sw}`, :math:`q = f_{sw} - f_s` and :math:`e = f^* - f_s` of the
-        best teacher, :math:`\rho` what it leaves of the truth, :math:`P_w` the projection on weak
-        heads, and leverages :math:`h` of the strong and :math:`h_w = h_\parallel + h_\perp` of
-        the weak features, of which strong heads can express the first part,
+        With :math:`m = f_w - f_{sw}`, :math:`q = f_{sw} - f_s` and :math:`e = f^* - f_s` of the
+        best teacher, :math:`z` what it leaves of the truth, :math:`P_w` the projection on weak
+        heads, and leverages :math:`\ell` of the strong and :math:`\ell_w = \ell_\parallel +
+        \ell_\perp` of the weak features, of which strong heads can express the first part,
 
         .. math::
 
-            -2\langle r, e\rangle + \tfrac2n\,\mathbb E\,h_w \rho\,P_w e
-            - \tfrac2N\,\mathbb E\,h\,r\,(r - q)
-            \;\bigl[ - \tfrac2N\,\mathbb E\,\rho\,(h_\perp q + h_\parallel r) \bigr],
+            -2\langle m, e\rangle + \tfrac2n\,\mathbb E\,\ell_w z\,P_w e
+            - \tfrac2N\,\mathbb E\,\ell\,m\,(m - q)
+            \;\bigl[ - \tfrac2N\,\mathbb E\,z\,(\ell_\perp q + \ell_\parallel m) \bigr],
 
         the last term on the teacher's own inputs only. No noise enters.
         """
         teacher, best = self.best("weak", self.labels), self.best("strong", self.labels)
         student = self.best("strong", teacher)
-        r, q, e, rho = teacher - student, student - best, self.labels - best, self.labels - teacher
+        m, q, e, z = teacher - student, student - best, self.labels - best, self.labels - teacher
         h, h_w = (np.sum(basis**2, axis=1)[:, None] for basis in (self.strong, self.weak))
         inside = np.sum(self.best("strong", self.weak) * self.weak, axis=1)[:, None]
-        found = -2 * r * e + 2 / n * h_w * rho * self.best("weak", e) - 2 / N * h * r * (r - q)
+        found = -2 * m * e + 2 / n * h_w * z * self.best("weak", e) - 2 / N * h * m * (m - q)
         if not fresh:
-            found -= 2 / N * rho * ((h_w - inside) * q + inside * r)
+            found -= 2 / N * z * ((h_w - inside) * q + inside * m)
         return np.asarray(found.mean(axis=0))
 
     @cached_property
