@@ -3,7 +3,7 @@ r"""Images: encoders that need no training, ColoredMNIST, and the two problems o
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
