@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
 from w2s_experiments.data import datasets
 from w2s_experiments.problems import ENCODER_IMAGES, GREY_LEVELS
 from w2s_utils import validation
-from w2s_utils.logistic import Logistic
 from w2s_utils.theory.subspaces import leading_directions
 
 CLASSES = 10
@@ -116,5 +116,7 @@ def digits(
 def _logistic(features: NDArray, names: NDArray, test: NDArray) -> NDArray:
     """Smoothed probabilities of all ten classes, also of those that were not seen."""
     scale = np.sqrt(np.mean(features**2)) or 1.0
-    model = Logistic(penalty=0.1, steps=5000).fit(features / scale, names, CLASSES)
-    return smooth(model.probabilities(test / scale))
+    model = LogisticRegression(C=10.0, tol=1e-6, max_iter=5000).fit(features / scale, names)
+    found = np.zeros((len(test), CLASSES))
+    found[:, model.classes_] = model.predict_proba(test / scale)
+    return smooth(found)

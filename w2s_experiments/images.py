@@ -3,7 +3,7 @@ r"""Images: encoders that need no training, ColoredMNIST, and the two problems o
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -204,18 +204,12 @@ def digits(rng: np.random.Generator, *, d_w: int = 20, noise: float = 1.0) -> Pr
         name="digits",
         targets=standardise((labels[ENCODER_IMAGES:] < BELOW).astype(float)),
         noise=noise,
-        teachers=_teachers(seen, ENCODER_IMAGES, d_w),
+        teachers={
+            name: cut(phi[ENCODER_IMAGES:], d_w, fitted_on=phi[:ENCODER_IMAGES])
+            for name, phi in ((name, with_constant(features)) for name, features in seen.items())
+        },
         students={"network": network.predict_proba(flat[ENCODER_IMAGES:])},
     )
-
-
-def _teachers(seen: Mapping[str, NDArray], apart: int, d_w: int) -> dict[int | str, NDArray]:
-    """Leading directions, found on the first images, as coordinates of the others."""
-    found: dict[int | str, NDArray] = {}
-    for name, features in seen.items():
-        phi = with_constant(features)
-        found[name] = cut(phi[apart:], d_w, fitted_on=phi[:apart])
-    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -287,8 +281,6 @@ class Vision:
         Singular values, largest first, of each encoder's features over the encoders' images.
     own : dict of str to ndarray, shape (m,)
         Probability that a digit is below five, as each student's network answers it by itself.
-    digits : ndarray of int, shape (m,)
-        Of the pool.
     slants : ndarray, shape (m,)
         Of the pool, see `slant`.
     correlation : float
@@ -298,15 +290,20 @@ class Vision:
     problem: Problem
     spectra: dict[str, NDArray[np.floating]]
     own: dict[str, NDArray[np.float64]]
-    digits: NDArray[np.int_]
     slants: NDArray[np.float64]
     correlation: float
 
 
 def vision(
-    rng: np.random.Generator, *, encoder_images: int, pool: int, d_w: int = 100, d_s: int = 26
+    rng: np.random.Generator,
+    *,
+    encoder_images: int,
+    pool: int,
+    d_w: int = 100,
+    d_s: int = 26,
+    read: Sequence[str] = ("gradients", "pixels"),
 ) -> Vision:
-    """Six teachers and three students on ColoredMNIST.
+    """Six teachers and students on ColoredMNIST.
 
     Parameters
     ----------
@@ -317,21 +314,20 @@ def vision(
         Images of the experiments.
     d_w, d_s : int
         Dimensions of teachers and students, a constant included.
+    read : sequence of str
+        What students' networks read, one each: names of teachers.
 
     Returns
     -------
     Vision
         Teachers ``"gradients"`` (oriented), ``"spectrum"``, ``"pixels"``, ``"top"``, ``"bottom"``,
-        ``"ReLU"``. Students: hidden units of a network taught ten digits on oriented gradients
-        (``"network on gradients"``) or on pixels (``"network on pixels"``), and of the shipped
-        convolutional network (``"convolution"``, see `convolution`).
+        ``"ReLU"``. Students: hidden units of a network taught ten digits, such as
+        ``"network on gradients"``.
 
     Raises
     ------
     DataError
         If MNIST is not at hand.
-    WeightsError
-        If ONNX Runtime is missing, or the weights are damaged.
     """
     drawn = coloured_mnist(rng, encoder_images + pool)
     grey = drawn.images.max(axis=1) / 255.0
@@ -346,33 +342,32 @@ def vision(
         "ReLU": random_relu(flat, 600, rng),
     }
     students, own = {}, {}
-    for name in ("gradients", "pixels"):
+    for name in read:
         units, answers = _hidden_units(seen[name], drawn.digits, encoder_images, rng)
         phi = with_constant(units)
         students[f"network on {name}"] = cut(
             phi[encoder_images:], d_s, fitted_on=phi[:encoder_images]
         )
         own[f"network on {name}"] = answers
-    units = with_constant(convolution(drawn.images))
-    students["convolution"] = cut(units[encoder_images:], d_s, fitted_on=units[:encoder_images])
     labels = (drawn.digits < BELOW).astype(float)
-    spectra = {
-        name: np.linalg.svd(with_constant(f)[:encoder_images], compute_uv=False)
-        for name, f in seen.items()
-    }
+    features = {name: with_constant(f) for name, f in seen.items()}
+    # The triangle has the singular values and the directions of all its rows.
+    apart = {name: np.linalg.qr(f[:encoder_images], mode="r") for name, f in features.items()}
     problem = Problem(
         name="mnist",
         targets=standardise(labels[encoder_images:]),
         noise=0.0,
-        teachers=_teachers(seen, encoder_images, d_w),
+        teachers={
+            name: cut(f[encoder_images:], d_w, fitted_on=apart[name])
+            for name, f in features.items()
+        },
         students=students,
     )
     colour = float(np.corrcoef(labels, drawn.colours)[0, 1])
     return Vision(
         problem=problem,
-        spectra=spectra,
+        spectra={name: np.linalg.svd(f, compute_uv=False) for name, f in apart.items()},
         own=own,
-        digits=drawn.digits[encoder_images:],
         slants=slant(grey[encoder_images:]),
         correlation=colour,
     )

@@ -9,22 +9,25 @@ and the answers that the student's own network gives before anybody teaches it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import stats
 
 from w2s_utils import checks, protocol
 from w2s_utils.ladder import Predictions, train_students
 from w2s_utils.least_squares import MinimumNorm, RidgeGCV
-from w2s_utils.problem import Problem
+from w2s_utils.problem import Cell, Problem
 from w2s_utils.protocol import ROLES, Inputs, Result
 from w2s_utils.resampling import Estimate, mean, ratio_of_means
 from w2s_utils.splits import Rows, random_splits, row_splitter
 from w2s_utils.validation import Array
 
 UNIT = "share of the target's variance"
+# Standard errors by which a teacher is worse than the ceiling where a PGR is told.
+RESOLVED = 3
 # With about as many directions as labels, scores near interpolation are noise: no penalty below a
 # thousandth of the largest squared singular value.
 PENALTIES = tuple(np.logspace(-3, 1, 17).tolist())
@@ -155,14 +158,39 @@ def _rescaled(says: Array, labels: Array, rows: Rows, target: Array) -> Array:
 
 
 def pgr(found: Mapping[str, Array], head: str = "") -> Estimate:
-    """PGR of a `compare`, ratio of means; ``head`` is ``""`` or ``", ridge"``."""
+    """PGR of a `compare`, as `recovered`; ``head`` is ``""`` or ``", ridge"``."""
     teacher, student, ceiling = (found[role + head] for role in ("teacher", "student", "ceiling"))
-    return ratio_of_means(teacher - student, teacher - ceiling)
+    return _share(teacher - student, teacher - ceiling)
+
+
+def recovered(result: Result) -> list[Estimate]:
+    """PGR of each teacher (last axis), ratio of means.
+
+    NaN where a teacher is not worse than the ceiling by `RESOLVED` standard errors: there is no
+    share of a gap that is not there.
+    """
+    gaps = result.teacher - result.ceiling[:, None]
+    return [_share(gain, gap) for gain, gap in zip(result.gain.T, gaps.T, strict=True)]
+
+
+def _share(gain: Array, gap: Array) -> Estimate:
+    whole = mean(gap)
+    if whole.value > RESOLVED * whole.standard_error:
+        return ratio_of_means(gain, gap)
+    return Estimate(np.nan, np.nan, whole.trials)
 
 
 def opr(found: Mapping[str, Array], head: str = "") -> Estimate:
     """OPR of a `compare`, ratio of means; ``head`` is ``""`` or ``", ridge"``."""
     return ratio_of_means(found["baseline" + head], found["student" + head])
+
+
+def rank_correlations(cells: Iterable[Cell]) -> tuple[float, float]:
+    """Kendall's, of PGR over teachers, with minus the overlap and with the exact formula."""
+    rows = [(c.result.pgr().value, -c.setting.d_sw, float(c.predicted.pgr)) for c in cells]
+    measured, overlap, formula = zip(*rows, strict=True)
+    by = [stats.kendalltau(measured, values).statistic for values in (overlap, formula)]
+    return float(by[0]), float(by[1])
 
 
 def above(first: Array, second: Array) -> checks.Check:
@@ -185,10 +213,10 @@ def table(found: Mapping[str, Array]) -> str:
     lines.append("|:---|---:|---:|")
     for name, words in WORDS.items():
         if name in found:
-            cells = [_text(mean(found[key])) if key in found else "" for key in _heads(name)]
+            cells = [text(mean(found[key])) if key in found else "" for key in _heads(name)]
             lines.append(f"| {words} | {cells[0]} | {cells[1]} |")
     for name, ratio in (("PGR", pgr), ("OPR", opr)):
-        lines.append(f"| {name} | {_text(ratio(found))} | {_text(ratio(found, ', ridge'))} |")
+        lines.append(f"| {name} | {text(ratio(found))} | {text(ratio(found, ', ridge'))} |")
     return "\n".join(lines)
 
 
@@ -206,7 +234,7 @@ def verdict(found: Mapping[str, Array]) -> str:
         f"Weak supervision **{says}** here: the better student has a risk of "
         f"{found[student].mean():.3f}, the best of what needs no teacher ({WORDS[role]}"
         f"{', ridge' if ridge else ''}) {found[rival].mean():.3f}, a difference of "
-        f"{_text(gap)} of the target's variance."
+        f"{text(gap)} of the target's variance."
     )
 
 
@@ -214,5 +242,8 @@ def _heads(name: str) -> tuple[str, str]:
     return name, f"{name}, ridge"
 
 
-def _text(estimate: Estimate) -> str:
-    return f"{estimate.value:.3f} ± {estimate.standard_error:.3f}"
+def text(estimate: Estimate, digits: int = 3) -> str:
+    """Value and standard error, or a dash where there is none."""
+    if np.isnan(estimate.value):
+        return "–"
+    return f"{estimate.value:.{digits}f} ± {estimate.standard_error:.{digits}f}"

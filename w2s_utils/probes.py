@@ -9,19 +9,22 @@ against decides what one sees:
 - ``"noisy"``: a noisy label, in expectation: the above plus :math:`\eta(1-\eta)`, for any model.
 - ``"clean"``: the true label.
 
-Heads are `w2s_utils.logistic.Logistic` without intercept: features that want one have a constant.
+Heads are `w2s_utils.logistic.binary_heads`, without intercept: features that want one have a
+constant.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import special
 
 from w2s_utils import protocol, validation
-from w2s_utils.logistic import Logistic, LogisticModel
+from w2s_utils.logistic import binary_heads
 from w2s_utils.protocol import Inputs, Result
 from w2s_utils.splits import row_splitter
 from w2s_utils.validation import Array
@@ -29,28 +32,20 @@ from w2s_utils.validation import Array
 MEASURES = ("law", "noisy", "clean")
 
 
+@dataclass(frozen=True, eq=False)
 class _Probe:
     """A head that gives the probability of class 1, every column of targets for itself."""
 
-    def __init__(self, penalty: float) -> None:
-        self.head = Logistic(penalty, intercept=False)
-        self.models: list[LogisticModel] = []
-        self.shape: tuple[int, ...] = ()
+    penalty: float
+    coefficients: Array = field(default_factory=lambda: np.empty(0))
 
     def fit(self, features: ArrayLike, targets: ArrayLike) -> _Probe:
         labels = np.asarray(targets, float)
-        model = _Probe(self.head.penalty)
-        model.shape = labels.shape[1:]
-        model.models = [
-            self.head.fit(features, np.column_stack([1 - ones, ones]))
-            for ones in labels.reshape(len(labels), -1).T
-        ]
-        return model
+        heads = binary_heads(features, labels.reshape(len(labels), -1), [self.penalty])
+        return _Probe(self.penalty, heads.reshape(-1, *labels.shape[1:]))
 
     def predict(self, features: ArrayLike) -> Array:
-        phi = np.asarray(features)
-        ones = [model.probabilities(phi)[:, 1] for model in self.models]
-        return np.column_stack(ones).reshape(len(phi), *self.shape)
+        return cast(Array, special.expit(np.asarray(features) @ self.coefficients))
 
 
 def run_logistic(
@@ -86,7 +81,7 @@ def run_logistic(
     trials : int
     rng : numpy.random.Generator
     penalty : float
-        Of every head, see `w2s_utils.logistic.Logistic`.
+        Of every head, see `w2s_utils.logistic.binary_heads`.
     n_jobs : int
         Worker processes.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from w2s_experiments import comparisons
+from w2s_experiments import references
 from w2s_utils.problem import Problem, measure_pairs, oracle_settings
 
 N_LABELS, N_PSEUDO = 60, 200
@@ -30,4 +30,4 @@ def cells(problem):
 
 def test_the_foreign_teacher_has_the_smaller_overlap_and_the_larger_pgr(cells):
     by_teacher = [cells[t, "first", N_LABELS, N_PSEUDO] for t in ("near", "far")]
-    assert comparisons.rank_correlations(by_teacher) == (1.0, 1.0)
+    assert references.rank_correlations(by_teacher) == (1.0, 1.0)
