@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from w2s_report import heads
 from w2s_report.similarity import similarity
@@ -28,6 +28,7 @@ RIVALS = ("constant", "baseline", "teacher")
 MOST_ROWS = 4000  # labels, pseudo-labels and test rows of a split, each
 CONTROLS = 4  # splits with a student of shuffled answers
 ROUNDING = 1e-9  # of the constant's error: differences below are none
+BLAS = ThreadpoolController()  # libraries are looked for once: it takes as long as a split
 SUSPECT = 1e-3  # of predictions that look in sample
 Run = Callable[[Sequence[tuple[Any, ...]]], Iterable[Any]]
 
@@ -174,8 +175,7 @@ def compare(
     """
     generators = np.random.default_rng(seed).spawn(1 if contest.fixed else trials)
     hidden = design.N * design.ceiling
-    rows = design.n + design.test + hidden
-    shares = design.n / rows, hidden / rows
+    shares = np.array([design.n, hidden]) / (design.n + design.test + hidden)
     tasks = enumerate(generators)
     splits = list(run([(one_split, contest, *shares, g, i < CONTROLS) for i, g in tasks]))
     return tuple(_comparison(contest, name, splits, seed) for name in contest.teachers)
@@ -185,7 +185,7 @@ def one_split(
     contest: Contest, share: float, hidden: float, rng: np.random.Generator, control: bool
 ) -> dict[str, Any]:
     """Losses of every model on the rows that one split tests on, and the sizes."""
-    with threadpool_limits(1, "blas"):
+    with BLAS.limit(limits=1, user_api="blas"):
         given, pseudo, tested = _parts(contest, share, hidden, rng)
         truth, goal = contest.targets[given], contest.targets[tested]
         # Of classes that a sample lacks a constant is not certain.
