@@ -161,8 +161,7 @@ class _State:
         self.cross = {(w, s): np.zeros((folds + 1, width[w], width[s])) for w, s in pairs}
         self.kept = {name: np.zeros((len(kept), w)) for name, w in width.items()}
         self.duplicates = np.empty(rows, np.uint64)
-        drawn = np.random.default_rng(0).integers(1, 2**63, columns, np.uint64)
-        self.multipliers = drawn * 2 + 1
+        self.multipliers = 2 * np.random.default_rng(0).integers(1, 2**63, columns, np.uint64) + 1
         # Longer than wide, so that forming products takes longer than adding them up.
         self.piece = max(2 * max(width.values()), PIECE_BYTES // (4 * sum(width.values())))
         self.placed: dict[str, tuple[NDArray, Any]] = {}
