@@ -21,26 +21,12 @@ if TYPE_CHECKING:
     from w2s_report.one_pass import Progress
 
 
-class MaybeNamed(NamedValue):
-    """``NAME=FILE``, or a file alone: then the name is a given one."""
-
-    def __init__(self, name: str):
-        super().__init__("large=a.npy", "[NAME=]FILE")
-        self.default_name = name
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        """Return the name and the file; a file that is there needs none."""
-        alone = isinstance(value, str) and ("=" not in value or Path(value).exists())
-        return (self.default_name, value) if alone else super().convert(value, param, ctx)
-
-
-NAMED, ALONE = NamedValue("small=a.npy"), MaybeNamed("")
+NAMED = NamedValue("small=a.npy")
 ROLES = "teacher", "student", "baseline", "ceiling"
 ADVICE = "call each model by a name of its own"
 FILE = click.Path(path_type=Path)
 TASKS = click.Choice(["auto", "regression", "classification"])
+NAMES = "[NAME=]FILE"
 DECISIONS = click.Choice(["use", "use the teacher itself", "do not use"])
 
 
@@ -48,12 +34,16 @@ DECISIONS = click.Choice(["use", "use the teacher itself", "do not use"])
     short_help="Will your strong model gain from a weak one's labels?",
     context_settings={"show_default": True},
 )
-@click.option("--strong", type=MaybeNamed("strong"), multiple=True, help="Features of a student.")
+@click.option("--strong", metavar=NAMES, multiple=True, help="Features of a strong model.")
 @click.option("--weak", type=NAMED, multiple=True, help="Features under a weak model, named.")
 @click.option("--teacher-predictions", type=NAMED, multiple=True, help="A weak model's answers.")
 @click.option("--student-predictions", type=NAMED, multiple=True, help="Of what it has taught.")
-@click.option("--baseline-predictions", type=ALONE, multiple=True, help="Strong model, on labels.")
-@click.option("--ceiling-predictions", type=ALONE, multiple=True, help="The same, on true labels.")
+@click.option(
+    "--baseline-predictions", metavar=NAMES, multiple=True, help="Strong model, on labels."
+)
+@click.option(
+    "--ceiling-predictions", metavar=NAMES, multiple=True, help="The same, on true labels."
+)
 @click.option("--labels", metavar="FILE", help="Labels; NaN where there is none.")
 @click.option("--run", metavar="FOLDER", help="Runs of openai/weak-to-strong, EleutherAI/w2s.")
 @click.option("--index", metavar="FILE", help="Labelled rows from 0; labels are of these only.")
@@ -96,7 +86,8 @@ def report(
     beside = out.with_suffix(".json")
     _check_outputs(out, beside, options["scores"], force)
     for name in ("strong", "weak", "unlabelled", *(f"{role}_predictions" for role in ROLES)):
-        options[name] = once(options[name], f"--{name.replace('_', '-')}", ADVICE)
+        pairs = [_named(value) for value in options[name]]
+        options[name] = once(pairs, f"--{name.replace('_', '-')}", ADVICE)
     from w2s_report import page
     from w2s_report.analysis import report as analyse
     from w2s_report.readers import InputError
@@ -122,6 +113,12 @@ def report(
     click.echo(f"{out}: {card.verdict.decision}; numbers in {beside}")
     if fail_unless not in (None, card.verdict.decision):
         raise SystemExit(1)
+
+
+def _named(value: tuple[str, str] | str) -> tuple[str, str]:
+    """Name and file; a file alone, where one model may be meant, has no name."""
+    alone = isinstance(value, str) and ("=" not in value or Path(value).exists())
+    return ("", str(value)) if alone else NAMED.convert(value, None, None)
 
 
 def _check_outputs(out: Path, beside: Path, scores: Path | None, force: bool) -> None:

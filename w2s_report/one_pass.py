@@ -9,7 +9,6 @@ in their order, so the sums have the same bits for any number of workers and any
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,7 +66,7 @@ def one_pass(
     folds: int,
     sample: int,
     rng: np.random.Generator,
-    students: int = 1,
+    pairs: Sequence[tuple[str, str]],
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Sums:
@@ -76,7 +75,7 @@ def one_pass(
     Parameters
     ----------
     models : mapping of str to Table
-        Features by name, on the same rows: the students' first.
+        Features by name, on the same rows.
     labelled : ndarray of int
         Rows that are kept whole and are in no fold.
     folds : int
@@ -85,8 +84,8 @@ def one_pass(
         Rows without label that are kept as well (and are in folds).
     rng : numpy.random.Generator
         Draws folds and sample.
-    students : int
-        How many of the models are students.
+    pairs : sequence of (str, str)
+        Teachers and students.
     jobs : int
         Threads.
     progress : callable, optional
@@ -97,7 +96,6 @@ def one_pass(
     InputError
         If a value is NaN or infinite: the file, the row and the column.
     """
-    pairs = list(itertools.product(list(models)[students:], list(models)[:students]))
     fold, kept, count = _assign(models, pairs, labelled, folds, sample, rng)
     slot = np.full(len(fold), -1)
     slot[kept] = np.arange(len(kept))

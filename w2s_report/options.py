@@ -15,9 +15,6 @@ FEWEST_FOLDS = 8
 
 
 def _plain(value: Any) -> Any:
-    """A number of Python's own; a truth value is none."""
-    if isinstance(value, bool):
-        return str(value)
     return value.item() if isinstance(value, np.generic) else value
 
 
