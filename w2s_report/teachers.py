@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from w2s_report.comparison import Comparison, Z, around, nonnegative
+from w2s_report.comparison import LEVEL, Comparison, Z, around, nonnegative
 from w2s_report.options import Options
-from w2s_report.purchase import Purchase, purchases, spread
 from w2s_report.spectra import Pair
 from w2s_utils.geometry import Estimates, Range, expected_risks_and_ratios, setting_from_labels
 from w2s_utils.least_squares import Moments
-from w2s_utils.theory import overlap, risks
+from w2s_utils.theory import overlap, risks, scaling
 
 DRAWS = 400
 PERMUTATIONS = 49
@@ -50,6 +49,32 @@ class Cell:
     """Over random splits; empty where nothing was measured, without the ceiling where the rows
     with pseudo-labels have no labels, without PGR where teacher and ceiling are not demonstrably
     apart."""
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """What to buy beside the labels that there are, by the formulas."""
+
+    budget: float
+    """The one given, or twice as much."""
+    labels: Range
+    """Further labels of the split with the least expected error of the student,"""
+    pseudo_labels: Range
+    """and pseudo-labels. What follows is predicted at the first number of either."""
+    student: Range
+    """Expected error."""
+    alone: Mapping[str, Range]
+    """Expected error less the student's of the "strong" and of the "weak" model alone, with labels
+    for the whole budget."""
+    saved: Range | None
+    """Student's error at half this budget less this one; None where half does not reach."""
+
+    @property
+    def worthwhile(self) -> bool | None:
+        """Whether both models alone are behind, or one is ahead; None where none can tell."""
+        if all(value.low > 0 for value in self.alone.values()):
+            return True
+        return False if any(value.high < 0 for value in self.alone.values()) else None
 
 
 @dataclass(frozen=True)
@@ -120,7 +145,7 @@ def analyse(
             gain_by_misfit=Range(factor * found.misfit.value, min(ends), max(ends)),
             enough=_pseudo_labels_for_most_gain(problems, pair.labelled),
             break_even=_break_even(problems, N),
-            purchases=purchases(problems, pair.labelled, settings),
+            purchases=_purchases(problems, pair.labelled, settings),
         )
 
 
@@ -136,7 +161,7 @@ def _predictions(problems: list[risks.Setting], sizes: list[tuple[int, int]]) ->
     table = [expected_risks_and_ratios(problem, ns, Ns) for problem in problems]
     found = []
     for i, size in enumerate(sizes):
-        told = {k: spread([row[k][i] for row in table]) for k in table[0]}
+        told = {k: _spread([row[k][i] for row in table]) for k in table[0]}
         if told["gap"].low <= 0:
             del told["pgr"]
         found.append(Cell(*size, told, {}))
@@ -193,7 +218,7 @@ def _pseudo_labels_for_most_gain(problems: list[risks.Setting], n: int) -> Range
         return float(np.ceil(problem.d_s / r + problem.d_s + 1))
 
     values = [needed(problem) for problem in problems]
-    return spread(values) if np.isfinite(values[0]) else None
+    return _spread(values) if np.isfinite(values[0]) else None
 
 
 def _break_even(problems: list[risks.Setting], N: int) -> Range | None:
@@ -205,4 +230,46 @@ def _break_even(problems: list[risks.Setting], N: int) -> Range | None:
         return float(n[ahead].max()) if ahead.any() else 0.0
 
     values = [last(problem) for problem in problems]
-    return spread(values) if values[0] else None
+    return _spread(values) if values[0] else None
+
+
+def _purchases(
+    problems: Sequence[risks.Setting], labels: int, settings: Options
+) -> tuple[Purchase, ...]:
+    """Spend the budget, if there is one, and twice as much.
+
+    Left out where it does not pay for as many pseudo-labels as the formulas need.
+    """
+    price, pseudo_price, budget = settings.prices
+    if not budget:
+        return ()
+    found: list[Purchase] = []
+    errors: list[float] = []
+    for money in (budget, 2 * budget):
+        if money < pseudo_price * (problems[0].d_s + 2):
+            continue
+        best = [scaling.best_purchase(p, money, price, pseudo_price, labels=labels)
+                for p in problems]  # fmt: skip
+        sizes, most = (best[0].labels, best[0].pseudo_labels), labels + int(money / price * (1 + 1e-12))
+        before, errors = errors, [float(risks.student(p, *sizes)) for p in problems]
+        alone = {"strong": [one.labels_only for one in best],
+                 "weak": [float(risks.teacher(p, most)) for p in problems]}  # fmt: skip
+        found.append(
+            Purchase(
+                budget=money,
+                labels=_spread([float(one.labels - labels) for one in best]),
+                pseudo_labels=_spread([float(one.pseudo_labels) for one in best]),
+                student=_spread(errors),
+                alone={k: _spread(np.subtract(v, errors).tolist()) for k, v in alone.items()},
+                saved=_spread(np.subtract(before, errors).tolist()) if before else None,
+            )
+        )
+    return tuple(found)
+
+
+def _spread(values: Sequence[float]) -> Range:
+    """The first number, of the estimates, with the quantiles of the others, of problems drawn."""
+    value, *drawn = values
+    at = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    low, high = np.nanquantile(drawn, at, method="nearest")
+    return Range(float(value), float(min(low, value)), float(max(high, value)))

@@ -5,8 +5,7 @@ few. The features alone give the geometry; regressions on the labelled inputs gi
 errors. Label noise cannot be told from what no feature expresses: both are what is left of a label.
 So the estimates describe the *labels*: :math:`\rho_w` and :math:`\rho_s` have the noise in them and
 :math:`\sigma^2 = 0`. The expected risks are then errors on noisy labels, PGR is what it always is
-(the noise cancels), and OPR compares total errors; `Estimates.excess` turns to excess risks where
-the noise is known.
+(the noise cancels), and OPR compares total errors.
 
 `oracle_setting` takes a whole pool of inputs **with their true targets**: it tests the formulas,
 and is nothing that a user could compute from the labels of one experiment.
@@ -69,22 +68,6 @@ class Estimates:
             raise ValueError(f"quantity: expected one of {', '.join(QUANTITIES)}, got {quantity!r}")
         index = QUANTITIES.index(quantity)
         return float(np.sqrt(self.covariance[index, index]))
-
-    def excess(self, noise: float) -> Estimates:
-        """Estimates for excess risks, where the standard deviation of the label noise is known.
-
-        The noise is in units of the labels; its square is taken off both approximation errors,
-        which must be as large.
-        """
-        variance = validation.nonnegative(noise, "noise", "a standard deviation") ** 2
-        least = min(self.setting.rho_w, self.setting.rho_s)
-        if variance > least:
-            raise ValueError(
-                f"noise: expected at most {np.sqrt(least):.3g}, what the better of the two models "
-                f"leaves of the labels, got {noise!r}"
-            )
-        values = self.values - variance * np.array([1, 1, 0, 0, 0])
-        return replace(self, setting=_setting(self.setting, values, variance), values=values)
 
     def predict(
         self, n: int, N: int, rng: np.random.Generator, *, draws: int = 400, level: float = 0.95

@@ -5,8 +5,8 @@ import pytest
 
 import w2s_report
 from w2s_report import Options, page
-from w2s_report.purchase import purchases
 from w2s_report.readers import InputError
+from w2s_report.teachers import _purchases as purchases
 from w2s_utils.theory import risks
 
 SETTINGS = {
@@ -114,7 +114,7 @@ def test_a_budget_that_does_not_reach_is_told_on_the_page():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"budget": None}, "expected all three or none of them, got 2.0, 0.01 and None"),
+        ({"budget": None}, "expected all three or none of them, got 2, 0.01 and 0"),
         ({"budget": -3}, "budget: expected greater than 0, got -3"),
         ({"label_price": 0}, "label_price: expected greater than 0, got 0"),
         ({"pseudo_label_price": "x"}, "pseudo_label_price: expected a valid number, got 'x'"),
