@@ -250,7 +250,10 @@ def _purchases(
             continue
         best = [scaling.best_purchase(p, money, price, pseudo_price, labels=labels)
                 for p in problems]  # fmt: skip
-        sizes, most = (best[0].labels, best[0].pseudo_labels), labels + int(money / price * (1 + 1e-12))
+        sizes, most = (
+            (best[0].labels, best[0].pseudo_labels),
+            labels + int(money / price * (1 + 1e-12)),
+        )
         before, errors = errors, [float(risks.student(p, *sizes)) for p in problems]
         alone = {"strong": [one.labels_only for one in best],
                  "weak": [float(risks.teacher(p, most)) for p in problems]}  # fmt: skip
