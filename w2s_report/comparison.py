@@ -20,8 +20,8 @@ from scipy import special, stats
 from threadpoolctl import threadpool_limits
 
 from w2s_report import heads
-from w2s_report.similarity import similarity
 from w2s_utils.geometry import Range
+from w2s_utils.similarity import similarity
 
 LEVEL = 0.95
 Z = float(special.ndtri((1 + LEVEL) / 2))  # half-width over a standard error

@@ -248,7 +248,7 @@ def _purchases(
     for money in (budget, 2 * budget):
         if money < pseudo_price * (problems[0].d_s + 2):
             continue
-        best = [scaling.best_purchase(p, money, price, pseudo_price, labels=labels)
+        best = [scaling.best_purchase(p, money, price, pseudo_price, paid=labels)
                 for p in problems]  # fmt: skip
         sizes, most = (
             (best[0].labels, best[0].pseudo_labels),

@@ -121,12 +121,7 @@ class Purchase:
 
 
 def best_purchase(
-    setting: Setting,
-    budget: float,
-    label_price: float,
-    pseudo_label_price: float,
-    *,
-    labels: int = 0,
+    setting: Setting, budget: float, label_price: float, pseudo_label_price: float, *, paid: int = 0
 ) -> Purchase:
     r"""Split of a budget between labels and pseudo-labels with the least expected student's risk.
 
@@ -149,9 +144,9 @@ def best_purchase(
     budget, label_price, pseudo_label_price : float
         Positive, in one currency; the budget pays for at least ``d_w + 2`` labels and ``d_s + 2``
         pseudo-labels.
-    labels : int
-        Already there and paid; counted in both that are returned. None of them can be sold: where
-        there are too many, the budget is for pseudo-labels (the risk is convex along it).
+    paid : int
+        Labels that are there already, counted in what is returned; with too many of them, all
+        goes to pseudo-labels (the risk is convex along a budget).
 
     Raises
     ------
@@ -160,14 +155,14 @@ def best_purchase(
     """
     c_n = validation.positive(label_price, "label_price")
     c_N = validation.positive(pseudo_label_price, "pseudo_label_price")
-    fewest = max(setting.d_w + 2, labels)
-    least = c_n * (fewest - labels) + c_N * (setting.d_s + 2)
+    fewest = max(setting.d_w + 2, paid)
+    least = c_n * (fewest - paid) + c_N * (setting.d_s + 2)
     if validation.positive(budget, "budget") < least * (1 - 1e-12):
         raise ValueError(
             f"budget: expected at least {least:g}, the price of d_w + 2 = {setting.d_w + 2} labels "
-            f"less {labels} and d_s + 2 = {setting.d_s + 2} pseudo-labels, got {budget:g}"
+            f"less {paid} and d_s + 2 = {setting.d_s + 2} pseudo-labels, got {budget:g}"
         )
-    budget += c_n * labels
+    budget += c_n * paid
     beyond = budget - c_n * (setting.d_w + 1) - c_N * (setting.d_s + 1)
     unseen, noise = setting.discrepancy * setting.d_s, c_n * (setting.sigma2 + setting.rho_w)
     averaged = noise * unseen + setting.kappa * setting.d_s * beyond

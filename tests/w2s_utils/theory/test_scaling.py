@@ -191,7 +191,7 @@ def test_no_whole_numbers_within_the_budget_are_better(setting, price, spare):
 def test_labels_that_are_there_are_not_sold(setting, price, spare, more):
     labels = setting.d_w + 2 + more
     budget = price * (setting.d_s + 2) + spare
-    found = scaling.best_purchase(setting, budget, 1, price, labels=labels)
+    found = scaling.best_purchase(setting, budget, 1, price, paid=labels)
     assert found.labels >= labels
     assert found.labels - labels + price * found.pseudo_labels <= budget * (1 + 1e-9)
     n = labels + np.arange(int(spare) + 1)
