@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -53,28 +53,21 @@ class Cell:
 
 @dataclass(frozen=True)
 class Purchase:
-    """What to buy beside the labels that there are, by the formulas."""
+    """What to buy with a budget beside the labels that there are, by the formulas."""
 
     budget: float
     """The one given, or twice as much."""
-    labels: Range
-    """Further labels of the split with the least expected error of the student,"""
-    pseudo_labels: Range
-    """and pseudo-labels. What follows is predicted at the first number of either."""
-    student: Range
-    """Expected error."""
-    alone: Mapping[str, Range]
-    """Expected error less the student's of the "strong" and of the "weak" model alone, with labels
-    for the whole budget."""
-    saved: Range | None
-    """Student's error at half this budget less this one; None where half does not reach."""
+    predicted: Mapping[str, Range]
+    """"labels" and "pseudo_labels" of the best split, the expected error of the "student" there;
+    that of the "strong" and of the "weak" model alone, with labels for the whole budget, less the
+    student's; and what is "saved" by it over half the budget, where half buys a student."""
 
     @property
     def worthwhile(self) -> bool | None:
-        """Whether both models alone are behind, or one is ahead; None where none can tell."""
-        if all(value.low > 0 for value in self.alone.values()):
-            return True
-        return False if any(value.high < 0 for value in self.alone.values()) else None
+        """Whether both models alone are behind, or one is ahead; None where it cannot be told."""
+        alone = self.predicted["strong"], self.predicted["weak"]
+        behind = min(value.high for value in alone) < 0
+        return True if min(value.low for value in alone) > 0 else False if behind else None
 
 
 @dataclass(frozen=True)
@@ -127,15 +120,15 @@ def analyse(
         estimates = setting_from_labels(weak, strong, targets, features=pair.total)
         problems = [estimates.setting, *estimates.settings(DRAWS, rng)]
         shared = _overlap(pair, rng)
-        factor = float(risks.gain_per_misfit(pair.d_s, found.N, in_sample=False))
+        factor = float(risks.gain_per_misfit(strong.shape[1], found.N, in_sample=False))
         ends = factor * found.misfit.low, factor * found.misfit.high
         n, N = pair.labelled, max(pair.total.count - pair.labelled, found.N)
         sizes = [(found.n, found.N), (n, N), (2 * n, N), (n, 2 * N)]
         here, there, *doubled = _predictions(problems, sizes)
         return Teacher(
             name=found.name,
-            d_w=pair.d_w,
-            d_s=pair.d_s,
+            d_w=weak.shape[1],
+            d_s=strong.shape[1],
             overlap=shared,
             estimates=_estimated(estimates),
             reference=replace(here, measured=_measured(found)),
@@ -189,7 +182,7 @@ def _overlap(pair: Pair, rng: np.random.Generator) -> Overlap:
     # A direction that hardly occurs in a part still contributes something.
     sums = [part.matrix + FAINT**2 * part.count * np.eye(len(part.matrix)) for part in parts]
     counts = [part.count for part in parts]
-    found = overlap.interval_from_groups(counts, np.array(sums), pair.d_w)
+    found = overlap.interval_from_groups(counts, np.array(sums), pair.weak.shape[1])
     rows = min(len(pair.weak), NULL_ROWS)
     # The rows kept begin with the labelled ones; the others were drawn at random.
     chosen = rng.permutation(len(pair.weak))[:rows]
@@ -199,7 +192,7 @@ def _overlap(pair: Pair, rng: np.random.Generator) -> Overlap:
         for phi in (pair.weak, pair.strong)
     )
     test = overlap.null_test(w, s, PERMUTATIONS, rng)
-    limit = min(pair.d_w, pair.d_s)
+    limit = min(w.shape[1], s.shape[1])
     clipped = np.clip([found.estimate, found.low, found.high], 0, limit).tolist()
     return Overlap(d_sw=Range(*clipped), raw=raw, p_value=test.p_value)
 
@@ -241,36 +234,30 @@ def _purchases(
     Left out where it does not pay for as many pseudo-labels as the formulas need.
     """
     price, pseudo_price, budget = settings.prices
-    if not budget:
-        return ()
-    found: list[Purchase] = []
-    errors: list[float] = []
+    found, before = [], None
     for money in (budget, 2 * budget):
-        if money < pseudo_price * (problems[0].d_s + 2):
+        if not budget or money < pseudo_price * (problems[0].d_s + 2):
             continue
-        best = [scaling.best_purchase(p, money, price, pseudo_price, paid=labels)
-                for p in problems]  # fmt: skip
-        sizes, most = (
-            (best[0].labels, best[0].pseudo_labels),
-            labels + int(money / price * (1 + 1e-12)),
-        )
-        before, errors = errors, [float(risks.student(p, *sizes)) for p in problems]
-        alone = {"strong": [one.labels_only for one in best],
-                 "weak": [float(risks.teacher(p, most)) for p in problems]}  # fmt: skip
-        found.append(
-            Purchase(
-                budget=money,
-                labels=_spread([float(one.labels - labels) for one in best]),
-                pseudo_labels=_spread([float(one.pseudo_labels) for one in best]),
-                student=_spread(errors),
-                alone={k: _spread(np.subtract(v, errors).tolist()) for k, v in alone.items()},
-                saved=_spread(np.subtract(before, errors).tolist()) if before else None,
-            )
-        )
+        best = [scaling.best_purchase(p, money, price, pseudo_price, paid=labels) for p in problems]
+        n, N, most = best[0].labels, best[0].pseudo_labels, labels + int(money / price * (1 + 1e-12))
+        student, weak = np.array([
+            (float(risks.student(p, n, N)), float(risks.teacher(p, most))) for p in problems
+        ]).T  # fmt: skip
+        told = {
+            "labels": [one.labels - labels for one in best],
+            "pseudo_labels": [one.pseudo_labels for one in best],
+            "student": student,
+            "strong": [one.labels_only for one in best] - student,
+            "weak": weak - student,
+        }
+        if before is not None:
+            told["saved"] = before - student
+        before = student
+        found.append(Purchase(money, {name: _spread(values) for name, values in told.items()}))
     return tuple(found)
 
 
-def _spread(values: Sequence[float]) -> Range:
+def _spread(values: Iterable[float]) -> Range:
     """The first number, of the estimates, with the quantiles of the others, of problems drawn."""
     value, *drawn = values
     at = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
