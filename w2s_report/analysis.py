@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib
 import os
 import platform
@@ -107,7 +106,7 @@ def report(
     }
     inputs = open_inputs(weak, strong, labels, index, unlabelled, said, settings)
     # One thread, here as in every worker: sums are then formed in the same order everywhere.
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as hashing:
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as hashing, _workers(settings):
         digests = {name: hashing.submit(t.sha256) for name, t in inputs.tables.items()}
         study = _study(inputs, settings, tell)
         tell(0.6, "comparing models on labels left out")
@@ -124,7 +123,6 @@ def report(
             rankings=verdict.rank(found, compared),
             verdict=verdict.decide(found, compared),
             design=asdict(study.design) | {"trials": settings.trials, "folds": study.sums.folds},
-            ceiling_measured=study.design.ceiling,
             provenance=_provenance(inputs.tables, digests, settings),
         )
 
@@ -172,7 +170,7 @@ def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study
         folds=settings.folds,
         sample=max(0, min(SAMPLE, rows_left)),
         rng=rng,
-        students=inputs.students,
+        pairs=inputs.fitted,
         jobs=settings.jobs,
         progress=lambda done, what: tell(0.6 * done, what),
     )
@@ -216,24 +214,23 @@ def _answers(
         pair = spectra.pair(study.sums, by_name[one.teacher], by_name[one.student])
         tasks.append((teachers.analyse, pair, targets, one, settings))
     found: list[teachers.Teacher] = []
-    for teacher in _run(settings, tasks):
+    for teacher in _run(tasks):
         found.append(teacher)
         tell(0.8 + 0.2 * len(found) / len(tasks), f"{len(found)} teachers")
     return found
 
 
-def _run(settings: Options, tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+def _run(tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
     """Call functions, each with its arguments, and yield what they return in the same order."""
-    with _workers(settings, len(tasks)):
-        # Threads share the rows kept; nearly all that is done with them is BLAS.
-        parallel = joblib.Parallel(prefer="threads", return_as="generator")
-        yield from parallel(joblib.delayed(one)(*given) for one, *given in tasks)
+    # Threads share the rows kept; nearly all that is done with them is BLAS.
+    parallel = joblib.Parallel(prefer="threads", return_as="generator")
+    yield from parallel(joblib.delayed(one)(*given) for one, *given in tasks)
 
 
 @contextlib.contextmanager
-def _workers(settings: Options, items: int) -> Iterator[None]:
+def _workers(settings: Options) -> Iterator[None]:
     if settings.scheduler is None:
-        with joblib.parallel_config(n_jobs=min(settings.jobs, items) or 1):
+        with joblib.parallel_config(n_jobs=settings.jobs):
             yield
         return
     try:
@@ -284,14 +281,12 @@ def _compare(
         raise refusal("few tested", named=named, tested=tested, least=LEAST)
 
     def compared(one: Contest) -> tuple[Comparison, ...]:
-        run = functools.partial(_run, settings)
-        return comparison.compare(one, study.design, settings.trials, settings.seed, run)
+        return comparison.compare(one, study.design, settings.trials, settings.seed, _run)
 
-    with_features = tuple(m for m in contest.matches if {*m} <= {*inputs.models})
-    if not with_features:
+    if not inputs.fitted:
         return compared(contest), ()
     targets = study.used.targets
-    plain = study.contest("least squares", matches=with_features, targets=targets)
+    plain = study.contest("least squares", matches=inputs.fitted, targets=targets)
     return compared(contest), compared(plain)
 
 

@@ -87,7 +87,6 @@ class ReportCard:
     verdict: Verdict
     design: Mapping[str, int]
     """Of least squares: `w2s_report.comparison.Design`, with ``trials`` and ``folds``."""
-    ceiling_measured: bool
     provenance: Provenance
     notes: tuple[str, ...] = ()
     """What a folder of finished runs lacks."""

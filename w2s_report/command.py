@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,63 +23,27 @@ if TYPE_CHECKING:
     from w2s_report.one_pass import Progress
 
 
-class MaybeNamed(NamedValue):
-    """``NAME=FILE``, or a file alone: then the name is a given one."""
-
-    def __init__(self, name: str):
-        super().__init__("large=a.npy", "[NAME=]FILE")
-        self.default_name = name
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        """Return the name and the file; a file that is there needs none."""
-        alone = isinstance(value, str) and ("=" not in value or Path(value).exists())
-        return (self.default_name, value) if alone else super().convert(value, param, ctx)
-
-
-NAMED, ALONE = NamedValue("small=a.npy"), MaybeNamed("")
+NAMED = NamedValue("small=a.npy")
+KINDS = {"named": NAMED, "path": click.Path(path_type=Path), "number": click.FLOAT}
 ROLES = "teacher", "student", "baseline", "ceiling"
 ADVICE = "call each model by a name of its own"
-FILE = click.Path(path_type=Path)
-TASKS = click.Choice(["auto", "regression", "classification"])
-DECISIONS = click.Choice(["use", "use the teacher itself", "do not use"])
+
+
+def _options(command: Any) -> Any:
+    """Give a command the options that ``templates/options.toml`` describes."""
+    texts = resources.files("w2s_report").joinpath("templates/options.toml").read_text("utf-8")
+    for name, told in reversed(tomllib.loads(texts).items()):
+        kind = told.pop("kind", "")
+        found = click.Choice(kind) if isinstance(kind, list) else KINDS.get(kind)
+        command = click.option(f"--{name}", type=found, **told)(command)
+    return command
 
 
 @click.command(
     short_help="Will your strong model gain from a weak one's labels?",
     context_settings={"show_default": True},
 )
-@click.option("--strong", type=MaybeNamed("strong"), multiple=True, help="Features of a student.")
-@click.option("--weak", type=NAMED, multiple=True, help="Features under a weak model, named.")
-@click.option("--teacher-predictions", type=NAMED, multiple=True, help="A weak model's answers.")
-@click.option("--student-predictions", type=NAMED, multiple=True, help="Of what it has taught.")
-@click.option("--baseline-predictions", type=ALONE, multiple=True, help="Strong model, on labels.")
-@click.option("--ceiling-predictions", type=ALONE, multiple=True, help="The same, on true labels.")
-@click.option("--labels", metavar="FILE", help="Labels; NaN where there is none.")
-@click.option("--run", metavar="FOLDER", help="Runs of openai/weak-to-strong, EleutherAI/w2s.")
-@click.option("--index", metavar="FILE", help="Labelled rows from 0; labels are of these only.")
-@click.option(
-    "--unlabelled", type=NAMED, multiple=True, help="Further rows of a model; strong=FILE too."
-)
-@click.option("--task", type=TASKS, default="auto", help="What the labels are.")
-@click.option("--missing", metavar="LABEL", help="The label that means none, such as -1.")
-@click.option("--key", metavar="COLUMN", help="Of each file, by which rows are aligned.")
-@click.option("--share", type=float, default=0.99, help="Of variance kept.")
-@click.option("--trials", type=int, default=40, help="Random splits.")
-@click.option("--folds", type=int, default=20, help="Of unlabelled rows.")
-@click.option("--seed", type=int, default=0, help="Of everything random.")
-@click.option("--jobs", type=int, default=1, help="Processes at a time.")
-@click.option("--label-price", type=float, help="Of one label; with the next two.")
-@click.option("--pseudo-label-price", type=float, help="Of one answer of a weak model.")
-@click.option("--budget", type=float, help="To spend on both: how many of each?")
-@click.option("--scheduler", metavar="ADDRESS", help="Send the teachers to this Dask cluster.")
-@click.option(
-    "--out", type=FILE, default="report.html", help="The page; the JSON goes beside it, as .json."
-)
-@click.option("--fail-unless", type=DECISIONS, help="Exit with 1 unless this is the verdict.")
-@click.option("--scores", type=FILE, help="Of each input: .csv or .npy.")
-@click.option("--force", is_flag=True, help="Replace outputs that exist.")
+@_options
 def report(
     labels: str | None,
     run: str | None,
@@ -96,7 +62,8 @@ def report(
     beside = out.with_suffix(".json")
     _check_outputs(out, beside, options["scores"], force)
     for name in ("strong", "weak", "unlabelled", *(f"{role}_predictions" for role in ROLES)):
-        options[name] = once(options[name], f"--{name.replace('_', '-')}", ADVICE)
+        pairs = [_named(value) for value in options[name]]
+        options[name] = once(pairs, f"--{name.replace('_', '-')}", ADVICE)
     from w2s_report import page
     from w2s_report.analysis import report as analyse
     from w2s_report.readers import InputError
@@ -122,6 +89,12 @@ def report(
     click.echo(f"{out}: {card.verdict.decision}; numbers in {beside}")
     if fail_unless not in (None, card.verdict.decision):
         raise SystemExit(1)
+
+
+def _named(value: tuple[str, str] | str) -> tuple[str, str]:
+    """Name and file; a file alone, where one model may be meant, has no name."""
+    alone = isinstance(value, str) and ("=" not in value or Path(value).exists())
+    return ("", str(value)) if alone else NAMED.convert(value, None, None)
 
 
 def _check_outputs(out: Path, beside: Path, scores: Path | None, force: bool) -> None:

@@ -20,8 +20,8 @@ from scipy import special, stats
 from threadpoolctl import ThreadpoolController
 
 from w2s_report import heads
-from w2s_report.similarity import similarity
 from w2s_utils.geometry import Range
+from w2s_utils.similarity import similarity
 
 LEVEL = 0.95
 Z = float(special.ndtri((1 + LEVEL) / 2))  # half-width over a standard error
@@ -145,16 +145,6 @@ class Contest:
     """Whether some predictions are classes without probabilities."""
 
     @property
-    def teachers(self) -> tuple[str, ...]:
-        """All teachers' names."""
-        return tuple(dict.fromkeys(match.teacher for match in self.matches))
-
-    @property
-    def students(self) -> tuple[str, ...]:
-        """All students' names."""
-        return tuple(dict.fromkeys(match.student for match in self.matches))
-
-    @property
     def classes(self) -> bool:
         """Whether targets are classes."""
         return self.head == "logistic"
@@ -170,9 +160,11 @@ class Contest:
     @property
     def fixed(self) -> bool:
         """Whether nothing is fitted to labels that would be tested on: one split says all."""
-        fits = {name for name in self.teachers if ("teacher", name) not in self.given}
-        known = all(("baseline", name) in self.given for name in self.students)
-        return bool(not fits and (known or self.apart.sum() >= 20))
+        teacher, baseline = (
+            all(match.key(role) in self.given for match in self.matches)
+            for role in ("teacher", "baseline")
+        )
+        return bool(teacher and (baseline or self.apart.sum() >= 20))
 
     def fit(self, model: str, rows: NDArray, targets: Sequence[NDArray]) -> heads.Predict:
         """Fit a model's heads to targets of some rows; returns what predicts other rows."""
@@ -218,15 +210,16 @@ def one_split(
         prior = float(contest.classes)
         middle = (truth.sum(axis=0) + prior / truth.shape[1]) / (len(truth) + prior)
         said = {("constant", ""): np.broadcast_to(middle, goal.shape)}
-        for role, name in itertools.product(("baseline", "ceiling"), contest.students):
+        teachers, students = map(dict.fromkeys, zip(*contest.matches, strict=True))
+        for role, name in itertools.product(("baseline", "ceiling"), students):
             rows = given if role == "baseline" else np.concatenate([given, pseudo])
             if (role, name) in contest.given:
                 said[role, name] = contest.given[role, name][tested]
             elif name in contest.features and rows.max() < len(contest.targets):
                 [said[role, name]] = contest.fit(name, rows, [contest.targets[rows]])(tested)
         answers: dict[str, NDArray] = {}
-        lessons: dict[str, dict[tuple[str, str], NDArray]] = {s: {} for s in contest.students}
-        for name in contest.teachers:
+        lessons: dict[str, dict[tuple[str, str], NDArray]] = {name: {} for name in students}
+        for name in teachers:
             if ("teacher", name) in contest.given:
                 known = contest.given["teacher", name]
                 answers[name], said["teacher", name] = known[pseudo], known[tested]

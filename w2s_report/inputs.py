@@ -45,6 +45,11 @@ class Inputs:
     predictions: Mapping[tuple[str, str], Predictions]
     """By `w2s_report.comparison.Match.key`."""
 
+    @property
+    def fitted(self) -> tuple[Match, ...]:
+        """Those of which there are features."""
+        return tuple(match for match in self.matches if {*match} <= {*self.models})
+
 
 def open_inputs(
     weak: Mapping[str, Source] | None,
@@ -66,7 +71,8 @@ def open_inputs(
     """
     weak, further = ({} if given is None else given for given in (weak, unlabelled))
     if not isinstance(strong, Mapping):
-        strong = {} if strong is None else {STRONG: strong}
+        strong = {} if strong is None else {"": strong}
+    strong = {name or STRONG: source for name, source in strong.items()}
     _check_named(weak, further, [*strong, *weak])
     matches, given = _by_key(predictions, weak, strong)
     if settings.budget is not None and not weak:

@@ -9,7 +9,6 @@ in their order, so the sums have the same bits for any number of workers and any
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,7 +66,7 @@ def one_pass(
     folds: int,
     sample: int,
     rng: np.random.Generator,
-    students: int = 1,
+    pairs: Sequence[tuple[str, str]],
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Sums:
@@ -76,7 +75,7 @@ def one_pass(
     Parameters
     ----------
     models : mapping of str to Table
-        Features by name, on the same rows: the students' first.
+        Features by name, on the same rows.
     labelled : ndarray of int
         Rows that are kept whole and are in no fold.
     folds : int
@@ -85,8 +84,8 @@ def one_pass(
         Rows without label that are kept as well (and are in folds).
     rng : numpy.random.Generator
         Draws folds and sample.
-    students : int
-        How many of the models are students.
+    pairs : sequence of (str, str)
+        Teachers and students.
     jobs : int
         Threads.
     progress : callable, optional
@@ -97,24 +96,39 @@ def one_pass(
     InputError
         If a value is NaN or infinite: the file, the row and the column.
     """
-    pairs = list(itertools.product(list(models)[students:], list(models)[:students]))
-    fold, kept, count = _assign(models, pairs, labelled, folds, sample, rng)
+    width = {name: table.shape[1] + 1 for name, table in models.items()}
+    products = [*((name, name) for name in models), *pairs]
+    each = 8 * sum(width[one] * width[other] for one, other in products)
+    most = min(folds, max(FEWEST_FOLDS, FOLD_BYTES // each - 1))
+    fold, kept, count = _assign(next(iter(models.values())).shape[0], labelled, most, sample, rng)
     slot = np.full(len(fold), -1)
     slot[kept] = np.arange(len(kept))
-    state = _State(models, pairs, count, kept)
+    size, rest = divmod(int(np.sum(fold >= 0)), max(count, 1))
+    sums = Sums(
+        rows=len(fold),
+        labelled=len(labelled),
+        folds=count,
+        fold_rows=size,
+        rest_rows=rest,
+        own={name: np.zeros((count + 1, w, w)) for name, w in width.items()},
+        cross={(w, s): np.zeros((count + 1, width[w], width[s])) for w, s in pairs},
+        kept={name: np.zeros((len(kept), w)) for name, w in width.items()},
+        rows_kept=kept,
+        duplicates=np.empty(len(fold), np.uint64),
+        placed={name: _place(table) for name, table in models.items()},
+    )
     itemsize = 8 if any(table.precise for table in models.values()) else 4
-    width = sum(table.shape[1] for table in models.values())
-    step = int(np.clip(CHUNK_BYTES // (itemsize * width), 256, 1 << 16))
+    step = int(np.clip(CHUNK_BYTES // (itemsize * sum(width.values())), 256, 1 << 16))
     with Parallel(n_jobs=jobs, backend="threading") as pool, threadpool_limits(1, "blas"):
         for start in range(0, len(fold), step):
             stop = min(start + step, len(fold))
             raw = {name: table.rows(start, stop) for name, table in models.items()}
-            state.add(raw, start, fold[start:stop], slot[start:stop], pool)
+            sums.duplicates[start:stop] = _fingerprints(next(iter(raw.values())))
+            _add(sums, raw, fold[start:stop], slot[start:stop], pool)
+            _check(sums, models, raw, start)
             if progress:
                 progress(stop / len(fold), "reading the rows")
-    size, rest = divmod(int(np.sum(fold >= 0)), max(count, 1))
-    whole = state.own, state.cross, state.kept, kept, state.duplicates, state.placed
-    return Sums(len(fold), len(labelled), count, size, rest, *whole)
+    return sums
 
 
 def rows_that_fit(models: Mapping[str, Table]) -> int:
@@ -123,91 +137,64 @@ def rows_that_fit(models: Mapping[str, Table]) -> int:
 
 
 def _assign(
-    models: Mapping[str, Table],
-    pairs: Sequence[tuple[str, str]],
-    labelled: NDArray,
-    folds: int,
-    sample: int,
-    rng: np.random.Generator,
+    rows: int, labelled: NDArray, folds: int, sample: int, rng: np.random.Generator
 ) -> tuple[NDArray, NDArray, int]:
     """Fold of each row (-1 for labelled ones), the rows kept, and the number of folds."""
-    fold = np.zeros(next(iter(models.values())).shape[0], np.int16)
+    fold = np.zeros(rows, np.int16)
     fold[labelled] = -1
     pool = rng.permutation(np.flatnonzero(fold == 0))
-    width = {name: table.shape[1] + 1 for name, table in models.items()}
-    products = [*((name, name) for name in models), *pairs]
-    each = 8 * sum(width[one] * width[other] for one, other in products)
-    count = min(folds, max(FEWEST_FOLDS, FOLD_BYTES // each - 1), len(pool))
+    count = min(folds, len(pool))
     if count:
         size = len(pool) // count
         fold[pool] = np.minimum(np.arange(len(pool)) // size, count)
     return fold, np.concatenate([labelled, np.sort(pool[:sample])]), count
 
 
-class _State:
-    """The sums while they grow, and the shift and scale of each model's features."""
+def _place(model: Table) -> tuple[NDArray, Any]:
+    """Shift and scale of the features, from the first rows."""
+    pilot = model.rows(0, min(PILOT, model.shape[0])).astype(float)
+    finite = np.where(np.isfinite(pilot), pilot, 0)
+    mean = finite.mean(axis=0)
+    with np.errstate(over="ignore"):
+        size = float(np.sqrt(np.mean((finite - mean) ** 2)))
+    precision = np.float64 if model.precise else np.float32
+    scale = precision(1 / size if np.isfinite(size) and size > 0 else 1.0)
+    return mean.astype(precision), scale
 
-    def __init__(
-        self,
-        models: Mapping[str, Table],
-        pairs: Sequence[tuple[str, str]],
-        folds: int,
-        kept: NDArray[np.int64],
-    ):
-        self.models, self.first = models, next(iter(models))
-        rows, columns = models[self.first].shape
-        width = {name: table.shape[1] + 1 for name, table in models.items()}
-        self.own = {name: np.zeros((folds + 1, w, w)) for name, w in width.items()}
-        self.cross = {(w, s): np.zeros((folds + 1, width[w], width[s])) for w, s in pairs}
-        self.kept = {name: np.zeros((len(kept), w)) for name, w in width.items()}
-        self.duplicates = np.empty(rows, np.uint64)
-        self.multipliers = 2 * np.random.default_rng(0).integers(1, 2**63, columns, np.uint64) + 1
-        # Longer than wide, so that forming products takes longer than adding them up.
-        self.piece = max(2 * max(width.values()), PIECE_BYTES // (4 * sum(width.values())))
-        self.placed: dict[str, tuple[NDArray, Any]] = {}
-        for name, model in models.items():
-            pilot = model.rows(0, min(PILOT, rows)).astype(float)
-            finite = np.where(np.isfinite(pilot), pilot, 0)
-            mean = finite.mean(axis=0)
-            with np.errstate(over="ignore"):
-                size = float(np.sqrt(np.mean((finite - mean) ** 2)))
-            precision = np.float64 if model.precise else np.float32
-            scale = precision(1 / size if np.isfinite(size) and size > 0 else 1.0)
-            self.placed[name] = mean.astype(precision), scale
 
-    def add(
-        self, raw: Mapping[str, NDArray], start: int, fold: NDArray, slot: NDArray, pool: Parallel
-    ) -> None:
-        """Add the products of each fold's rows, of a chunk, and keep the rows that are kept."""
-        found = _fingerprints(raw[self.first], self.multipliers)
-        self.duplicates[start : start + len(found)] = found
-        chosen = np.flatnonzero(slot >= 0)
-        for name, block in self._blocks(raw, chosen).items():
-            self.kept[name][slot[chosen]] = block
-        pool(
-            delayed(self._add_fold)(raw, np.flatnonzero(fold == number), number)
-            for number in np.unique(fold[fold >= 0])
-        )
-        for name, values in raw.items():
-            sums = np.einsum("kii->i", self.own[name]).sum() + self.kept[name].sum()
-            if not np.isfinite(sums):  # tells that there is something to find
-                bad, table = np.argwhere(~np.isfinite(values)), self.models[name]
-                if not len(bad):
-                    raise refusal("too large to square", table=table)
-                row, column = int(start + bad[0][0]), int(bad[0][1])
-                raise refusal("not finite", table=table, count=len(bad), row=row, column=column)
+def _add(
+    sums: Sums, raw: Mapping[str, NDArray], fold: NDArray, slot: NDArray, pool: Parallel
+) -> None:
+    """Add the products of each fold's rows, of a chunk, and keep the rows that are kept."""
+    chosen = np.flatnonzero(slot >= 0)
+    for name, values in raw.items():
+        sums.kept[name][slot[chosen]] = block(values[chosen], *sums.placed[name])
+    # Longer than wide, so that forming products takes longer than adding them up.
+    widths = [kept.shape[1] for kept in sums.kept.values()]
+    piece = max(2 * max(widths), PIECE_BYTES // (4 * sum(widths)))
 
-    def _blocks(self, raw: Mapping[str, NDArray], rows: NDArray) -> dict[str, NDArray]:
-        return {name: block(values[rows], *self.placed[name]) for name, values in raw.items()}
-
-    def _add_fold(self, raw: Mapping[str, NDArray], rows: NDArray, fold: int) -> None:
-        for begin in range(0, len(rows), self.piece):
-            blocks = self._blocks(raw, rows[begin : begin + self.piece])
+    def of_fold(number: int) -> None:
+        rows = np.flatnonzero(fold == number)
+        for these in np.split(rows, range(piece, len(rows), piece)):
+            blocks = {name: block(v[these], *sums.placed[name]) for name, v in raw.items()}
             with np.errstate(over="ignore", invalid="ignore"):
-                for name, block in blocks.items():
-                    self.own[name][fold] += block.T @ block
-                for weak, strong in self.cross:
-                    self.cross[weak, strong][fold] += blocks[weak].T @ blocks[strong]
+                for name, own in blocks.items():
+                    sums.own[name][number] += own.T @ own
+                for weak, strong in sums.cross:
+                    sums.cross[weak, strong][number] += blocks[weak].T @ blocks[strong]
+
+    pool(delayed(of_fold)(number) for number in np.unique(fold[fold >= 0]))
+
+
+def _check(sums: Sums, models: Mapping[str, Table], raw: Mapping[str, NDArray], start: int) -> None:
+    for name, values in raw.items():
+        total = np.einsum("kii->i", sums.own[name]).sum() + sums.kept[name].sum()
+        if not np.isfinite(total):  # tells that there is something to find
+            bad, table = np.argwhere(~np.isfinite(values)), models[name]
+            if not len(bad):
+                raise refusal("too large to square", table=table)
+            row, column = int(start + bad[0][0]), int(bad[0][1])
+            raise refusal("not finite", table=table, count=len(bad), row=row, column=column)
 
 
 def block(features: NDArray, shift: NDArray, scale: Any) -> NDArray:
@@ -220,9 +207,10 @@ def block(features: NDArray, shift: NDArray, scale: Any) -> NDArray:
     return placed
 
 
-def _fingerprints(raw: NDArray, multipliers: NDArray) -> NDArray[np.uint64]:
+def _fingerprints(raw: NDArray) -> NDArray[np.uint64]:
     """One number a row, the same for equal rows; two different rows share one by rare chance."""
+    drawn = np.random.default_rng(0).integers(1, 2**63, raw.shape[1], np.uint64)
     with np.errstate(over="ignore"):
         words = np.ascontiguousarray(raw, np.float32)
         words = words.view(np.uint32 if words.shape[1] % 2 else np.uint64)
-        return words.astype(np.uint64, copy=False) @ multipliers[: words.shape[1]]
+        return words.astype(np.uint64, copy=False) @ (drawn * 2 + 1)[: words.shape[1]]

@@ -15,9 +15,6 @@ FEWEST_FOLDS = 8
 
 
 def _plain(value: Any) -> Any:
-    """A number of Python's own; a truth value is none."""
-    if isinstance(value, bool):
-        return str(value)
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -81,10 +78,14 @@ class Options:
             raise InputError(
                 f"{where}: {why.replace('Input should be', 'expected')}, got {first['input']!r}"
             ) from None
-        money = found.label_price, found.pseudo_label_price, found.budget
-        if None in money and money != (None, None, None):
-            raise refusal("prices apart", money=money)
+        if 0 < found.prices.count(0) < 3:
+            raise refusal("prices apart", prices=found.prices)
         return found
+
+    @property
+    def prices(self) -> tuple[float, float, float]:
+        """Of a label and a pseudo-label, and the budget; zeros where none were given."""
+        return self.label_price or 0, self.pseudo_label_price or 0, self.budget or 0
 
     def recorded(self) -> dict[str, Any]:
         """What a report's numbers depend on: all but who did the work."""

@@ -93,7 +93,6 @@ def report_run(folder: str | Path) -> card.ReportCard:
         rankings=(),
         verdict=verdict.decide((), compared),
         design={},
-        ceiling_measured=False,
         provenance=card.Provenance(settings, read, versions),
         notes=words.paragraphs("lacks.txt", pairs=pairs, codes={pair.code for pair in pairs}),
     )

@@ -138,9 +138,6 @@ def supported(name: str, features: Table, sums: Sums) -> Spectrum:
 class Pair:
     """One teacher and the student in few directions: all that the rest of the report needs."""
 
-    d_w: int
-    d_s: int
-    """Directions, the constant among them."""
     folds: tuple[Moments, ...]
     """Blocks ``weak`` and ``strong`` of the unlabelled rows, by fold."""
     total: Moments
@@ -178,4 +175,4 @@ def pair(sums: Sums, weak: Spectrum, strong: Spectrum) -> Pair:
     *folds, rest = (Moments(rows, matrix, blocks) for rows, matrix in joint)
     count = sums.labelled
     total = sum(folds, Moments.of(weak=w[:count], strong=s[:count]) + rest)
-    return Pair(d_w, d_s, tuple(folds), total, w, s, count)
+    return Pair(tuple(folds), total, w, s, count)

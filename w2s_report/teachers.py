@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from w2s_report.comparison import Comparison, Z, around, nonnegative
+from w2s_report.comparison import LEVEL, Comparison, Z, around, nonnegative
 from w2s_report.options import Options
-from w2s_report.purchase import Purchase, purchases, spread
 from w2s_report.spectra import Pair
 from w2s_utils.geometry import Estimates, Range, expected_risks_and_ratios, setting_from_labels
 from w2s_utils.least_squares import Moments
-from w2s_utils.theory import overlap, risks
+from w2s_utils.theory import overlap, risks, scaling
 
 DRAWS = 400
 PERMUTATIONS = 49
@@ -50,6 +49,25 @@ class Cell:
     """Over random splits; empty where nothing was measured, without the ceiling where the rows
     with pseudo-labels have no labels, without PGR where teacher and ceiling are not demonstrably
     apart."""
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """What to buy with a budget beside the labels that there are, by the formulas."""
+
+    budget: float
+    """The one given, or twice as much."""
+    predicted: Mapping[str, Range]
+    """"labels" and "pseudo_labels" of the best split, the expected error of the "student" there;
+    that of the "strong" and of the "weak" model alone, with labels for the whole budget, less the
+    student's; and what is "saved" by it over half the budget, where half buys a student."""
+
+    @property
+    def worthwhile(self) -> bool | None:
+        """Whether both models alone are behind, or one is ahead; None where it cannot be told."""
+        alone = self.predicted["strong"], self.predicted["weak"]
+        behind = min(value.high for value in alone) < 0
+        return True if min(value.low for value in alone) > 0 else False if behind else None
 
 
 @dataclass(frozen=True)
@@ -102,15 +120,15 @@ def analyse(
         estimates = setting_from_labels(weak, strong, targets, features=pair.total)
         problems = [estimates.setting, *estimates.settings(DRAWS, rng)]
         shared = _overlap(pair, rng)
-        factor = float(risks.gain_per_misfit(pair.d_s, found.N, in_sample=False))
+        factor = float(risks.gain_per_misfit(strong.shape[1], found.N, in_sample=False))
         ends = factor * found.misfit.low, factor * found.misfit.high
         n, N = pair.labelled, max(pair.total.count - pair.labelled, found.N)
         sizes = [(found.n, found.N), (n, N), (2 * n, N), (n, 2 * N)]
         here, there, *doubled = _predictions(problems, sizes)
         return Teacher(
             name=found.name,
-            d_w=pair.d_w,
-            d_s=pair.d_s,
+            d_w=weak.shape[1],
+            d_s=strong.shape[1],
             overlap=shared,
             estimates=_estimated(estimates),
             reference=replace(here, measured=_measured(found)),
@@ -120,7 +138,7 @@ def analyse(
             gain_by_misfit=Range(factor * found.misfit.value, min(ends), max(ends)),
             enough=_pseudo_labels_for_most_gain(problems, pair.labelled),
             break_even=_break_even(problems, N),
-            purchases=purchases(problems, pair.labelled, settings),
+            purchases=_purchases(problems, pair.labelled, settings),
         )
 
 
@@ -136,7 +154,7 @@ def _predictions(problems: list[risks.Setting], sizes: list[tuple[int, int]]) ->
     table = [expected_risks_and_ratios(problem, ns, Ns) for problem in problems]
     found = []
     for i, size in enumerate(sizes):
-        told = {k: spread([row[k][i] for row in table]) for k in table[0]}
+        told = {k: _spread([row[k][i] for row in table]) for k in table[0]}
         if told["gap"].low <= 0:
             del told["pgr"]
         found.append(Cell(*size, told, {}))
@@ -164,7 +182,7 @@ def _overlap(pair: Pair, rng: np.random.Generator) -> Overlap:
     # A direction that hardly occurs in a part still contributes something.
     sums = [part.matrix + FAINT**2 * part.count * np.eye(len(part.matrix)) for part in parts]
     counts = [part.count for part in parts]
-    found = overlap.interval_from_groups(counts, np.array(sums), pair.d_w)
+    found = overlap.interval_from_groups(counts, np.array(sums), pair.weak.shape[1])
     rows = min(len(pair.weak), NULL_ROWS)
     # The rows kept begin with the labelled ones; the others were drawn at random.
     chosen = rng.permutation(len(pair.weak))[:rows]
@@ -174,7 +192,7 @@ def _overlap(pair: Pair, rng: np.random.Generator) -> Overlap:
         for phi in (pair.weak, pair.strong)
     )
     test = overlap.null_test(w, s, PERMUTATIONS, rng)
-    limit = min(pair.d_w, pair.d_s)
+    limit = min(w.shape[1], s.shape[1])
     clipped = np.clip([found.estimate, found.low, found.high], 0, limit).tolist()
     return Overlap(d_sw=Range(*clipped), raw=raw, p_value=test.p_value)
 
@@ -193,7 +211,7 @@ def _pseudo_labels_for_most_gain(problems: list[risks.Setting], n: int) -> Range
         return float(np.ceil(problem.d_s / r + problem.d_s + 1))
 
     values = [needed(problem) for problem in problems]
-    return spread(values) if np.isfinite(values[0]) else None
+    return _spread(values) if np.isfinite(values[0]) else None
 
 
 def _break_even(problems: list[risks.Setting], N: int) -> Range | None:
@@ -205,4 +223,43 @@ def _break_even(problems: list[risks.Setting], N: int) -> Range | None:
         return float(n[ahead].max()) if ahead.any() else 0.0
 
     values = [last(problem) for problem in problems]
-    return spread(values) if values[0] else None
+    return _spread(values) if values[0] else None
+
+
+def _purchases(
+    problems: Sequence[risks.Setting], labels: int, settings: Options
+) -> tuple[Purchase, ...]:
+    """Spend the budget, if there is one, and twice as much.
+
+    Left out where it does not pay for as many pseudo-labels as the formulas need.
+    """
+    price, pseudo_price, budget = settings.prices
+    found, before = [], None
+    for money in (budget, 2 * budget):
+        if not budget or money < pseudo_price * (problems[0].d_s + 2):
+            continue
+        best = [scaling.best_purchase(p, money, price, pseudo_price, paid=labels) for p in problems]
+        n, N, most = best[0].labels, best[0].pseudo_labels, labels + int(money / price * (1 + 1e-12))
+        student, weak = np.array([
+            (float(risks.student(p, n, N)), float(risks.teacher(p, most))) for p in problems
+        ]).T  # fmt: skip
+        told = {
+            "labels": [one.labels - labels for one in best],
+            "pseudo_labels": [one.pseudo_labels for one in best],
+            "student": student,
+            "strong": [one.labels_only for one in best] - student,
+            "weak": weak - student,
+        }
+        if before is not None:
+            told["saved"] = before - student
+        before = student
+        found.append(Purchase(money, {name: _spread(values) for name, values in told.items()}))
+    return tuple(found)
+
+
+def _spread(values: Iterable[float]) -> Range:
+    """The first number, of the estimates, with the quantiles of the others, of problems drawn."""
+    value, *drawn = values
+    at = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    low, high = np.nanquantile(drawn, at, method="nearest")
+    return Range(float(value), float(min(low, value)), float(max(high, value)))

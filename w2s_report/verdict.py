@@ -49,9 +49,6 @@ class Verdict:
     widened for the choice among several teachers. "use" needs all three above zero."""
     as_good: tuple[str, ...]
     """Teachers that cannot be told from it."""
-    pseudo_labels: Range | None
-    """How many bring nine tenths of the gain; None where no number brings a gain, or no formula
-    tells."""
     reasons: tuple[str, ...]
     would_change: tuple[str, ...]
     """Sentences."""
@@ -137,7 +134,6 @@ def decide(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> Ve
         metric=metric,
         over=student,
         as_good=tuple(as_good),
-        pseudo_labels=theory.enough if theory else None,
         reasons=words.paragraphs("reasons.txt", **found),
         would_change=words.paragraphs("would_change.txt", **found),
     )

@@ -5,8 +5,7 @@ few. The features alone give the geometry; regressions on the labelled inputs gi
 errors. Label noise cannot be told from what no feature expresses: both are what is left of a label.
 So the estimates describe the *labels*: :math:`\rho_w` and :math:`\rho_s` have the noise in them and
 :math:`\sigma^2 = 0`. The expected risks are then errors on noisy labels, PGR is what it always is
-(the noise cancels), and OPR compares total errors; `Estimates.excess` turns to excess risks where
-the noise is known.
+(the noise cancels), and OPR compares total errors.
 
 `oracle_setting` takes a whole pool of inputs **with their true targets**: it tests the formulas,
 and is nothing that a user could compute from the labels of one experiment.
@@ -14,7 +13,6 @@ and is nothing that a user could compute from the labels of one experiment.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -70,54 +68,8 @@ class Estimates:
         index = QUANTITIES.index(quantity)
         return float(np.sqrt(self.covariance[index, index]))
 
-    def excess(self, noise: float) -> Estimates:
-        """Estimates for excess risks, where the standard deviation of the label noise is known.
-
-        The noise is in units of the labels; its square is taken off both approximation errors,
-        which must be as large.
-        """
-        variance = validation.nonnegative(noise, "noise", "a standard deviation") ** 2
-        least = min(self.setting.rho_w, self.setting.rho_s)
-        if variance > least:
-            raise ValueError(
-                f"noise: expected at most {np.sqrt(least):.3g}, what the better of the two models "
-                f"leaves of the labels, got {noise!r}"
-            )
-        values = self.values - variance * np.array([1, 1, 0, 0, 0])
-        return replace(self, setting=_setting(self.setting, values, variance), values=values)
-
-    def predict(
-        self, n: int, N: int, rng: np.random.Generator, *, draws: int = 400, level: float = 0.95
-    ) -> Mapping[str, Range]:
-        """Expected risks and what follows from them, with the uncertainty of the estimates.
-
-        For ``n >= max(d_w, d_s) + 2`` labels and ``N >= d_s + 2`` pseudo-labels. Intervals of
-        coverage ``level`` come from ``draws`` (20 or more) problems of the normal approximation of
-        the estimates.
-
-        Returns
-        -------
-        dict of str to Range
-            ``"teacher"``, ``"student"``, ``"baseline"``, ``"ceiling"``, ``"misfit"``, ``"gain"``
-            (teacher less student), ``"gap"`` (teacher less ceiling), ``"advantage"`` (baseline
-            less student), ``"pgr"``, ``"opr"``: expectations over samples, not the outcome of one.
-            PGR means nothing where the interval of the gap contains zero.
-        """
-        if not 0 < level < 1:
-            raise ValueError(f"level: expected a number in (0, 1), got {level!r}")
-        validation.at_least(draws, 20, "draws", "quantiles need a sample")
-        settings = [self.setting, *self.settings(int(draws), rng)]
-        table = [expected_risks_and_ratios(setting, n, N) for setting in settings]
-        at = (1 - level) / 2
-        found = {}
-        for name in table[0]:
-            column = np.array([float(row[name]) for row in table])
-            low, high = np.nanquantile(column[1:], [at, 1 - at])
-            found[name] = Range(float(column[0]), float(low), float(high))
-        return found
-
     def settings(self, count: int, rng: np.random.Generator) -> list[risks.Setting]:
-        """Problems drawn from the normal approximation, which `predict` averages over.
+        """Problems drawn from the normal approximation: predictions of each give an interval.
 
         Approximation errors, which are positive, are drawn as log-normal.
         """
@@ -425,7 +377,9 @@ def expected_risks_and_ratios(
 ) -> dict[str, Array]:
     """Expected risks (`w2s_utils.theory.risks.exact`) and what follows, broadcast over n and N.
 
-    The entries are those of `Estimates.predict`.
+    ``"teacher"``, ``"student"``, ``"baseline"``, ``"ceiling"``, ``"misfit"``, ``"gain"`` (teacher
+    less student), ``"gap"`` (teacher less ceiling), ``"advantage"`` (baseline less student),
+    ``"pgr"``, ``"opr"``.
     """
     expected = risks.exact(setting, n, N)
     return {

@@ -63,7 +63,7 @@ def test_known_geometry_is_recovered():
 def test_measured_errors_are_those_of_the_protocol_on_rows():
     weak, strong, labels, _ = gaussian(np.random.default_rng(1), rows=300, labelled=300)
     found = report(weak, strong, labels, trials=60)
-    assert found.ceiling_measured
+    assert found.design["ceiling"]
     reference = found.teachers[0].reference
     constant = np.ones((300, 1))
     result = protocol.repeat(
@@ -99,7 +99,7 @@ def test_the_verdict_is_to_use_it_where_it_helps_and_not_where_it_does_not():
     found = report(weak, strong, labels, trials=20)
     assert found.verdict.decision == "use"
     assert all(value.low > 0 for value in found.verdict.over.values())
-    assert found.verdict.pseudo_labels is not None
+    assert found.teachers[0].enough is not None
     useless = report(strong[:, 30:36], strong[:, :10], labels, trials=20)
     assert useless.verdict.decision == "do not use"
     assert useless.verdict.reasons
@@ -235,7 +235,13 @@ def test_sums_of_the_pass_are_those_of_all_rows(dtype):
     models = {n: open_table(a, n) for n, a in (("strong", strong), ("w", weak))}
     labelled = np.sort(rng.permutation(5000)[:100])
     sums = one_pass.one_pass(
-        models, labelled, folds=9, sample=50, rng=np.random.default_rng(0), jobs=2
+        models,
+        labelled,
+        folds=9,
+        sample=50,
+        rng=np.random.default_rng(0),
+        pairs=[("w", "strong")],
+        jobs=2,
     )
     assert sums.folds * sums.fold_rows + sums.rest_rows == 4900
     assert sums.labelled == 100

@@ -273,7 +273,8 @@ def student_in_sample(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
 
     For ``n >= d_w + 2`` and ``N >= d_s``, else it raises `ValueError`.
     """
-    shrink = _in_sample_share(setting, N)
+    why = "least squares needs d_s pseudo-labels"
+    shrink = setting.d_s / validation.at_least(N, setting.d_s, "N", why)
     tau = teacher_variance(setting, n)
     bias = setting.rho_s * (1 - shrink) + setting.b + shrink * setting.residual
     return bias + tau * setting.surviving(shrink)
@@ -321,11 +322,6 @@ def out_of_reach(setting: Setting) -> float:
             "take them from w2s_utils.theory.laws.Canonical.setting"
         )
     return float(product)
-
-
-def misfit_in_sample(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
-    """Expected misfit over the student's own inputs, ``(1 - d_s / N) M``, for ``N >= d_s``."""
-    return (1 - _in_sample_share(setting, N)) * limiting_misfit(setting, n)
 
 
 def gain_per_misfit(d_s: int, N: ArrayLike, *, in_sample: bool = False) -> Array:
@@ -462,12 +458,6 @@ def _authors_cost(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
     bias = labels * ((setting.rho_s + setting.rho_w) / setting.sigma2)
     shrink = labels / _degrees(n, setting.d_w, "n")
     return np.asarray(shrink * setting.surviving(setting.d_s / pseudo) + bias)
-
-
-def _in_sample_share(setting: Setting, N: ArrayLike) -> Array:
-    return setting.d_s / validation.at_least(
-        N, setting.d_s, "N", "least squares needs d_s pseudo-labels"
-    )
 
 
 def _degrees(count: ArrayLike, dimension: int, name: str) -> Array:

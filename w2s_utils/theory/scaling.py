@@ -121,7 +121,7 @@ class Purchase:
 
 
 def best_purchase(
-    setting: Setting, budget: float, label_price: float, pseudo_label_price: float
+    setting: Setting, budget: float, label_price: float, pseudo_label_price: float, *, paid: int = 0
 ) -> Purchase:
     r"""Split of a budget between labels and pseudo-labels with the least expected student's risk.
 
@@ -144,6 +144,9 @@ def best_purchase(
     budget, label_price, pseudo_label_price : float
         Positive, in one currency; the budget pays for at least ``d_w + 2`` labels and ``d_s + 2``
         pseudo-labels.
+    paid : int
+        Labels that are there already, counted in what is returned; with too many of them, all
+        goes to pseudo-labels (the risk is convex along a budget).
 
     Raises
     ------
@@ -152,12 +155,14 @@ def best_purchase(
     """
     c_n = validation.positive(label_price, "label_price")
     c_N = validation.positive(pseudo_label_price, "pseudo_label_price")
-    least = c_n * (setting.d_w + 2) + c_N * (setting.d_s + 2)
-    if validation.positive(budget, "budget") < least:
+    fewest = max(setting.d_w + 2, paid)
+    least = c_n * (fewest - paid) + c_N * (setting.d_s + 2)
+    if validation.positive(budget, "budget") < least * (1 - 1e-12):
         raise ValueError(
             f"budget: expected at least {least:g}, the price of d_w + 2 = {setting.d_w + 2} labels "
-            f"and d_s + 2 = {setting.d_s + 2} pseudo-labels, got {budget:g}"
+            f"less {paid} and d_s + 2 = {setting.d_s + 2} pseudo-labels, got {budget:g}"
         )
+    budget += c_n * paid
     beyond = budget - c_n * (setting.d_w + 1) - c_N * (setting.d_s + 1)
     unseen, noise = setting.discrepancy * setting.d_s, c_n * (setting.sigma2 + setting.rho_w)
     averaged = noise * unseen + setting.kappa * setting.d_s * beyond
@@ -170,7 +175,7 @@ def best_purchase(
     near = [math.floor(setting.d_w + 1 + (beyond - spent) / c_n) + step for step in (-1, 0, 1, 2)]
     near += [_affordable(budget - c_N * (N + step), c_n) for step in (-1, 0, 1, 2)]
     options = []
-    for n in {min(max(n, setting.d_w + 2), most) for n in near}:
+    for n in {min(max(n, fewest), most) for n in near}:
         N = _affordable(budget - c_n * n, c_N)
         options.append((float(risks.student(setting, n, N)), n, N))
     risk, labels, pseudo = min(options)

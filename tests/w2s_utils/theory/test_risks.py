@@ -328,7 +328,7 @@ def test_in_sample_the_gain_is_the_misfit_in_every_run_and_its_mean_is_known():
     result = gaussian.simulate(model, n, N, 3000, rng, evaluate="unlabelled")
     assert_allclose(result.gain, result.misfit, atol=1e-10)
     estimate = result.mean("misfit")
-    expected = float(risks.misfit_in_sample(model.setting, n, N))
+    expected = float((1 - model.setting.d_s / N) * risks.limiting_misfit(model.setting, n))
     assert abs(estimate.value - expected) < 5 * estimate.standard_error
 
 
@@ -338,7 +338,8 @@ def test_factors_turn_expected_misfit_into_expected_gain(d_s, N):
     gain = risks.gain(setting, 20, N)
     assert_allclose(risks.gain_per_misfit(d_s, N) * risks.misfit(setting, 20, N), gain)
     inside = risks.gain_per_misfit(d_s, N, in_sample=True)
-    assert_allclose(inside * risks.misfit_in_sample(setting, 20, N), gain, atol=1e-12)
+    misfit = (1 - d_s / N) * risks.limiting_misfit(setting, 20)
+    assert_allclose(inside * misfit, gain, atol=1e-12)
 
 
 def test_the_factor_changes_sign_at_twice_the_dimension_and_tends_to_one():
@@ -353,6 +354,6 @@ def test_impossible_settings_and_small_sizes_are_refused():
     with pytest.raises(ValueError, match=r"N: expected at least 6 .*finite"):
         risks.gain_per_misfit(4, 5)
     with pytest.raises(ValueError, match=r"N: expected at least 4"):
-        risks.misfit_in_sample(Setting(5, 4, 1.0, 1.0), 20, 3)
+        risks.student_in_sample(Setting(5, 4, 1.0, 1.0), 20, 3)
     with pytest.raises(ValueError, match=r"n: expected at least 7"):
         risks.misfit(Setting(5, 4, 1.0, 1.0), 6, 20)

@@ -187,6 +187,22 @@ def test_no_whole_numbers_within_the_budget_are_better(setting, price, spare):
     )
 
 
+@given(setting=problems(), price=PRICES, spare=st.floats(0, 300), more=st.integers(0, 400))
+def test_labels_that_are_there_are_not_sold(setting, price, spare, more):
+    labels = setting.d_w + 2 + more
+    budget = price * (setting.d_s + 2) + spare
+    found = scaling.best_purchase(setting, budget, 1, price, paid=labels)
+    assert found.labels >= labels
+    assert found.labels - labels + price * found.pseudo_labels <= budget * (1 + 1e-9)
+    n = labels + np.arange(int(spare) + 1)
+    N = np.floor((budget - (n - labels)) / price * (1 + 1e-12))
+    n, N = n[setting.d_s + 2 <= N], N[setting.d_s + 2 <= N]
+    assert found.student <= risks.student(setting, n, N).min() * (1 + 1e-3)
+    whole = labels + math.floor(budget * (1 + 1e-12))
+    if whole >= setting.d_s + 2:
+        assert found.labels_only == float(risks.baseline(setting, whole))
+
+
 @given(case=well_specified(), price=PRICES, spare=st.floats(1, 1e4))
 def test_the_closed_forms_of_the_budget(case, price, spare):
     setting = case[0]

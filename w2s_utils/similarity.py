@@ -5,10 +5,11 @@ R. Geirhos, K. Meding and F. A. Wichmann, Beyond accuracy (NeurIPS 2020), for er
 """
 
 import numpy as np
-from numpy.typing import NDArray
+
+from w2s_utils.validation import Array
 
 
-def similarity(first: NDArray, second: NDArray, truth: NDArray) -> dict[str, NDArray[np.float64]]:
+def similarity(first: Array, second: Array, truth: Array) -> dict[str, Array]:
     r"""Return "CAPA" and "error consistency" of two models, as what each row adds to them.
 
     The mean over rows is the measure, and its error that of the mean, to the first order.
@@ -38,7 +39,7 @@ def similarity(first: NDArray, second: NDArray, truth: NDArray) -> dict[str, NDA
     return {name: rows for name, rows in found.items() if rows is not None}
 
 
-def _kappa(first: NDArray, second: NDArray, alike: NDArray, others: int) -> NDArray | None:
+def _kappa(first: Array, second: Array, alike: Array, others: int) -> Array | None:
     p, q, observed = first.mean(), second.mean(), alike.mean()
     expected = p * q + (1 - p) * (1 - q) / others
     if expected >= 1:

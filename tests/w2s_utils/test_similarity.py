@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import w2s_report
-from w2s_report.similarity import similarity as by_row
+from w2s_utils.similarity import similarity as by_row
 
 
 def similarity(*models_and_truth):
