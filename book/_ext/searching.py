@@ -39,7 +39,7 @@ class Index(IndexBuilder):
 
     def feed(self, docname: str, filename: str, title: str, doctree: nodes.document) -> None:
         """Index a page: its text, which is read with code and formulas taken out, and its lead."""
-        # With the number it would be another title than the one among the headings, and found twice.
+        # With its number it would be another title than that among the headings, and found twice.
         title = re.sub(r'<span class="section-number">.*?</span>', "", title)
         unread = [(node, node.children) for node in doctree.findall() if isinstance(node, UNREAD)]
         for node, _ in unread:
