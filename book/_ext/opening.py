@@ -87,10 +87,11 @@ def take_figure(figure: nodes.figure, opening: nodes.container) -> None:
         data = section[place]
         section.remove(data)
         opening += data
-    if all(is_cell(part) and not output_of(part) for part in section[1:]):
+    left = section[1:]
+    if left and all(is_cell(part) and not output_of(part) for part in left):
         # A heading over code alone says nothing.
-        section.replace_self(section[1:])
-    elif not is_named(figure, section):
+        section.replace_self(left)
+    elif figure["names"] and not is_named(figure, section):
         while is_cell(section[place - 1]) and not output_of(section[place - 1]):
             place -= 1  # the code that drew it comes after
         section.insert(place, pointer(figure))
@@ -106,7 +107,7 @@ def holds_data(node: nodes.Node) -> bool:
 def is_named(figure: nodes.figure, section: nodes.section) -> bool:
     """Tell whether a section's text calls a figure by its number."""
     links = section.findall(addnodes.pending_xref)
-    return any(link["reftarget"] in figure["names"] for link in links)
+    return any(link.get("reftarget") in figure["names"] for link in links)
 
 
 def pointer(figure: nodes.figure) -> nodes.paragraph:

@@ -62,6 +62,8 @@ MENDED: tuple[tuple[str, str], ...] = (
     ),
     (r"(sidebar-toggle primary-toggle [^>]*)>", r'\1 aria-label="Contents of the book">'),
     (r"(sidebar-toggle secondary-toggle [^>]*)>", r'\1 aria-label="Contents of this page">'),
+    # Code: names, punctuation and spaces have the colour of all text, and were half of its weight.
+    (r'<span class="(?:n|nn|p|w)">([^<]*)</span>', r"\1"),
     # An id of every proof, a list that holds links, an empty heading of a column.
     (r' id="proof-content"', ""),
     (r' role="(?:list|doc-biblioentry|doc-backlink)"', ""),

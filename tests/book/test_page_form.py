@@ -122,6 +122,12 @@ def test_a_notebook_may_name_its_key_figure():
     assert "Drawn in fig-b" in chapter[-1].astext()
 
 
+def test_a_figure_need_not_have_a_name_nor_code():
+    chapter = opened([nodes.figure("", nodes.image(uri="x"))])
+    assert isinstance(chapter[2][0], nodes.figure)
+    assert chapter[-1].astext() == "The picture"
+
+
 def test_a_chapter_without_a_picture_opens_with_its_answer():
     chapter = opened([nodes.paragraph("", "Nothing was drawn.")])
     assert chapter[2].astext() == "Answer."

@@ -110,7 +110,10 @@ def test_nothing_is_cut_off_and_axe_finds_nothing(visit, name):
         assert violations(page) == [], f"on a phone, {mode}"
 
 
-@pytest.mark.parametrize("name", ["notebooks/misfit/projection", "notebooks/discrepancy/variance"])
+LIGHT = ("misfit/projection", "discrepancy/variance", "discrepancy/scaling")
+
+
+@pytest.mark.parametrize("name", [f"notebooks/{name}" for name in LIGHT])
 def test_a_page_is_light_and_its_figures_have_their_places(browser, address, name):
     context = browser.new_context(viewport={"width": 390, "height": 844})
     page, sizes = context.new_page(), {}

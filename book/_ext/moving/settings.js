@@ -1,24 +1,24 @@
-/* The explorer's parameters: their scales, their names, and where to start from. */
+/* The explorer's parameters: their scales, and where to start from. Their names are in the page. */
 
 import { splitRange } from "./formulas.js";
 
 const LINEAR = "linear", LOG = "log", SHARE = "share", STEPS = 1000;
 
-/* id, how it is written, what it is, scale, ends of the slider; a LOG scale with `zero` has 0 at its
+/* id, scale, ends of the slider; a LOG scale with `zero` has 0 at its
    left end; a SHARE runs over the range that the parameters before it leave. */
 export const FIELDS = [
-  { id: "d_w", name: "d<sub>w</sub>", words: "weak dimension", scale: LINEAR, low: 1, high: 400, whole: true },
-  { id: "d_s", name: "d<sub>s</sub>", words: "strong dimension", scale: LINEAR, low: 1, high: 400, whole: true },
-  { id: "d_sw", name: "d<sub>s∧w</sub>", words: "correlation dimension", scale: SHARE },
-  { id: "n", name: "n", words: "labels", scale: LOG, low: 3, high: 1e5, whole: true },
-  { id: "N", name: "N", words: "pseudo-labels", scale: LOG, low: 3, high: 1e6, whole: true },
-  { id: "sigma2", name: "σ²", words: "label-noise variance", scale: LOG, low: 1e-6, high: 10, zero: true },
-  { id: "rho_w", name: "ρ<sub>w</sub>", words: "target outside the weak features", scale: LOG, low: 1e-7, high: 10, zero: true },
-  { id: "rho_s", name: "ρ<sub>s</sub>", words: "target outside the strong features", scale: LOG, low: 1e-7, high: 10, zero: true },
-  { id: "b", name: "b", words: "target seen by the student only", scale: SHARE },
-  { id: "kappa", name: "κ", words: "target seen by the teacher only", scale: SHARE },
-  { id: "a", name: "a", words: "target seen by both (below the peaks)", scale: LOG, low: 1e-7, high: 100, zero: true },
-  { id: "price", name: "c", words: "price of a pseudo-label, in labels", scale: LOG, low: 1e-5, high: 10 },
+  { id: "d_w", scale: LINEAR, low: 1, high: 400, whole: true },
+  { id: "d_s", scale: LINEAR, low: 1, high: 400, whole: true },
+  { id: "d_sw", scale: SHARE },
+  { id: "n", scale: LOG, low: 3, high: 1e5, whole: true },
+  { id: "N", scale: LOG, low: 3, high: 1e6, whole: true },
+  { id: "sigma2", scale: LOG, low: 1e-6, high: 10, zero: true },
+  { id: "rho_w", scale: LOG, low: 1e-7, high: 10, zero: true },
+  { id: "rho_s", scale: LOG, low: 1e-7, high: 10, zero: true },
+  { id: "b", scale: SHARE },
+  { id: "kappa", scale: SHARE },
+  { id: "a", scale: LOG, low: 1e-7, high: 100, zero: true },
+  { id: "price", scale: LOG, low: 1e-5, high: 10 },
 ];
 
 /* The authors' synthetic model, overlaps 10 and 90, and its well-specified relatives. */

@@ -275,15 +275,25 @@ async function wideThings() {
   });
 }
 
-// Change how formulas are set, and let those in sight take as much room as before: the text below
-// stays where it is being read.
+// Change how formulas are set, and let those in sight take as much room as before: the text around
+// and below stays where it is being read.
 function keepingPlaces(change) {
-  const blocks = [...article.querySelectorAll("div.math")].filter((block) => {
-    const box = block.getBoundingClientRect();
-    return box.height && box.top < innerHeight;
-  });
+  const inSight = (selector) =>
+    [...article.querySelectorAll(selector)].filter((formula) => {
+      const box = formula.getBoundingClientRect();
+      return box.height && box.top < innerHeight;
+    });
+  const blocks = inSight("div.math");
+  const within = inSight("span.math > math");
   const heights = blocks.map((block) => block.offsetHeight);
+  const widths = within.map((formula) => formula.getBoundingClientRect().width);
   change();
+  within.forEach((formula, i) => {
+    const set = formula.parentElement.querySelector("mjx-math");
+    const more = set ? widths[i] - set.getBoundingClientRect().width : Infinity;
+    // So little is not seen, but would break the line elsewhere.
+    if (Math.abs(more) < 4) set.parentElement.style.marginInlineEnd = `${more}px`;
+  });
   blocks.forEach((block, i) => {
     const inner = block.querySelector(".w2s-tex");
     const margin = () => parseFloat(getComputedStyle(inner).marginTop) + (heights[i] - block.offsetHeight) / 2;

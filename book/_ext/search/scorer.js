@@ -1,12 +1,9 @@
-// How a hit is weighed: the title of a page or of a section, then its words, then the reference. Of
-// pages that have the same words those come first that say what these mean.
+// How a hit is weighed: pages that explain come before those that list, and the reference comes last.
 var Scorer = {
   score: ([page, title, anchor, description, score]) => {
     const reference = page.startsWith("api/") || page.endsWith("modindex");
-    const lists = ["claims", "status", "theorems", "evidence"].includes(page);
-    const defining = ["notation", "how-it-works"].includes(page);
-    const chapter = page.startsWith("notebooks/");
-    return score * (reference ? 0.1 : lists ? 0.5 : defining ? 2 : chapter ? 1.5 : 1);
+    const lists = ["bibliography", "claims", "status", "theorems", "evidence"].includes(page);
+    return score * (reference ? 0.1 : lists ? 0.5 : 1);
   },
   objNameMatch: 11,
   objPartialMatch: 6,
