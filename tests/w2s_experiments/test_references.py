@@ -44,6 +44,19 @@ def test_without_a_teacher_s_knowledge_the_student_knows_nothing(found):
     assert references.shuffling_control(found).verdict == "refuted"
 
 
+def test_no_share_is_told_of_a_gap_that_is_not_there():
+    rng = np.random.default_rng(2)
+    ceiling = 0.5 + 0.01 * rng.standard_normal(40)
+    teacher = np.column_stack([ceiling + 0.4, ceiling + 0.05 * rng.standard_normal(40)])
+    student = teacher - [0.1, 0.1]
+    run = protocol.Result(teacher, student, ceiling, ceiling, misfit=student)
+    there, absent = references.recovered(run)
+    assert there.value == pytest.approx(0.25)
+    assert np.isnan(absent.value)
+    assert references.text(there, 2) == "0.25 ± 0.00"
+    assert references.text(absent) == "–"
+
+
 def test_own_head_is_what_was_given(found):
     assert found["own head"].mean() == pytest.approx(0.09, rel=0.1)
     rescaled = found["own head, rescaled"] - found["own head"]

@@ -91,6 +91,16 @@ def test_contained_spans_give_the_smaller_dimension():
         assert setting.rho_w == pytest.approx(0, abs=1e-12)
 
 
+def test_the_basis_of_the_features_does_not_matter_however_bad_it_is(gaussian):
+    """A condition of 1e6, of which sums of products would keep four digits."""
+    w, s, f = pool(gaussian, np.random.default_rng(9))
+    near = w[:, :1] + 1e-6 * w  # columns that are all but the same
+    near[:, 0] = w[:, 0]
+    one, other = geometry.oracle_setting(w, s, f), geometry.oracle_setting(near, s, f)
+    for field in ("d_sw", "rho_w", "rho_s", "b", "kappa"):
+        assert getattr(other, field) == pytest.approx(getattr(one, field), rel=1e-7)
+
+
 def test_too_few_rows_are_refused(gaussian):
     w, s, f = pool(gaussian, np.random.default_rng(5), rows=D_W + D_S)
     with pytest.raises(ValueError, match=r"rows.*expected at least 36"):

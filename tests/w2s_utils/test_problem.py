@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 
 from w2s_utils import protocol
 from w2s_utils.geometry import oracle_setting
-from w2s_utils.problem import Problem, difference, measure_pairs, oracle_settings
+from w2s_utils.problem import Problem, difference, measure_noises, measure_pairs, oracle_settings
 from w2s_utils.resampling import Estimate
 from w2s_utils.theory import subspaces
 
@@ -103,6 +103,19 @@ def test_geometry_has_every_pair(problem):
     assert found["near", "first"].d_sw > 4.5
     assert found["far", "first"].d_sw < 2.5
     assert {s.sigma2 for s in found.values()} == {0.0}
+
+
+def test_levels_of_noise_are_what_each_gives_alone(problem):
+    settings = {("far", "first"): oracle_settings(problem)["far", "first"]}
+    arguments = {"cells": [(40, 90), (60, 200)], "trials": 5, "seed": [2]}
+    found = measure_noises(problem, settings, [0.0, 2.0], **arguments)
+    for level, run in found.items():
+        alone = measure_pairs(problem, settings, noise=level, **arguments)
+        assert run.keys() == alone.keys()
+        for key, cell in run.items():
+            assert cell.setting == alone[key].setting
+            for role in (*protocol.ROLES, "misfit"):
+                assert_allclose(getattr(cell.result, role), getattr(alone[key].result, role))
 
 
 def test_pairs_share_splits_and_noise(cells):

@@ -38,16 +38,17 @@ class Split:
     inputs : int
         Molecules the student was fitted on.
     degrees : int
-        Rank of the student's features.
+        Rank of the student's features; zero, not counted, in the paper's protocol.
     unreachable : float
-        Error on the student's own molecules of the best strong head for the truth.
+        Error on the student's own molecules of the best strong head for the truth; NaN in the
+        paper's protocol, which has no use for it.
     """
 
     scores: Mapping[str, Scores]
     rows: Rows
     inputs: int
-    degrees: int
-    unreachable: float
+    degrees: int = 0
+    unreachable: float = np.nan
 
 
 def new_splits(keys: Sequence[str], count: int, rng: np.random.Generator) -> list[Rows]:
@@ -198,15 +199,13 @@ def teach_molecules(
         teacher_head=TEACHER,
         student_head=TEACHER if projected else Ridge(ridge * len(own.strong), intercept=True),
     )
+    scores = {name: one.scores() for name, one in zip(parts, said, strict=True)}
+    if protocol == "paper":
+        return Split(scores, rows=parts, inputs=len(own.strong))
     # What the truth itself loses as a teacher of the best strong head.
     (truth,) = train_students(Predictions(fresh.strong, fresh.labels), head=TEACHER)
-    return Split(
-        scores={name: one.scores() for name, one in zip(parts, said, strict=True)},
-        rows=parts,
-        inputs=len(own.strong),
-        degrees=_rank(own.strong) + 1,
-        unreachable=float(truth.own_terms()["misfit"]),
-    )
+    unreachable = float(truth.own_terms()["misfit"])
+    return Split(scores, parts, len(own.strong), _rank(own.strong) + 1, unreachable)
 
 
 def standardised(
@@ -228,7 +227,8 @@ def standardised(
     ndarray, shape (m', d'), or None
     """
     phi = validation.matrix(features, "features")
-    mean, spread = phi[seen].mean(axis=0), phi[seen].std(axis=0)
+    known = phi[seen]
+    mean, spread = known.mean(axis=0), known.std(axis=0)
     kept = spread > 1e-9 * max(1.0, float(np.abs(mean).max()))
 
     def scaled(values: NDArray) -> NDArray:
