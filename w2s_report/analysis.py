@@ -178,8 +178,9 @@ def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study
     design = Design.of(len(used.rows), len(sums.rows_kept) - len(used.rows))
     white = spectra.white(sums, found, MOST_DIRECTIONS)
     _refuse_what_gives_the_label_away(inputs, sums, white, used.targets)
+    students = {match.student for match in inputs.matches}
     for i, one in enumerate(found):
-        labels = min(design.n, design.N - 1) if i < inputs.students else design.n
+        labels = min(design.n, design.N - 1) if one.name in students else design.n
         found[i] = one.limited(settings.share, labels // 2, MOST_DIRECTIONS)
     return _Study(used, white, found, design)
 
@@ -299,11 +300,11 @@ def _data(inputs: Inputs, study: _Study) -> card.Data:
         label_sd=float(known.values.std()) if regression else None,
         representations=tuple(
             card.Representation(
-                role="strong" if i < inputs.students else "weak",
+                role="strong" if one.name in {m.student for m in inputs.matches} else "weak",
                 held={f"{share:g}": one.count(share) for share in spectra.SHARES},
                 **{field.name: getattr(one, field.name) for field in fields(spectra.Described)},
             )
-            for i, one in enumerate(study.spectra)
+            for one in study.spectra
         ),
     )
 

@@ -150,10 +150,9 @@ class Contest:
     @property
     def apart(self) -> NDArray[np.bool_]:
         """Labelled rows without some prediction: learnt from, never tested on."""
-        found = np.zeros(len(self.targets), bool)
-        for values in self.given.values():
-            found |= np.isnan(values[: len(found)]).any(axis=1)
-        return found
+        none = np.zeros(len(self.targets), bool)
+        missing = [np.isnan(v[: len(none)]).any(axis=1) for v in self.given.values()]
+        return np.logical_or.reduce([none, *missing])
 
     @property
     def fixed(self) -> bool:
@@ -291,9 +290,8 @@ def misfit(contest: Contest, student: NDArray, teacher: NDArray) -> NDArray:
     """Squared difference of answers on each row, or KL(student || teacher) of classes."""
     if not contest.classes:
         return np.asarray(np.sum((student - teacher) ** 2, axis=1))
-    return np.asarray(
-        np.sum(special.rel_entr(heads.inside(student), heads.inside(teacher)), axis=1)
-    )
+    divergence = special.rel_entr(heads.inside(student), heads.inside(teacher))
+    return np.asarray(divergence.sum(axis=1))
 
 
 def _comparison(

@@ -80,7 +80,6 @@ def report_run(folder: str | Path) -> card.ReportCard:
     compared = tuple(map(_compared, pairs))
     rows, labels = pairs[0].rows, pairs[0].labels
     settings = {"run": root.name, "data set": pairs[0].data}
-    versions = {"w2s_utils": metadata.version("w2s_utils")}
     read = tuple(
         card.File("run", f"{path.parent.name}/{path.name}", (path.stat().st_size,), path.suffix[1:],
                   hashlib.sha256(path.read_bytes()).hexdigest(), False)
@@ -93,7 +92,7 @@ def report_run(folder: str | Path) -> card.ReportCard:
         rankings=(),
         verdict=verdict.decide((), compared),
         design={},
-        provenance=card.Provenance(settings, read, versions),
+        provenance=card.Provenance(settings, read, {"w2s_utils": metadata.version("w2s_utils")}),
         notes=words.paragraphs("lacks.txt", pairs=pairs, codes={pair.code for pair in pairs}),
     )
 

@@ -101,7 +101,8 @@ def spectrum(name: str, features: Table, sums: Sums) -> Spectrum:
     if constant == features.shape[1]:
         raise refusal("no column varies", features=features)
     varying = np.sqrt(variance[variance > 0])
-    spread, share = varying.max() / varying.min(), float(variance.max() / variance.sum())
+    told = {"spread": varying.max() / varying.min(), "columns": len(variance)}
+    told["share"] = float(variance.max() / variance.sum())
     values, directions = linalg.eigh(covariance)
     values, directions = np.maximum(values[::-1], 0), directions[:, ::-1]
     # As many directions as rows allow can be told apart.
@@ -115,9 +116,7 @@ def spectrum(name: str, features: Table, sums: Sums) -> Spectrum:
         constant=constant,
         dimension=0,
         limited_by="",
-        warnings=words.paragraphs(
-            "warnings.txt", spread=spread, share=share, columns=len(variance)
-        ),
+        warnings=words.paragraphs("warnings.txt", **told),
         mean=mean,
         directions=directions,
         scales=np.sqrt(np.maximum(values, np.finfo(float).tiny)),

@@ -23,8 +23,6 @@ class Ranking:
 
     rule: str
     """In words."""
-    needs_labels: bool
-    """Whether the rule needs labels on rows that the student did not learn from."""
     order: tuple[str, ...]
     """Teachers, best first."""
     scores: tuple[float, ...]
@@ -70,7 +68,7 @@ def rank(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> tupl
             judged[min(ranks, key=ranks.__getitem__)] - min(judged.values())
             for ranks, judged in ((first, halves[1]), (second, halves[0]))
         ]
-        return Ranking(rule, labels, order, tuple(scores[n] for n in order), float(np.mean(lost)))
+        return Ranking(rule, order, tuple(scores[n] for n in order), float(np.mean(lost)))
 
     measured = {c.name: _student(c) for c in comparisons}
     found = [by("smallest measured error of the student", True, measured)]
