@@ -4,8 +4,7 @@
 modules, in the order in which they use each other: `options` and `readers` (files), `labels`,
 `inputs` (all that was given, opened), `one_pass` (one pass over the rows), `spectra` (what the
 features alone say), `heads` and `comparison` (what decides), `teachers` (the formulas of least
-squares), `verdict`, `card` (all of it, as one dataclass), `analysis`; `draw`, `page` and `command`
-show it.
+squares), `verdict`, `card` (all of it, as one dataclass), `analysis`; `page` and `command` show it.
 """
 
 import importlib
@@ -23,7 +22,3 @@ def __getattr__(name: str) -> Any:
     if name not in _FROM:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_FROM[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_FROM])

@@ -174,12 +174,13 @@ def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study
         jobs=settings.jobs,
         progress=lambda done, what: tell(0.6 * done, what),
     )
-    found = [spectra.supported(name, table, sums) for name, table in inputs.models.items()]
+    found = [spectra.spectrum(name, table, sums) for name, table in inputs.models.items()]
     design = Design.of(len(used.rows), len(sums.rows_kept) - len(used.rows))
     white = spectra.white(sums, found, MOST_DIRECTIONS)
     _refuse_what_gives_the_label_away(inputs, sums, white, used.targets)
+    students = {match.student for match in inputs.matches}
     for i, one in enumerate(found):
-        labels = min(design.n, design.N - 1) if i < inputs.students else design.n
+        labels = min(design.n, design.N - 1) if one.name in students else design.n
         found[i] = one.limited(settings.share, labels // 2, MOST_DIRECTIONS)
     return _Study(used, white, found, design)
 
@@ -214,17 +215,10 @@ def _answers(
         pair = spectra.pair(study.sums, by_name[one.teacher], by_name[one.student])
         tasks.append((teachers.analyse, pair, targets, one, settings))
     found: list[teachers.Teacher] = []
-    for teacher in _run(tasks):
+    for teacher in comparison.run(tasks):
         found.append(teacher)
         tell(0.8 + 0.2 * len(found) / len(tasks), f"{len(found)} teachers")
     return found
-
-
-def _run(tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
-    """Call functions, each with its arguments, and yield what they return in the same order."""
-    # Threads share the rows kept; nearly all that is done with them is BLAS.
-    parallel = joblib.Parallel(prefer="threads", return_as="generator")
-    yield from parallel(joblib.delayed(one)(*given) for one, *given in tasks)
 
 
 @contextlib.contextmanager
@@ -281,7 +275,7 @@ def _compare(
         raise refusal("few tested", named=named, tested=tested, least=LEAST)
 
     def compared(one: Contest) -> tuple[Comparison, ...]:
-        return comparison.compare(one, study.design, settings.trials, settings.seed, _run)
+        return comparison.compare(one, study.design, settings.trials, settings.seed)
 
     if not inputs.fitted:
         return compared(contest), ()
@@ -301,17 +295,16 @@ def _data(inputs: Inputs, study: _Study) -> card.Data:
         labelled_used=len(study.used.rows),
         repeated=study.sums.rows - len(np.unique(study.sums.duplicates)),
         task=known.task,
-        task_decided=known.decided,
         classes=dict(zip(known.classes, counts, strict=True)),
         label_mean=float(known.values.mean()) if regression else None,
         label_sd=float(known.values.std()) if regression else None,
         representations=tuple(
             card.Representation(
-                role="strong" if i < inputs.students else "weak",
+                role="strong" if one.name in {m.student for m in inputs.matches} else "weak",
                 held={f"{share:g}": one.count(share) for share in spectra.SHARES},
                 **{field.name: getattr(one, field.name) for field in fields(spectra.Described)},
             )
-            for i, one in enumerate(study.spectra)
+            for one in study.spectra
         ),
     )
 

@@ -41,7 +41,6 @@ class Data:
     repeated: int
     """Rows whose strong features an earlier row has as well."""
     task: Task
-    task_decided: Literal["auto", "given"]
     classes: Mapping[str, int]
     """Labels of each class."""
     label_mean: float | None

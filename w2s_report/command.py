@@ -8,20 +8,16 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from w2s_utils.files import replacing
 from w2s_utils.refusal import NamedValue, Refusal, once
-
-if TYPE_CHECKING:
-    from w2s_report.one_pass import Progress
-
 
 NAMED = NamedValue("small=a.npy")
 KINDS = {"named": NAMED, "path": click.Path(path_type=Path), "number": click.FLOAT}
@@ -112,7 +108,7 @@ def _check_outputs(out: Path, beside: Path, scores: Path | None, force: bool) ->
 
 
 @contextmanager
-def _bar() -> Iterator[Progress]:
+def _bar() -> Iterator[Callable[[float, str], None]]:
     """Show on a terminal's standard error how far the report is."""
     from tqdm import tqdm
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import joblib
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
@@ -32,7 +33,6 @@ STRONG = "strong"  # a student without a name of its own
 ROUNDING = 1e-9  # of the constant's error: differences below are none
 BLAS = ThreadpoolController()  # libraries are looked for once: it takes as long as a split
 SUSPECT = 1e-3  # of predictions that look in sample
-Run = Callable[[Sequence[tuple[Any, ...]]], Iterable[Any]]
 
 
 @dataclass(frozen=True)
@@ -122,9 +122,8 @@ class Match(NamedTuple):
 
     def key(self, role: str) -> tuple[str, str]:
         """A role, and the name under which this match finds what fills it."""
-        of_student = {"baseline": self.student, "ceiling": self.student}
-        names = {"constant": "", "teacher": self.teacher, **of_student}
-        return role, names.get(role, self.name)
+        student = {"baseline": self.student, "ceiling": self.student}
+        return role, {"constant": "", "teacher": self.teacher, **student}.get(role, self.name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,19 +151,16 @@ class Contest:
     @property
     def apart(self) -> NDArray[np.bool_]:
         """Labelled rows without some prediction: learnt from, never tested on."""
-        found = np.zeros(len(self.targets), bool)
-        for values in self.given.values():
-            found |= np.isnan(values[: len(found)]).any(axis=1)
-        return found
+        none = np.zeros(len(self.targets), bool)
+        missing = [np.isnan(v[: len(none)]).any(axis=1) for v in self.given.values()]
+        return np.logical_or.reduce([none, *missing])
 
     @property
     def fixed(self) -> bool:
         """Whether nothing is fitted to labels that would be tested on: one split says all."""
-        teacher, baseline = (
-            all(match.key(role) in self.given for match in self.matches)
-            for role in ("teacher", "baseline")
-        )
-        return bool(teacher and (baseline or self.apart.sum() >= 20))
+        needed = [match.key(role) for match in self.matches for role in ("teacher", "baseline")]
+        fits = {role for role, name in needed if (role, name) not in self.given}
+        return not fits or (fits == {"baseline"} and bool(self.apart.sum() >= 20))
 
     def fit(self, model: str, rows: NDArray, targets: Sequence[NDArray]) -> heads.Predict:
         """Fit a model's heads to targets of some rows; returns what predicts other rows."""
@@ -173,9 +169,7 @@ class Contest:
         return lambda others: predict(phi[others])
 
 
-def compare(
-    contest: Contest, design: Design, trials: int, seed: int, run: Run
-) -> tuple[Comparison, ...]:
+def compare(contest: Contest, design: Design, trials: int, seed: int) -> tuple[Comparison, ...]:
     """Compare all teachers and students on the same splits.
 
     Parameters
@@ -187,9 +181,7 @@ def compare(
     trials : int
         Splits, where anything depends on them.
     seed : int
-    run : callable
-        Calls several functions, each with its arguments, and returns the results in order: the same
-        whatever runs them.
+        The same seed gives the same bits, whoever does the work.
     """
     generators = np.random.default_rng(seed).spawn(1 if contest.fixed else trials)
     hidden = design.N * design.ceiling
@@ -197,6 +189,13 @@ def compare(
     tasks = enumerate(generators)
     splits = list(run([(one_split, contest, *shares, g, i < CONTROLS) for i, g in tasks]))
     return tuple(_comparison(contest, match, splits, seed) for match in contest.matches)
+
+
+def run(tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+    """Call functions, each with its arguments, and yield what they return in the same order."""
+    # Threads share the rows kept; nearly all that is done with them is BLAS.
+    parallel = joblib.Parallel(prefer="threads", return_as="generator")
+    yield from parallel(joblib.delayed(one)(*given) for one, *given in tasks)
 
 
 def one_split(
@@ -209,31 +208,28 @@ def one_split(
         # Of classes that a sample lacks a constant is not certain.
         prior = float(contest.classes)
         middle = (truth.sum(axis=0) + prior / truth.shape[1]) / (len(truth) + prior)
-        said = {("constant", ""): np.broadcast_to(middle, goal.shape)}
+        said = {who: values[tested] for who, values in contest.given.items()}
+        said["constant", ""] = np.broadcast_to(middle, goal.shape)
         teachers, students = map(dict.fromkeys, zip(*contest.matches, strict=True))
         for role, name in itertools.product(("baseline", "ceiling"), students):
             rows = given if role == "baseline" else np.concatenate([given, pseudo])
-            if (role, name) in contest.given:
-                said[role, name] = contest.given[role, name][tested]
-            elif name in contest.features and rows.max() < len(contest.targets):
+            known = name in contest.features and rows.max() < len(contest.targets)
+            if known and (role, name) not in said:
                 [said[role, name]] = contest.fit(name, rows, [contest.targets[rows]])(tested)
         answers: dict[str, NDArray] = {}
         lessons: dict[str, dict[tuple[str, str], NDArray]] = {name: {} for name in students}
         for name in teachers:
-            if ("teacher", name) in contest.given:
-                known = contest.given["teacher", name]
-                answers[name], said["teacher", name] = known[pseudo], known[tested]
+            if ("teacher", name) in said:
+                answers[name] = contest.given["teacher", name][pseudo]
             else:
                 fitted = contest.fit(name, given, [truth])
                 [answers[name]], [said["teacher", name]] = fitted(pseudo), fitted(tested)
         for match in contest.matches:
-            if match.key("student") in contest.given:
-                said[match.key("student")] = contest.given[match.key("student")][tested]
-            else:
-                lessons[match.student][match.key("student")] = answers[match.teacher]
+            if match.key("student") not in said:
+                taught = lessons[match.student]
+                taught[match.key("student")] = answers[match.teacher]
                 if control:
-                    shuffled = rng.permutation(answers[match.teacher])
-                    lessons[match.student][match.key("shuffled")] = shuffled
+                    taught[match.key("shuffled")] = rng.permutation(answers[match.teacher])
         for name, taught in lessons.items():
             if taught:
                 fitted = contest.fit(name, pseudo, list(taught.values()))
@@ -315,6 +311,9 @@ def _comparison(
 
     interval = functools.partial(_interval, shared=shared)
 
+    def less(rival: NDArray, model: NDArray, least: float) -> Range:
+        return interval(rival - model, least)
+
     def ratio(numerator: NDArray, denominator: NDArray) -> Range:
         # To the first order in what rows and splits change.
         below = np.nanmean(denominator)
@@ -333,14 +332,7 @@ def _comparison(
                 found[role] = of([s["losses"].get(key, {}).get(metric) for s in splits])
         least = ROUNDING * float(np.nanmean(found["constant"]))
         errors[metric] = {role: nonnegative(interval(v, least)) for role, v in found.items()}
-        better[metric] = {
-            model: {
-                rival: interval(found[rival] - found[model], least)
-                for rival in RIVALS
-                if rival != model and rival in found
-            }
-            for model in ("student", "teacher")
-        }
+        better[metric] = against(found, functools.partial(less, least=least))
         if "baseline" in found and errors[metric]["student"].low > least:
             opr[metric] = ratio(found["baseline"], found["student"])
         if "ceiling" in found:
@@ -401,6 +393,16 @@ def _interval(values: NDArray, least: float = 0.0, *, shared: float) -> Range:
         variance += max(-2 * np.cov(own.sum(1) / size, row.sum(1) / size)[0, 1], 0)
     reach = stats.t.ppf((1 + LEVEL) / 2, np.sum(tests > 0) - 1) * (np.sqrt(variance) + least)
     return around(mean, reach)
+
+
+def against(
+    models: Mapping[str, Any], less: Callable[[Any, Any], Range]
+) -> dict[str, dict[str, Range]]:
+    """Of student and teacher, each rival's error less their own."""
+    return {
+        model: {r: less(models[r], models[model]) for r in RIVALS if r in models and r != model}
+        for model in ("student", "teacher")
+    }
 
 
 def around(value: float, reach: float) -> Range:

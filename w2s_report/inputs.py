@@ -33,8 +33,6 @@ class Inputs:
 
     models: Mapping[str, Table]
     """All features, on the same rows: the students' first, then each teacher's; or none."""
-    students: int
-    """How many of them are students."""
     labels: Labels
     tables: Mapping[str, Table]
     """Every table opened, by what it is."""
@@ -114,7 +112,7 @@ def open_inputs(
         tables["labels"], tables.get("index"), first.shape[0], settings.task, settings.missing
     )
     found = {who: read_predictions(table, known, whole.shape[0]) for who, table in answers.items()}
-    return Inputs(models, len(strong), known, tables, whole.shape[0], matches, found)
+    return Inputs(models, known, tables, whole.shape[0], matches, found)
 
 
 def _by_key(
@@ -150,8 +148,7 @@ def _by_key(
         for name, source in sources[role].items():
             whose = students[0] if not name and len(students) == 1 else name
             if whose not in students:
-                told = {"students": ", ".join(students), "first": students[0]}
-                raise refusal("whose", role=role, name=name, **told)
+                raise refusal("whose", role=role, name=name, students=students)
             found[role, whose] = source
     return matches, found
 
@@ -171,8 +168,7 @@ def _check_named(weak: Any, further: Any, models: Sequence[str]) -> None:
         if not isinstance(given, Mapping):
             raise refusal("features without names", name=name, got=type(given).__name__)
     if further and set(further) != set(models):
-        told, got = ", ".join(models), ", ".join(map(str, further))
-        raise refusal("further rows of some models", models=told, got=got)
+        raise refusal("further rows of some models", models=models, got=[*further])
 
 
 def _check_rows(tables: Sequence[Table]) -> None:

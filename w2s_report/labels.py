@@ -29,8 +29,6 @@ class Labels:
     """Shape (L,). Numbers, or the positions of the classes in ``classes``."""
     classes: tuple[str, ...]
     """Empty for regression."""
-    decided: Literal["given", "auto"]
-    """Who said what kind they are."""
 
     @property
     def middle(self) -> float:
@@ -241,11 +239,10 @@ def _interpret(table: Table, where: NDArray, values: NDArray, task: str) -> Labe
     classes = task == "classification" or (
         task == "auto" and (text or (whole and len(distinct) <= MOST_CLASSES))
     )
-    decided: Literal["auto", "given"] = "auto" if task == "auto" else "given"
     if not classes:
         if values.dtype.kind == "U":
             raise refusal("labels are texts", table=table, distinct=distinct)
-        return Labels("regression", where, values.astype(float), (), decided)
+        return Labels("regression", where, values.astype(float), ())
     codes = np.searchsorted(distinct, values)
     rarest = int(np.bincount(codes).min())
     if count < 5 * len(distinct) or rarest < PER_CLASS:
@@ -253,4 +250,4 @@ def _interpret(table: Table, where: NDArray, values: NDArray, task: str) -> Labe
         raise refusal("few labels of a class", table=table, **found)
     names = tuple(map(_name, distinct))
     kind: Task = "binary" if len(distinct) == 2 else "multiclass"
-    return Labels(kind, where, codes.astype(float), names, decided)
+    return Labels(kind, where, codes.astype(float), names)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from w2s_report import card, comparison, verdict, words
-from w2s_report.comparison import RIVALS, Comparison, Contest, Match, Z, around, nonnegative
+from w2s_report.comparison import Comparison, Contest, Match, Z, against, around, nonnegative
 from w2s_report.readers import refusal
 from w2s_utils.geometry import Range
 
@@ -80,20 +80,19 @@ def report_run(folder: str | Path) -> card.ReportCard:
     compared = tuple(map(_compared, pairs))
     rows, labels = pairs[0].rows, pairs[0].labels
     settings = {"run": root.name, "data set": pairs[0].data}
-    versions = {"w2s_utils": metadata.version("w2s_utils")}
     read = tuple(
         card.File("run", f"{path.parent.name}/{path.name}", (path.stat().st_size,), path.suffix[1:],
                   hashlib.sha256(path.read_bytes()).hexdigest(), False)
         for path in dict.fromkeys(files)
     )  # fmt: skip
     return card.ReportCard(
-        data=card.Data(rows, rows, labels, rows, 0, "binary", "given", {}, None, None, ()),
+        data=card.Data(rows, rows, labels, rows, 0, "binary", {}, None, None, ()),
         teachers=(),
         comparisons=compared,
         rankings=(),
         verdict=verdict.decide((), compared),
         design={},
-        provenance=card.Provenance(settings, read, versions),
+        provenance=card.Provenance(settings, read, {"w2s_utils": metadata.version("w2s_utils")}),
         notes=words.paragraphs("lacks.txt", pairs=pairs, codes={pair.code for pair in pairs}),
     )
 
@@ -228,9 +227,8 @@ def _compared(pair: Pair) -> Comparison:
     def ranged(value: float, variance: float) -> Range:
         return around(value, Z * math.sqrt(variance))
 
-    def less(rival: str, model: str) -> Range:
-        (high, noise), (low, other) = rates[rival], rates[model]
-        return ranged(high - low, noise + other)
+    def less(rival: tuple[float, float], model: tuple[float, float]) -> Range:
+        return ranged(rival[0] - model[0], rival[1] + model[1])
 
     pgr, opr = {}, {}
     (student, of_student), (teacher, of_teacher) = rates["student"], rates["teacher"]
@@ -238,7 +236,7 @@ def _compared(pair: Pair) -> Comparison:
         best, of_best = rates["ceiling"]
         noise = of_best + best**2 * of_student / student**2
         opr[METRIC] = ranged(best / student, noise / student**2)
-        if less("teacher", "ceiling").low > 0:
+        if less(rates["teacher"], rates["ceiling"]).low > 0:
             share = (teacher - student) / (teacher - best)
             noise = (1 - share) ** 2 * of_teacher + of_student + share**2 * of_best
             pgr[METRIC] = ranged(share, noise / (teacher - best) ** 2)
@@ -252,24 +250,19 @@ def _compared(pair: Pair) -> Comparison:
         splits=len(pair.accuracies["student"]),
         decides=METRIC,
         errors={METRIC: errors},
-        better={METRIC: {
-            model: {r: less(r, model) for r in RIVALS if r in rates and r != model}
-            for model in ("student", "teacher")
-        }},
+        better={METRIC: against(rates, less)},
         pgr=pgr,
         opr=opr,
         misfit=around(math.nan, math.nan),
         student=pair.student,
-    )  # fmt: skip
+    )
     if pair.truth is None or not pair.answers:
         return found
     match = Match("", "")
     said = {match.key(role): np.column_stack([1 - p, p]) for role, p in pair.answers.items()}
     contest = Contest((match,), "logistic", np.eye(2)[pair.truth], {}, {}, said)
     every = comparison.Design(0, 0, len(pair.truth), False)
-    [own] = comparison.compare(
-        contest, every, trials=1, seed=0, run=lambda tasks: [one(*given) for one, *given in tasks]
-    )
+    [own] = comparison.compare(contest, every, trials=1, seed=0)
     return replace(found, errors={**own.errors, **found.errors}, misfit=own.misfit,
                    similarity=own.similarity,
                    better={**own.better, **found.better})  # fmt: skip

@@ -84,6 +84,8 @@ class Spectrum(Described):
 def spectrum(name: str, features: Table, sums: Sums) -> Spectrum:
     """Eigenvalues, rank and what is odd about the columns.
 
+    The rank is at most the number of leading directions that the labelled rows have too.
+
     Raises
     ------
     InputError
@@ -99,12 +101,13 @@ def spectrum(name: str, features: Table, sums: Sums) -> Spectrum:
     if constant == features.shape[1]:
         raise refusal("no column varies", features=features)
     varying = np.sqrt(variance[variance > 0])
-    spread, share = varying.max() / varying.min(), float(variance.max() / variance.sum())
+    told = {"spread": varying.max() / varying.min(), "columns": len(variance)}
+    told["share"] = float(variance.max() / variance.sum())
     values, directions = linalg.eigh(covariance)
     values, directions = np.maximum(values[::-1], 0), directions[:, ::-1]
     # As many directions as rows allow can be told apart.
     rank = min(int(np.sum(values > ROUNDING[features.precise] * values[0])), sums.rows - 1)
-    return Spectrum(
+    found = Spectrum(
         name=name,
         columns=features.shape[1],
         eigenvalues=values / values.sum(),
@@ -113,21 +116,13 @@ def spectrum(name: str, features: Table, sums: Sums) -> Spectrum:
         constant=constant,
         dimension=0,
         limited_by="",
-        warnings=words.paragraphs(
-            "warnings.txt", spread=spread, share=share, columns=len(variance)
-        ),
+        warnings=words.paragraphs("warnings.txt", **told),
         mean=mean,
         directions=directions,
         scales=np.sqrt(np.maximum(values, np.finfo(float).tiny)),
     )
-
-
-def supported(name: str, features: Table, sums: Sums) -> Spectrum:
-    """The `spectrum`, its rank at most the leading directions that the labelled rows have too."""
-    found = spectrum(name, features, sums)
-    count = sums.labelled
-    rows = sums.kept[name][: count : max(1, count // ENOUGH)]
-    white = rows @ found.cut(1 + min(count - 1, MOST_CHECKED, found.rank))
+    rows = labelled[:: max(1, sums.labelled // ENOUGH)]
+    white = rows @ found.cut(1 + min(sums.labelled - 1, MOST_CHECKED, rank))
     # A diagonal entry is what a direction has beyond those before it, over the labelled rows.
     beyond = np.abs(np.diag(linalg.qr(white, mode="r")[0]))[1:] / np.sqrt(len(white))
     lacking = np.flatnonzero(beyond < SUPPORT)

@@ -65,9 +65,9 @@ class Purchase:
     @property
     def worthwhile(self) -> bool | None:
         """Whether both models alone are behind, or one is ahead; None where it cannot be told."""
-        alone = self.predicted["strong"], self.predicted["weak"]
-        behind = min(value.high for value in alone) < 0
-        return True if min(value.low for value in alone) > 0 else False if behind else None
+        strong, weak = self.predicted["strong"], self.predicted["weak"]
+        behind = min(strong.high, weak.high) < 0
+        return True if min(strong.low, weak.low) > 0 else False if behind else None
 
 
 @dataclass(frozen=True)
@@ -217,12 +217,8 @@ def _pseudo_labels_for_most_gain(problems: list[risks.Setting], n: int) -> Range
 def _break_even(problems: list[risks.Setting], N: int) -> Range | None:
     least = max(problems[0].d_w, problems[0].d_s) + 2
     n = np.unique(np.geomspace(least, max(1e6, 2 * least), 400).astype(int))
-
-    def last(problem: risks.Setting) -> float:
-        ahead = risks.baseline(problem, n) > risks.student(problem, n, N)
-        return float(n[ahead].max()) if ahead.any() else 0.0
-
-    values = [last(problem) for problem in problems]
+    ahead = [n[risks.baseline(p, n) > risks.student(p, n, N)] for p in problems]
+    values = [float(labels.max(initial=0)) for labels in ahead]
     return _spread(values) if values[0] else None
 
 
@@ -239,7 +235,8 @@ def _purchases(
         if not budget or money < pseudo_price * (problems[0].d_s + 2):
             continue
         best = [scaling.best_purchase(p, money, price, pseudo_price, paid=labels) for p in problems]
-        n, N, most = best[0].labels, best[0].pseudo_labels, labels + int(money / price * (1 + 1e-12))
+        n, N = best[0].labels, best[0].pseudo_labels
+        most = labels + int(money / price * (1 + 1e-12))  # whole but for rounding
         student, weak = np.array([
             (float(risks.student(p, n, N)), float(risks.teacher(p, most))) for p in problems
         ]).T  # fmt: skip

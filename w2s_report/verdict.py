@@ -23,8 +23,6 @@ class Ranking:
 
     rule: str
     """In words."""
-    needs_labels: bool
-    """Whether the rule needs labels on rows that the student did not learn from."""
     order: tuple[str, ...]
     """Teachers, best first."""
     scores: tuple[float, ...]
@@ -70,7 +68,7 @@ def rank(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> tupl
             judged[min(ranks, key=ranks.__getitem__)] - min(judged.values())
             for ranks, judged in ((first, halves[1]), (second, halves[0]))
         ]
-        return Ranking(rule, labels, order, tuple(scores[n] for n in order), float(np.mean(lost)))
+        return Ranking(rule, order, tuple(scores[n] for n in order), float(np.mean(lost)))
 
     measured = {c.name: _student(c) for c in comparisons}
     found = [by("smallest measured error of the student", True, measured)]
@@ -108,7 +106,7 @@ def decide(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> Ve
     count, theories = len(comparisons), {t.name: t for t in teachers}
     judged = {c.name: _decision(c, _better(c, count), theories.get(c.name)) for c in comparisons}
     chosen = min(comparisons, key=lambda c: (judged[c.name][0] != "use", _student(c)))
-    metric, better, theory = chosen.decides, _better(chosen, count), theories.get(chosen.name)
+    better, theory = _better(chosen, count), theories.get(chosen.name)
     decision, notes = judged[chosen.name]
     as_good = [c.name for c in comparisons if c is not chosen and not _distinguishable(c, chosen)]
     student = better["student"]
@@ -120,7 +118,6 @@ def decide(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> Ve
         "theory": theory,
         "decision": decision,
         "notes": notes,
-        "metric": metric,
         "count": count,
         "as_good": as_good,
         "closest": closest,
@@ -131,7 +128,7 @@ def decide(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> Ve
         teacher=chosen.teacher,
         student=chosen.student,
         decisions={name: told[0] for name, told in judged.items()},
-        metric=metric,
+        metric=chosen.decides,
         over=student,
         as_good=tuple(as_good),
         reasons=words.paragraphs("reasons.txt", **found),

@@ -31,11 +31,6 @@ def rounded(value: float) -> str:
     return f"{float(f'{value:.{2 if value >= 10 else 1}g}'):.10g}"
 
 
-def plain(value: float) -> str:
-    """A price as it was given."""
-    return f"{value:,.10g}"
-
-
 @functools.cache
 def templates() -> Environment:
     """The templates; a page never follows what a name in it would make of it."""
@@ -47,7 +42,7 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     found.globals["infinity"] = np.inf
-    found.filters |= {f.__name__: f for f in (number, interval, compared, rounded, plain)}
+    found.filters |= {f.__name__: f for f in (number, interval, compared, rounded)}
     return found
 
 
