@@ -191,10 +191,9 @@ class _State:
         with np.errstate(over="ignore", invalid="ignore"):
             for name, values in raw.items():
                 shift, scale = self.placed[name]
-                block = np.empty((len(rows), values.shape[1] + 1), scale.dtype)
-                block[:, 0] = 1
-                np.subtract(values[rows], shift, out=block[:, 1:])
-                block[:, 1:] *= scale
+                block = np.ones((len(rows), values.shape[1] + 1), scale.dtype)
+                moved = values.take(rows, axis=0) - shift  # faster than rows of memory maps
+                np.multiply(moved, scale, out=block[:, 1:])
                 blocks[name] = block
         return blocks
 
