@@ -269,10 +269,13 @@ def problem(kind, task, noise, rng, every=False):
 
 def studied(weak, strong, y, seed):
     """What a report compares: labels, features in white directions, and two contests."""
-    settings, nothing = Options(seed=seed), {"teacher": None, "student": None}
+    settings, nothing = (
+        Options(seed=seed),
+        dict.fromkeys(("teacher", "student", "baseline", "ceiling")),
+    )
     inputs = open_inputs({"w": weak}, strong, y, None, None, nothing, settings)
     study = analysis._study(inputs, settings, lambda share, what: None)
-    plain = study.contest("least squares", teachers=("w",), targets=study.used.targets)
+    plain = study.contest("least squares", matches=inputs.fitted, targets=study.used.targets)
     return study, {"": analysis._contest(inputs, study), "least squares": plain}
 
 
@@ -329,7 +332,7 @@ def expected(kind, task, every, seed):
             for metric, values in losses.items():
                 metric = metric.replace("squared error", head or "ridge")
                 found[f"{metric}, {role}"] = values.mean()
-        for name, values in seen["measures"]["w"].items():
+        for name, values in seen["measures"][contest.matches[0]].items():
             found[f"{head or 'heads'}, misfit" if name == "misfit" else name] = values.mean()
     return found
 

@@ -169,7 +169,16 @@ class Contest:
         return lambda others: predict(phi[others])
 
 
-def compare(contest: Contest, design: Design, trials: int, seed: int) -> tuple[Comparison, ...]:
+def run(tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+    """Call functions, each with its arguments, and yield what they return in the same order."""
+    # Threads share the rows kept; nearly all that is done with them is BLAS.
+    parallel = joblib.Parallel(prefer="threads", return_as="generator")
+    yield from parallel(joblib.delayed(one)(*given) for one, *given in tasks)
+
+
+def compare(
+    contest: Contest, design: Design, trials: int, seed: int, run: Callable = run
+) -> tuple[Comparison, ...]:
     """Compare all teachers and students on the same splits.
 
     Parameters
@@ -182,6 +191,8 @@ def compare(contest: Contest, design: Design, trials: int, seed: int) -> tuple[C
         Splits, where anything depends on them.
     seed : int
         The same seed gives the same bits, whoever does the work.
+    run : callable
+        Calls the splits.
     """
     generators = np.random.default_rng(seed).spawn(1 if contest.fixed else trials)
     hidden = design.N * design.ceiling
@@ -189,13 +200,6 @@ def compare(contest: Contest, design: Design, trials: int, seed: int) -> tuple[C
     tasks = enumerate(generators)
     splits = list(run([(one_split, contest, *shares, g, i < CONTROLS) for i, g in tasks]))
     return tuple(_comparison(contest, match, splits, seed) for match in contest.matches)
-
-
-def run(tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
-    """Call functions, each with its arguments, and yield what they return in the same order."""
-    # Threads share the rows kept; nearly all that is done with them is BLAS.
-    parallel = joblib.Parallel(prefer="threads", return_as="generator")
-    yield from parallel(joblib.delayed(one)(*given) for one, *given in tasks)
 
 
 def one_split(

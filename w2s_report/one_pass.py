@@ -168,7 +168,7 @@ def _add(
     """Add the products of each fold's rows, of a chunk, and keep the rows that are kept."""
     chosen = np.flatnonzero(slot >= 0)
     for name, values in raw.items():
-        sums.kept[name][slot[chosen]] = block(values[chosen], *sums.placed[name])
+        sums.kept[name][slot[chosen]] = block(values.take(chosen, axis=0), *sums.placed[name])
     # Longer than wide, so that forming products takes longer than adding them up.
     widths = [kept.shape[1] for kept in sums.kept.values()]
     piece = max(2 * max(widths), PIECE_BYTES // (4 * sum(widths)))
@@ -176,7 +176,8 @@ def _add(
     def of_fold(number: int) -> None:
         rows = np.flatnonzero(fold == number)
         for these in np.split(rows, range(piece, len(rows), piece)):
-            blocks = {name: block(v[these], *sums.placed[name]) for name, v in raw.items()}
+            taken = {name: values.take(these, axis=0) for name, values in raw.items()}
+            blocks = {name: block(values, *sums.placed[name]) for name, values in taken.items()}
             with np.errstate(over="ignore", invalid="ignore"):
                 for name, own in blocks.items():
                     sums.own[name][number] += own.T @ own
@@ -199,11 +200,9 @@ def _check(sums: Sums, models: Mapping[str, Table], raw: Mapping[str, NDArray], 
 
 def block(features: NDArray, shift: NDArray, scale: Any) -> NDArray:
     """Rows of ``[1 | features]``, shifted and scaled, in the precision of the file."""
-    placed = np.empty((len(features), features.shape[1] + 1), scale.dtype)
-    placed[:, 0] = 1
+    placed = np.ones((len(features), features.shape[1] + 1), scale.dtype)
     with np.errstate(over="ignore", invalid="ignore"):
-        np.subtract(features, shift, out=placed[:, 1:])
-        placed[:, 1:] *= scale
+        np.multiply(features - shift, scale, out=placed[:, 1:])
     return placed
 
 
