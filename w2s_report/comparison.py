@@ -26,6 +26,7 @@ from w2s_utils.similarity import similarity
 
 LEVEL = 0.95
 Z = float(special.ndtri((1 + LEVEL) / 2))  # half-width over a standard error
+OTHERS = {"student": "{}", "teacher": "{} itself", "baseline": "{} on the labels"}
 RIVALS = ("constant", "baseline", "teacher")
 MOST_ROWS = 4000  # labels, pseudo-labels and test rows of a split, each
 CONTROLS = 4  # splits with a student of shuffled answers
@@ -95,7 +96,8 @@ class Comparison:
     """Probability that given answers of the teacher are as unlike on rows with and without a label
     by chance; small where it was trained on these labels. None where that cannot be tested."""
     others: Mapping[str, Range] = field(default_factory=dict)
-    """By name, error of every other student less that of this one, on the same inputs."""
+    """Error of every other student, by name, of every other teacher ("small itself") and of other
+    strong models ("large on the labels"), less that of this student, on the same inputs."""
     halves: tuple[float, float] = (np.nan, np.nan)
     """Student's error over a random half of the test rows, and over the other."""
     student: str = STRONG
@@ -294,9 +296,7 @@ def misfit(contest: Contest, student: NDArray, teacher: NDArray) -> NDArray:
     return np.asarray(divergence.sum(axis=1))
 
 
-def _comparison(
-    contest: Contest, match: Match, splits: Sequence[dict[str, Any]], seed: int
-) -> Comparison:
+def _comparison(contest: Contest, match: Match, splits: list[Any], seed: int) -> Comparison:
     first, labelled = splits[0], len(contest.targets)
     # What splits learn from is shared by pairs of labels: excess errors are quadratic in the noise.
     pairs = (first["given"] / labelled) ** 2
@@ -340,11 +340,9 @@ def _comparison(
             if interval(gap, least).low > 0:
                 pgr[metric] = ratio(found["teacher"] - found["student"], gap)
     decides = list(errors)[-1 if contest.hard else 0]
-    students = {
-        other.name: of([s["losses"][other.key("student")][decides] for s in splits])
-        for other in contest.matches
-    }
-    student = students.pop(match.name)
+    losses = {who: of([s["losses"].get(who, {}).get(decides) for s in splits])
+              for who in first["losses"] if who[0] in OTHERS}  # fmt: skip
+    student = losses[match.key("student")]
     by_row = np.nanmean(student[:, np.isfinite(student).any(axis=0)], axis=0)
     half = np.random.default_rng(seed).permutation(len(by_row)) < len(by_row) / 2
     return Comparison(
@@ -362,7 +360,11 @@ def _comparison(
         opr=opr,
         misfit=nonnegative(interval(of([s["measures"][match]["misfit"] for s in splits]), least)),
         in_sample=_in_sample(contest, match, seed),
-        others={name: interval(values - student) for name, values in students.items()},
+        others={
+            OTHERS[role].format(name): interval(values - student)
+            for (role, name), values in losses.items()
+            if match.key(role) != (role, name)
+        },
         halves=(float(by_row[half].mean()), float(by_row[~half].mean())),
         similarity={
             measure: interval(of([s["measures"][match].get(measure) for s in splits]))

@@ -27,6 +27,7 @@ KEPT_BYTES = 200_000_000
 PILOT = 2048  # rows whose mean is taken off before products are formed
 PIECE_BYTES = 1 << 20  # stays in a processor's cache
 
+Raw = Mapping[str, NDArray]
 Progress = Callable[[float, str], None]
 
 
@@ -162,9 +163,7 @@ def _place(model: Table) -> tuple[NDArray, Any]:
     return mean.astype(precision), scale
 
 
-def _add(
-    sums: Sums, raw: Mapping[str, NDArray], fold: NDArray, slot: NDArray, pool: Parallel
-) -> None:
+def _add(sums: Sums, raw: Raw, fold: NDArray, slot: NDArray, pool: Parallel) -> None:
     """Add the products of each fold's rows, of a chunk, and keep the rows that are kept."""
     chosen = np.flatnonzero(slot >= 0)
     for name, values in raw.items():
@@ -186,7 +185,7 @@ def _add(
     pool(delayed(of_fold)(number) for number in np.unique(fold[fold >= 0]))
 
 
-def _check(sums: Sums, models: Mapping[str, Table], raw: Mapping[str, NDArray], start: int) -> None:
+def _check(sums: Sums, models: Mapping[str, Table], raw: Raw, start: int) -> None:
     for name, values in raw.items():
         total = np.einsum("kii->i", sums.own[name]).sum() + sums.kept[name].sum()
         if not np.isfinite(total):  # tells that there is something to find
