@@ -2,8 +2,8 @@
 
     python benchmarks/report_card.py pass --rows 1000000   memory and time of one pass over the rows
     python benchmarks/report_card.py report                20 000 rows, three teachers
-    python benchmarks/report_card.py coverage --draws 200  intervals against a known geometry
-    python benchmarks/report_card.py verdicts --draws 200  labels of noise; what decides
+    python benchmarks/report_card.py coverage --draws 200  intervals against known truths
+    python benchmarks/report_card.py verdicts --draws 200  labels of noise
 
 Each part can be run alone. `pass` compares the whole report with the bare matrix products of the
 same chunks in the same run, both on ``--jobs`` threads.
@@ -12,11 +12,16 @@ same chunks in the same run, both on ``--jobs`` threads.
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
 import os
 import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -24,10 +29,19 @@ from numpy.lib.format import open_memmap
 from threadpoolctl import threadpool_limits
 
 import w2s_report
-from w2s_utils.geometry import expected_risks_and_ratios
-from w2s_utils.theory import risks
+from w2s_report import analysis, comparison, teachers
+from w2s_report.inputs import open_inputs
+from w2s_report.options import Options
+from w2s_utils.geometry import expected_risks_and_ratios, oracle_setting
 
 CHUNK = 20_000
+KINDS = ("gaussian", "relu", "sparse", "heavy features", "heavy labels", "wild labels")
+TASKS = ("numbers", "classes")
+PARTS = ("measured", "predicted")
+MEDIAN = {"gaussian": 0, "relu": 7.5, "sparse": 0.3, "heavy features": 0, "heavy labels": 0,
+          "wild labels": 0}  # fmt: skip
+ROWS, FRESH, REPEATS = 600, 2000, 1
+LABELS, MANY, POOL = 300, 3000, 500_000
 
 
 def main():
@@ -36,6 +50,10 @@ def main():
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
+    parser.add_argument("--of", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--out", help="file for the numbers")
     parser.add_argument("--widths", type=int, nargs=2, default=[512, 1024], metavar="D")
     given = parser.parse_args()
     if given.part == "pass":
@@ -43,7 +61,7 @@ def main():
     elif given.part == "report":
         whole_report(given.jobs)
     elif given.part == "coverage":
-        coverage(given.draws)
+        coverage(given.draws, given.jobs, given.kinds, given.tasks, given.of, given.out)
     else:
         verdicts(given.draws)
 
@@ -151,99 +169,231 @@ def whole_report(jobs):
                   f"{wall:.1f} s, {cpu:.1f} s CPU here, {jobs} jobs")  # fmt: skip
 
 
-def coverage(draws):
-    inside = {}
-    for seed in range(draws):
-        rng = np.random.default_rng([7, seed])
-        g = rng.standard_normal((3000, 14))
-        # Two canonical correlations lie strictly between 0 and 1.
-        strong = g[:, 2:12].copy()
-        strong[:, :2] = 0.6 * strong[:, :2] + 0.8 * rng.standard_normal((3000, 2))
-        weak = g[:, :6]
-        y = 0.5 * g[:, 0] + 0.8 * g[:, 5] + 0.6 * g[:, 7] + 0.3 * g[:, 13]
-        y = y + 0.7 * rng.standard_normal(3000)
-        y[300:] = np.nan
-        truth = risks.Setting(
-            d_w=7, d_s=11, d_sw=3 + 2 * 0.36, sigma2=0, rho_w=0.94, rho_s=0.83, b=0.36, kappa=0.25
-        )
-        found = w2s_report.report(
-            {"w": weak}, strong, y, share=0.999999, trials=4, seed=seed
-        ).teachers[0]
-        exact = expected_risks_and_ratios(truth, found.all_rows.n, found.all_rows.N)
-        values = {k: getattr(truth, k) for k in ("rho_w", "rho_s", "b", "kappa")}
-        ranges = {k: found.estimates[k] for k in values}
-        values["d_sw"], ranges["d_sw"] = truth.d_sw, found.overlap.d_sw
-        told = found.all_rows.predicted
-        values |= {k: float(v) for k, v in exact.items() if k in told}
-        ranges |= {k: told[k] for k in exact if k in told}
-        for k, value in values.items():
-            inside.setdefault(k, []).append(ranges[k].low <= value <= ranges[k].high)
-    print(f"coverage of 95 % intervals over {draws} draws (standard error "
-          f"{np.sqrt(0.95 * 0.05 / draws):.3f}), 300 labels, 3000 inputs")  # fmt: skip
-    for k, hits in inside.items():
-        print(f"{k:10} {np.mean(hits):.3f}")
+def coverage(draws, jobs, kinds, tasks, parts, out):
+    """Print how often each 95 % interval holds its truth, and how wide it is.
+
+    The truth of what was *measured* is what models taught as in a split, on other inputs, err by on
+    `FRESH` inputs more, averaged over `REPEATS` draws for each draw of a report; of what was
+    *predicted* the formula at the geometry of `POOL` inputs, and beside it what least squares errs
+    by at those sizes ("met").
+    """
+    table = {}
+    for kind, task in itertools.product(kinds, tasks):
+        for every in (False, True) if "measured" in parts else ():
+            cell = f"{kind}, {task}, {'all' if every else 'a third'} labelled"
+            made = partial(measured, kind, task, every), partial(expected, kind, task, every)
+            table[cell] = held(cell, *made, draws, jobs)
+        if "predicted" in parts:
+            made, cell = (
+                (partial(predicted, kind, task), partial(met, kind, task)),
+                (f"{kind}, {task}, predicted"),
+            )
+            table[cell] = held(cell, *made, draws, jobs, formulas(kind, task))
+        if out:
+            Path(out).write_text(json.dumps(table))
+
+
+def held(cell, report, simulate, draws, jobs, known=None):
+    """Coverage and widths of one kind: by name, what is known of them over the draws."""
+    with Parallel(n_jobs=jobs) as pool, threadpool_limits(1, "blas"):
+        found = pool(delayed(report)(seed) for seed in range(draws))
+        means = pool(delayed(simulate)(seed) for seed in range(REPEATS * draws))
+    mean = {k: np.mean([one[k] for one in means]) for k in means[0]}
+    error = {k: np.std([one[k] for one in means]) / len(means) ** 0.5 for k in mean}
+    truth, rows = with_ratios(mean) | (known or {}), {}
+    print(f"{cell}, {draws} draws")
+    for name in dict.fromkeys(name for one in found for name in one):
+        given = np.array([one[name] for one in found if name in one])
+        value, low, high = given.T
+        goal = truth[name]
+        rows[name] = {
+            "given": len(given),
+            "truth": goal,
+            "error": error.get(name),
+            "mean": value.mean(),
+            "coverage": np.mean((low <= goal) & (goal <= high)),
+            "below": np.mean(high < goal),
+            "width": np.median(high - low),
+            "asked": np.median(high - low) / (2 * 1.96 * value.std(ddof=1) + 1e-12),
+            "ranges": given.tolist(),
+        }
+        one = rows[name]
+        print(f"  {name:40} {one['coverage']:.3f} of {len(given):3}, truth {goal:9.4g}, mean "
+              f"{value.mean():9.4g}, width {one['width']:9.4g}, {one['asked']:.2f} times what the "
+              "draws ask for", flush=True)  # fmt: skip
+    return rows
+
+
+def with_ratios(mean):
+    """Means of errors, and what they imply: differences and ratios."""
+    found = dict(mean)
+    for metric in {name.split(", ")[0] for name in mean if name.endswith("student")}:
+        at = {k.split(", ")[1]: v for k, v in mean.items() if k.startswith(metric + ", ")}
+        for model, rival in itertools.product(("student", "teacher"), at):
+            found[f"{metric}, {rival} less {model}"] = at[rival] - at[model]
+        found[f"{metric}, OPR"] = found[f"{metric}, opr"] = at["baseline"] / at["student"]
+        found[f"{metric}, gain"] = at["teacher"] - at["student"]
+        found[f"{metric}, advantage"] = at["baseline"] - at["student"]
+        if "ceiling" in at:
+            gap = found[f"{metric}, gap"] = at["teacher"] - at["ceiling"]
+            found[f"{metric}, PGR"] = found[f"{metric}, pgr"] = found[f"{metric}, gain"] / gap
+    return found
+
+
+def draw(kind, task, rows, rng, noise=False):
+    """Features of a kind and labels, those of noise apart from any feature."""
+    g = rng.standard_normal((rows, 30))
+    if kind == "heavy features":  # Student's t with 5 degrees of freedom: rows have a scale
+        g *= np.sqrt(5 / rng.chisquare(5, rows))[:, None]
+    weak, strong = g[:, :10], g[:, 5:]
+    if kind == "relu":
+        maps = np.random.default_rng(0).standard_normal((10, 40))
+        strong, weak = np.maximum(g[:, :10] @ maps, 0), np.maximum(g[:, :8] @ maps[:8, ::-4], 0)
+    elif kind == "sparse":
+        bits = (rng.random((rows, 45)) < 0.05).astype(float)
+        weak, strong = bits[:, :15], bits[:, 5:]
+    # Squares of errors with Student's law of 3 degrees of freedom have no variance.
+    tails = {"heavy labels": 5, "wild labels": 3}.get(kind)
+    y = rng.standard_t(tails, rows) if tails else rng.standard_normal(rows)
+    y += 0 if noise else strong[:, :6].sum(axis=1) + weak[:, 0]
+    return weak, strong, (y > MEDIAN[kind]).astype(float) if task == "classes" else y
+
+
+def problem(kind, task, noise, rng, every=False):
+    """What a report is given: labels of 200 of 600 inputs or of all, of noise or not."""
+    weak, strong, y = draw(kind, task, ROWS, rng, noise)
+    if not every:
+        y[ROWS // 3 :] = np.nan
+    return weak, strong, y
+
+
+def studied(weak, strong, y, seed):
+    """What a report compares: labels, features in white directions, and two contests."""
+    settings = Options(seed=seed)
+    nothing = dict.fromkeys(("teacher", "student", "baseline", "ceiling"))
+    inputs = open_inputs({"w": weak}, strong, y, None, None, nothing, settings)
+    study = analysis._study(inputs, settings, lambda share, what: None)
+    plain = study.contest("least squares", matches=inputs.fitted, targets=study.used.targets)
+    return study, {"": analysis._contest(inputs, study), "least squares": plain}
+
+
+def measured(kind, task, every, seed):
+    """Every interval of a report that comes from splits, by name."""
+    arrays = problem(kind, task, False, np.random.default_rng([18, seed]), every)
+    study, contests = studied(*arrays, seed)
+    found, trials = {}, Options().trials
+
+    for head, contest in contests.items():
+        [compared] = comparison.compare(contest, study.design, trials, seed)
+        for metric, errors in compared.errors.items():
+            told = {f"{metric}, {role}": value for role, value in errors.items()}
+            for model, over in compared.better[metric].items():
+                told |= {f"{metric}, {rival} less {model}": value for rival, value in over.items()}
+            for name, values in (("OPR", compared.opr), ("PGR", compared.pgr)):
+                told |= {f"{metric}, {name}": values[metric]} if metric in values else {}
+            found |= {name.replace("squared error", head or "ridge"): v for name, v in told.items()}
+        found |= {f"{head or 'heads'}, misfit": compared.misfit} | compared.similarity
+    return {name: (v.value, v.low, v.high) for name, v in found.items()}
+
+
+def expected(kind, task, every, seed):
+    """What models taught as in a split of a report err by on fresh inputs, from one split."""
+    rng = np.random.default_rng([19, seed])
+    *features, y = draw(kind, task, ROWS + FRESH, rng)
+    weak, strong, labels = (values[:ROWS].copy() for values in (*features, y))
+    if not every:
+        labels[ROWS // 3 :] = np.nan
+    study, contests = studied(weak, strong, labels, seed)
+    told = replace(study.used, rows=np.arange(FRESH), values=y[ROWS:])
+    found = {}
+    for head, contest in contests.items():
+        labelled = len(contest.targets)
+        own = told.one_hot if contest.classes else told.values[:, None] - study.used.middle
+        wide = {}
+        for spectrum, raw in zip(study.spectra, features[::-1], strict=True):
+            shift, scale = study.sums.placed[spectrum.name]
+            held = contest.features[spectrum.name]
+            cut = spectrum.cut(1 + held.shape[1])[:, 1:]
+            fresh = cut[0] + (raw[ROWS:] - shift) * scale @ cut[1:]
+            wide[spectrum.name] = np.vstack([held[:labelled], fresh, held[labelled:]])
+        size = study.design.n + study.design.test + study.design.N * study.design.ceiling
+        shares = study.design.n / size, study.design.N * study.design.ceiling / size
+        given, pseudo, _ = comparison._parts(contest, *shares, rng)
+        rows = given, pseudo + FRESH * (pseudo >= labelled), labelled + np.arange(FRESH)
+        both = replace(contest, features=wide, targets=np.vstack([contest.targets, own]))
+        with mock.patch.object(comparison, "_parts", lambda *_, rows=rows: rows):
+            seen = comparison.one_split(both, *shares, rng, True)
+        for (role, _), losses in seen["losses"].items():
+            for metric, values in losses.items():
+                metric = metric.replace("squared error", head or "ridge")
+                found[f"{metric}, {role}"] = values.mean()
+        for name, values in seen["measures"][contest.matches[0]].items():
+            found[f"{head or 'heads'}, misfit" if name == "misfit" else name] = values.mean()
+    return found
+
+
+def predicted(kind, task, seed):
+    """Every interval of a report that comes from formulas, by name; no feature is cut."""
+    weak, strong, y = draw(kind, task, MANY, np.random.default_rng([18, seed]))
+    y[LABELS:] = np.nan
+    found = w2s_report.report(
+        {"w": weak}, strong, y, share=0.9999999, trials=4, seed=seed
+    ).teachers[0]
+    told = {"d_sw": found.overlap.d_sw} | dict(found.estimates)
+    for name, value in found.all_rows.predicted.items():
+        told |= {f"formula, {name}": value, f"met, {name}": value}
+    more = {"nine tenths": found.enough, "break-even": found.break_even}
+    told |= {name: value for name, value in more.items() if value}
+    return {name: (v.value, v.low, v.high) for name, v in told.items()}
+
+
+def formulas(kind, task):
+    """What the formulas say of the geometry of very many inputs."""
+    weak, strong, y = draw(kind, task, POOL, np.random.default_rng([20, 0]))
+    weak, strong = (np.hstack([np.ones((POOL, 1)), one]) for one in (weak, strong))
+    truth = oracle_setting(weak, strong, y)
+    told = {name: getattr(truth, name) for name in ("d_sw", "rho_w", "rho_s", "b", "kappa")}
+    exact = expected_risks_and_ratios(truth, LABELS, MANY - LABELS)
+    told |= {f"formula, {name}": float(value) for name, value in exact.items()}
+    for name, solve, size in (
+        ("nine tenths", teachers._pseudo_labels_for_most_gain, LABELS),
+        ("break-even", teachers._break_even, MANY - LABELS),
+    ):
+        found = solve([truth, truth], size)
+        told[name] = found.value if found else np.inf
+    return told
+
+
+def met(kind, task, seed):
+    """What least squares errs by at the sizes that were predicted for, on fresh inputs."""
+    weak, strong, y = draw(kind, task, MANY + FRESH, np.random.default_rng([19, seed]))
+    weak, strong = (np.hstack([np.ones((len(y), 1)), one]) for one in (weak, strong))
+
+    def fit(phi, rows, targets):
+        return phi @ np.linalg.lstsq(phi[rows], targets, rcond=None)[0]
+
+    labelled, pseudo, fresh = slice(LABELS), slice(LABELS, MANY), slice(MANY, None)
+    teacher = fit(weak, labelled, y[labelled])
+    said = {
+        "teacher": teacher,
+        "student": fit(strong, pseudo, teacher[pseudo]),
+        "baseline": fit(strong, labelled, y[labelled]),
+        "ceiling": fit(strong, slice(MANY), y[:MANY]),
+    }
+    found = {f"met, {role}": np.mean((v - y)[fresh] ** 2) for role, v in said.items()}
+    return found | {"met, misfit": np.mean((said["student"] - teacher)[fresh] ** 2)}
 
 
 def verdicts(draws):
-    """Verdicts on labels of noise; coverage and width of every interval that is measured.
-
-    The truth of an interval is the mean of its estimate over the draws.
-    """
-    for kind in ("gaussian", "relu", "sparse", "heavy tails", "classes"):
-        for every in (False, True):
-            decided, seen = Counter(), {}
-            for noise in (True, False):
-                for seed in range(draws):
-                    arrays = problem(kind, noise, np.random.default_rng([8, seed]), every)
-                    found = w2s_report.report({"w": arrays[0]}, *arrays[1:], seed=seed)
-                    if noise:
-                        decided[found.verdict.decision] += 1
-                        continue
-                    for name, value in intervals(found):
-                        seen.setdefault(name, []).append((value.value, value.low, value.high))
-            print(f"{kind}, {'all' if every else 'a third'} labelled, {draws} draws of noise: "
-                  f"{dict(decided)}")  # fmt: skip
-            for name, rows in seen.items():
-                value, low, high = np.transpose(rows)
-                hits, width = (low <= value.mean()) & (value.mean() <= high), high - low
-                ratio = width.mean() / (2 * 1.96 * value.std(ddof=1) + 1e-12)
-                print(f"  {name:36} coverage {hits.mean():.3f} of {len(hits)}, mean "
-                      f"{value.mean():.3f}, width {width.mean():.3f}, {ratio:.2f} times what the "
-                      "draws ask for", flush=True)  # fmt: skip
-
-
-def intervals(card):
-    """Every interval of a report that comes from splits, by name."""
-    compared = card.comparisons[0]
-    for metric, errors in compared.errors.items():
-        yield from ((f"{metric}, {role}", value) for role, value in errors.items())
-        over = compared.better[metric]["student"].items()
-        yield from ((f"{metric}, {rival} less student", value) for rival, value in over)
-        for name, values in (("OPR", compared.opr), ("PGR", compared.pgr)):
-            if metric in values:
-                yield f"{metric}, {name}", values[metric]
-    yield "misfit", compared.misfit
-    for name, value in card.teachers[0].reference.measured.items():
-        yield f"least squares, {name}", value
-
-
-def problem(kind, noise, rng, every=False):
-    """Features of a kind, and labels of 200 of 600 inputs or of all, noise or not."""
-    g = rng.standard_normal((600, 30))
-    weak, strong = g[:, :10], g[:, 5:]
-    if kind == "relu":
-        maps = np.random.default_rng(0).standard_normal((10, 60))
-        strong, weak = np.maximum(g[:, :10] @ maps, 0), np.maximum(g[:, :10] @ maps[:, :12], 0)
-    elif kind == "sparse":
-        strong = (rng.random((600, 40)) < 0.05).astype(float)
-        weak = strong[:, :15]
-    drawn = rng.standard_t(3, 600) if kind == "heavy tails" else rng.standard_normal(600)
-    y = drawn + (0 if noise else strong[:, :6].sum(axis=1))
-    if kind == "classes":
-        y = (y > np.median(y)).astype(float)
-    if not every:
-        y[200:] = np.nan
-    return weak, strong, y
+    """Verdicts on labels of noise."""
+    for kind, task, every in itertools.product(KINDS, TASKS, (False, True)):
+        decided = Counter()
+        for seed in range(draws):
+            weak, strong, y = problem(kind, task, True, np.random.default_rng([18, seed]), every)
+            found = w2s_report.report({"w": weak}, strong, y, seed=seed)
+            decided[found.verdict.decision] += 1
+        print(f"{kind}, {task}, {'all' if every else 'a third'} labelled, {draws} draws of noise: "
+              f"{dict(decided)}", flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":

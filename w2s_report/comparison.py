@@ -18,7 +18,7 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from w2s_report import heads
 from w2s_utils.geometry import Range
@@ -32,6 +32,7 @@ MOST_ROWS = 4000  # labels, pseudo-labels and test rows of a split, each
 CONTROLS = 4  # splits with a student of shuffled answers
 STRONG = "strong"  # a student without a name of its own
 ROUNDING = 1e-9  # of the constant's error: differences below are none
+BLAS = ThreadpoolController()  # libraries are looked for once: it takes as long as a split
 SUSPECT = 1e-3  # of predictions that look in sample
 
 
@@ -186,8 +187,7 @@ def compare(contest: Contest, design: Design, trials: int, seed: int) -> tuple[C
     """
     generators = np.random.default_rng(seed).spawn(1 if contest.fixed else trials)
     hidden = design.N * design.ceiling
-    rows = design.n + design.test + hidden
-    shares = design.n / rows, hidden / rows
+    shares = np.array([design.n, hidden]) / (design.n + design.test + hidden)
     tasks = enumerate(generators)
     splits = list(run([(one_split, contest, *shares, g, i < CONTROLS) for i, g in tasks]))
     return tuple(_comparison(contest, match, splits, seed) for match in contest.matches)
@@ -204,7 +204,7 @@ def one_split(
     contest: Contest, share: float, hidden: float, rng: np.random.Generator, control: bool
 ) -> dict[str, Any]:
     """Losses of every model on the rows that one split tests on, and the sizes."""
-    with threadpool_limits(1, "blas"):
+    with BLAS.limit(limits=1, user_api="blas"):
         given, pseudo, tested = _parts(contest, share, hidden, rng)
         truth, goal = contest.targets[given], contest.targets[tested]
         # Of classes that a sample lacks a constant is not certain.
@@ -290,17 +290,17 @@ def _losses(contest: Contest, values: NDArray, goal: NDArray) -> dict[str, NDArr
 
 def misfit(contest: Contest, student: NDArray, teacher: NDArray) -> NDArray:
     """Squared difference of answers on each row, or KL(student || teacher) of classes."""
-    if not contest.classes:
-        return np.asarray(np.sum((student - teacher) ** 2, axis=1))
-    divergence = special.rel_entr(heads.inside(student), heads.inside(teacher))
-    return np.asarray(divergence.sum(axis=1))
+    each = (student - teacher) ** 2
+    if contest.classes:
+        each = special.rel_entr(heads.inside(student), heads.inside(teacher))
+    return np.asarray(each.sum(axis=1))
 
 
 def _comparison(contest: Contest, match: Match, splits: list[Any], seed: int) -> Comparison:
     first, labelled = splits[0], len(contest.targets)
-    # What splits learn from is shared by pairs of labels: excess errors are quadratic in the noise.
-    pairs = (first["given"] / labelled) ** 2
-    shared = pairs / (1 - pairs) if len(splits) > 1 else 0.0
+    # Splits share labels, or pairs of them: errors are quadratic in noise, misfits may be linear.
+    part = first["given"] / labelled if len(splits) > 1 else 0.0
+    shared, linear = part**2 / (1 - part**2), part / (1 - part)
 
     def of(losses: Sequence[NDArray | None]) -> NDArray:
         values = np.full((len(splits), labelled), np.nan)
@@ -343,6 +343,8 @@ def _comparison(contest: Contest, match: Match, splits: list[Any], seed: int) ->
     losses = {who: of([s["losses"].get(who, {}).get(decides) for s in splits])
               for who in first["losses"] if who[0] in OTHERS}  # fmt: skip
     student = losses[match.key("student")]
+    seen = [s["measures"][match] for s in splits]
+    measures = {key: of([one.get(key) for one in seen]) for key in seen[0]}
     by_row = np.nanmean(student[:, np.isfinite(student).any(axis=0)], axis=0)
     half = np.random.default_rng(seed).permutation(len(by_row)) < len(by_row) / 2
     return Comparison(
@@ -358,7 +360,7 @@ def _comparison(contest: Contest, match: Match, splits: list[Any], seed: int) ->
         better=better,
         pgr=pgr,
         opr=opr,
-        misfit=nonnegative(interval(of([s["measures"][match]["misfit"] for s in splits]), least)),
+        misfit=nonnegative(_interval(measures.pop("misfit"), least, shared=linear)),
         in_sample=_in_sample(contest, match, seed),
         others={
             OTHERS[role].format(name): interval(values - student)
@@ -366,11 +368,7 @@ def _comparison(contest: Contest, match: Match, splits: list[Any], seed: int) ->
             if match.key(role) != (role, name)
         },
         halves=(float(by_row[half].mean()), float(by_row[~half].mean())),
-        similarity={
-            measure: interval(of([s["measures"][match].get(measure) for s in splits]))
-            for measure in first["measures"][match]
-            if measure != "misfit"
-        },
+        similarity={key: interval(values) for key, values in measures.items()},
     )
 
 
@@ -381,16 +379,21 @@ def _interval(values: NDArray, least: float = 0.0, *, shared: float) -> Range:
     row's sum over the splits tells, and that of the splits, as far as they differ by more than
     their rows explain (two-way clusters: Cameron, Gelbach and Miller 2011). The latter is not
     averaged away where splits share what they learn from: ``shared`` is its covariance between two
-    splits over the variance between splits.
+    splits over the variance between splits. Rows that are hard to answer also teach badly: they
+    teach where they do not test, so that adds -2 Cov(split's own effect, mean effect of its rows).
     """
-    there = np.isfinite(values)
-    mean = values[there].mean()
-    apart = np.where(there, values - mean, 0.0) / there.sum()
-    by_row, by_split, each = (np.sum(v**2) for v in (apart.sum(axis=0), apart.sum(axis=1), apart))
-    splits, rows = (np.sum(there.any(axis=axis)) for axis in (1, 0))
+    values = values[np.isfinite(values).any(axis=1)]
+    there, splits, mean = np.isfinite(values), len(values), np.nanmean(values)
+    total, size, tests = there.sum(), there.sum(axis=1), there.sum(axis=0)
+    apart = np.where(there, values - mean, 0.0)
+    by_row, by_split, each = (np.sum(v**2) / total**2 for v in (apart.sum(0), apart.sum(1), apart))
     # A split's rows are drawn without replacement: they explain less by what all rows vary.
-    beyond = max(by_split - each + (by_row - each) / splits, 0.0) * (1 + shared * splits)
-    reach = stats.t.ppf((1 + LEVEL) / 2, rows - 1) * (np.sqrt(by_row + beyond) + least)
+    variance = by_row + max(by_split - each + (by_row - each) / splits, 0) * (1 + shared * splits)
+    if splits > 1:
+        row = np.where(there, apart.sum(axis=0) / np.maximum(tests, 1), 0.0)
+        own = (apart - row) * (tests / np.maximum(tests - 1, 1))  # beside the other splits
+        variance += max(-2 * np.cov(own.sum(1) / size, row.sum(1) / size)[0, 1], 0)
+    reach = stats.t.ppf((1 + LEVEL) / 2, np.sum(tests > 0) - 1) * (np.sqrt(variance) + least)
     return around(mean, reach)
 
 

@@ -164,10 +164,10 @@ def _place(model: Table) -> tuple[NDArray, Any]:
 
 
 def _add(sums: Sums, raw: Raw, fold: NDArray, slot: NDArray, pool: Parallel) -> None:
-    """Add the products of each fold's rows, of a chunk, and keep the rows that are kept."""
+    """Add the products of each fold's rows (taken: indexing memory maps is slower), keep some."""
     chosen = np.flatnonzero(slot >= 0)
     for name, values in raw.items():
-        sums.kept[name][slot[chosen]] = block(values[chosen], *sums.placed[name])
+        sums.kept[name][slot[chosen]] = block(values.take(chosen, axis=0), *sums.placed[name])
     # Longer than wide, so that forming products takes longer than adding them up.
     widths = [kept.shape[1] for kept in sums.kept.values()]
     piece = max(2 * max(widths), PIECE_BYTES // (4 * sum(widths)))
@@ -175,7 +175,7 @@ def _add(sums: Sums, raw: Raw, fold: NDArray, slot: NDArray, pool: Parallel) -> 
     def of_fold(number: int) -> None:
         rows = np.flatnonzero(fold == number)
         for these in np.split(rows, range(piece, len(rows), piece)):
-            blocks = {name: block(v[these], *sums.placed[name]) for name, v in raw.items()}
+            blocks = {k: block(v.take(these, axis=0), *sums.placed[k]) for k, v in raw.items()}
             with np.errstate(over="ignore", invalid="ignore"):
                 for name, own in blocks.items():
                     sums.own[name][number] += own.T @ own
@@ -198,11 +198,9 @@ def _check(sums: Sums, models: Mapping[str, Table], raw: Raw, start: int) -> Non
 
 def block(features: NDArray, shift: NDArray, scale: Any) -> NDArray:
     """Rows of ``[1 | features]``, shifted and scaled, in the precision of the file."""
-    placed = np.empty((len(features), features.shape[1] + 1), scale.dtype)
-    placed[:, 0] = 1
+    placed = np.ones((len(features), features.shape[1] + 1), scale.dtype)
     with np.errstate(over="ignore", invalid="ignore"):
-        np.subtract(features, shift, out=placed[:, 1:])
-        placed[:, 1:] *= scale
+        np.multiply(features - shift, scale, out=placed[:, 1:])
     return placed
 
 

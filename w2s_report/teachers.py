@@ -251,6 +251,5 @@ def _purchases(problems: list[risks.Setting], labels: int, asked: Options) -> li
 def _spread(values: Iterable[float]) -> Range:
     """The first number, of the estimates, with the quantiles of the others, of problems drawn."""
     value, *drawn = values
-    at = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    low, high = np.nanquantile(drawn, at, method="nearest")
+    low, high = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="nearest")
     return Range(float(value), float(min(low, value)), float(max(high, value)))
