@@ -269,10 +269,8 @@ def problem(kind, task, noise, rng, every=False):
 
 def studied(weak, strong, y, seed):
     """What a report compares: labels, features in white directions, and two contests."""
-    settings, nothing = (
-        Options(seed=seed),
-        dict.fromkeys(("teacher", "student", "baseline", "ceiling")),
-    )
+    settings = Options(seed=seed)
+    nothing = dict.fromkeys(("teacher", "student", "baseline", "ceiling"))
     inputs = open_inputs({"w": weak}, strong, y, None, None, nothing, settings)
     study = analysis._study(inputs, settings, lambda share, what: None)
     plain = study.contest("least squares", matches=inputs.fitted, targets=study.used.targets)
@@ -285,11 +283,8 @@ def measured(kind, task, every, seed):
     study, contests = studied(*arrays, seed)
     found, trials = {}, Options().trials
 
-    def run(tasks):
-        return [one(*given) for one, *given in tasks]
-
     for head, contest in contests.items():
-        [compared] = comparison.compare(contest, study.design, trials, seed, run)
+        [compared] = comparison.compare(contest, study.design, trials, seed)
         for metric, errors in compared.errors.items():
             told = {f"{metric}, {role}": value for role, value in errors.items()}
             for model, over in compared.better[metric].items():

@@ -26,6 +26,7 @@ from w2s_utils.similarity import similarity
 
 LEVEL = 0.95
 Z = float(special.ndtri((1 + LEVEL) / 2))  # half-width over a standard error
+OTHERS = {"student": "{}", "teacher": "{} itself", "baseline": "{} on the labels"}
 RIVALS = ("constant", "baseline", "teacher")
 MOST_ROWS = 4000  # labels, pseudo-labels and test rows of a split, each
 CONTROLS = 4  # splits with a student of shuffled answers
@@ -96,7 +97,8 @@ class Comparison:
     """Probability that given answers of the teacher are as unlike on rows with and without a label
     by chance; small where it was trained on these labels. None where that cannot be tested."""
     others: Mapping[str, Range] = field(default_factory=dict)
-    """By name, error of every other student less that of this one, on the same inputs."""
+    """Error of every other student, by name, of every other teacher ("small itself") and of other
+    strong models ("large on the labels"), less that of this student, on the same inputs."""
     halves: tuple[float, float] = (np.nan, np.nan)
     """Student's error over a random half of the test rows, and over the other."""
     student: str = STRONG
@@ -169,16 +171,7 @@ class Contest:
         return lambda others: predict(phi[others])
 
 
-def run(tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
-    """Call functions, each with its arguments, and yield what they return in the same order."""
-    # Threads share the rows kept; nearly all that is done with them is BLAS.
-    parallel = joblib.Parallel(prefer="threads", return_as="generator")
-    yield from parallel(joblib.delayed(one)(*given) for one, *given in tasks)
-
-
-def compare(
-    contest: Contest, design: Design, trials: int, seed: int, run: Callable = run
-) -> tuple[Comparison, ...]:
+def compare(contest: Contest, design: Design, trials: int, seed: int) -> tuple[Comparison, ...]:
     """Compare all teachers and students on the same splits.
 
     Parameters
@@ -191,8 +184,6 @@ def compare(
         Splits, where anything depends on them.
     seed : int
         The same seed gives the same bits, whoever does the work.
-    run : callable
-        Calls the splits.
     """
     generators = np.random.default_rng(seed).spawn(1 if contest.fixed else trials)
     hidden = design.N * design.ceiling
@@ -200,6 +191,13 @@ def compare(
     tasks = enumerate(generators)
     splits = list(run([(one_split, contest, *shares, g, i < CONTROLS) for i, g in tasks]))
     return tuple(_comparison(contest, match, splits, seed) for match in contest.matches)
+
+
+def run(tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+    """Call functions, each with its arguments, and yield what they return in the same order."""
+    # Threads share the rows kept; nearly all that is done with them is BLAS.
+    parallel = joblib.Parallel(prefer="threads", return_as="generator")
+    yield from parallel(joblib.delayed(one)(*given) for one, *given in tasks)
 
 
 def one_split(
@@ -298,9 +296,7 @@ def misfit(contest: Contest, student: NDArray, teacher: NDArray) -> NDArray:
     return np.asarray(each.sum(axis=1))
 
 
-def _comparison(
-    contest: Contest, match: Match, splits: Sequence[dict[str, Any]], seed: int
-) -> Comparison:
+def _comparison(contest: Contest, match: Match, splits: list[Any], seed: int) -> Comparison:
     first, labelled = splits[0], len(contest.targets)
     # Splits share labels, or pairs of them: errors are quadratic in noise, misfits may be linear.
     part = first["given"] / labelled if len(splits) > 1 else 0.0
@@ -344,11 +340,9 @@ def _comparison(
             if interval(gap, least).low > 0:
                 pgr[metric] = ratio(found["teacher"] - found["student"], gap)
     decides = list(errors)[-1 if contest.hard else 0]
-    students = {
-        other.name: of([s["losses"][other.key("student")][decides] for s in splits])
-        for other in contest.matches
-    }
-    student = students.pop(match.name)
+    losses = {who: of([s["losses"].get(who, {}).get(decides) for s in splits])
+              for who in first["losses"] if who[0] in OTHERS}  # fmt: skip
+    student = losses[match.key("student")]
     seen = [s["measures"][match] for s in splits]
     measures = {key: of([one.get(key) for one in seen]) for key in seen[0]}
     by_row = np.nanmean(student[:, np.isfinite(student).any(axis=0)], axis=0)
@@ -368,7 +362,11 @@ def _comparison(
         opr=opr,
         misfit=nonnegative(_interval(measures.pop("misfit"), least, shared=linear)),
         in_sample=_in_sample(contest, match, seed),
-        others={name: interval(values - student) for name, values in students.items()},
+        others={
+            OTHERS[role].format(name): interval(values - student)
+            for (role, name), values in losses.items()
+            if match.key(role) != (role, name)
+        },
         halves=(float(by_row[half].mean()), float(by_row[~half].mean())),
         similarity={key: interval(values) for key, values in measures.items()},
     )

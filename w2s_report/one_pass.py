@@ -27,6 +27,7 @@ KEPT_BYTES = 200_000_000
 PILOT = 2048  # rows whose mean is taken off before products are formed
 PIECE_BYTES = 1 << 20  # stays in a processor's cache
 
+Raw = Mapping[str, NDArray]
 Progress = Callable[[float, str], None]
 
 
@@ -162,10 +163,8 @@ def _place(model: Table) -> tuple[NDArray, Any]:
     return mean.astype(precision), scale
 
 
-def _add(
-    sums: Sums, raw: Mapping[str, NDArray], fold: NDArray, slot: NDArray, pool: Parallel
-) -> None:
-    """Add the products of each fold's rows, of a chunk, and keep the rows that are kept."""
+def _add(sums: Sums, raw: Raw, fold: NDArray, slot: NDArray, pool: Parallel) -> None:
+    """Add the products of each fold's rows (taken: indexing memory maps is slower), keep some."""
     chosen = np.flatnonzero(slot >= 0)
     for name, values in raw.items():
         sums.kept[name][slot[chosen]] = block(values.take(chosen, axis=0), *sums.placed[name])
@@ -176,8 +175,7 @@ def _add(
     def of_fold(number: int) -> None:
         rows = np.flatnonzero(fold == number)
         for these in np.split(rows, range(piece, len(rows), piece)):
-            taken = {name: values.take(these, axis=0) for name, values in raw.items()}
-            blocks = {name: block(values, *sums.placed[name]) for name, values in taken.items()}
+            blocks = {k: block(v.take(these, axis=0), *sums.placed[k]) for k, v in raw.items()}
             with np.errstate(over="ignore", invalid="ignore"):
                 for name, own in blocks.items():
                     sums.own[name][number] += own.T @ own
@@ -187,7 +185,7 @@ def _add(
     pool(delayed(of_fold)(number) for number in np.unique(fold[fold >= 0]))
 
 
-def _check(sums: Sums, models: Mapping[str, Table], raw: Mapping[str, NDArray], start: int) -> None:
+def _check(sums: Sums, models: Mapping[str, Table], raw: Raw, start: int) -> None:
     for name, values in raw.items():
         total = np.einsum("kii->i", sums.own[name]).sum() + sums.kept[name].sum()
         if not np.isfinite(total):  # tells that there is something to find

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +21,6 @@ PERMUTATIONS = 49
 NULL_ROWS = 2000
 FEWEST, GROUPS = 4, 40  # parts that are left out, of all rows and of the labelled ones
 FAINT = 1e-3  # of a direction's standard deviation
-MODELS = ("teacher", "student", "baseline", "ceiling")
 MOST_OF_THE_GAIN = 0.9
 
 
@@ -104,9 +103,7 @@ class Teacher:
     """What the budget given buys, and twice as much; empty where none was given or none reaches."""
 
 
-def analyse(
-    pair: Pair, targets: NDArray[np.float64], found: Comparison, settings: Options
-) -> Teacher:
+def analyse(pair: Pair, targets: NDArray, found: Comparison, settings: Options) -> Teacher:
     """Estimate, predict and measure for one teacher.
 
     Targets of shape (L, tasks) are scaled so that the mean over tasks is the sum over the original
@@ -138,7 +135,7 @@ def analyse(
             gain_by_misfit=Range(factor * found.misfit.value, min(ends), max(ends)),
             enough=_pseudo_labels_for_most_gain(problems, pair.labelled),
             break_even=_break_even(problems, N),
-            purchases=_purchases(problems, pair.labelled, settings),
+            purchases=tuple(_purchases(problems, pair.labelled, settings)),
         )
 
 
@@ -164,7 +161,7 @@ def _predictions(problems: list[risks.Setting], sizes: list[tuple[int, int]]) ->
 def _measured(found: Comparison) -> dict[str, Range]:
     [(metric, errors)] = found.errors.items()
     over = found.better[metric]["student"]
-    measured = {name: errors[name] for name in MODELS if name in errors}
+    measured = {k: v for k, v in errors.items() if k not in ("constant", "shuffled")}
     measured |= {"misfit": found.misfit, "gain": over["teacher"], "advantage": over["baseline"]}
     for name, ratio in (("opr", found.opr), ("pgr", found.pgr)):
         measured |= {name: ratio[metric]} if metric in ratio else {}
@@ -222,14 +219,12 @@ def _break_even(problems: list[risks.Setting], N: int) -> Range | None:
     return _spread(values) if values[0] else None
 
 
-def _purchases(
-    problems: Sequence[risks.Setting], labels: int, settings: Options
-) -> tuple[Purchase, ...]:
+def _purchases(problems: list[risks.Setting], labels: int, asked: Options) -> list[Purchase]:
     """Spend the budget, if there is one, and twice as much.
 
     Left out where it does not pay for as many pseudo-labels as the formulas need.
     """
-    price, pseudo_price, budget = settings.prices
+    price, pseudo_price, budget = asked.prices
     found, before = [], None
     for money in (budget, 2 * budget):
         if not budget or money < pseudo_price * (problems[0].d_s + 2):
@@ -247,16 +242,14 @@ def _purchases(
             "strong": [one.labels_only for one in best] - student,
             "weak": weak - student,
         }
-        if before is not None:
-            told["saved"] = before - student
+        told |= {} if before is None else {"saved": before - student}
         before = student
         found.append(Purchase(money, {name: _spread(values) for name, values in told.items()}))
-    return tuple(found)
+    return found
 
 
 def _spread(values: Iterable[float]) -> Range:
     """The first number, of the estimates, with the quantiles of the others, of problems drawn."""
     value, *drawn = values
-    at = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    low, high = np.nanquantile(drawn, at, method="nearest")
+    low, high = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="nearest")
     return Range(float(value), float(min(low, value)), float(max(high, value)))

@@ -94,18 +94,24 @@ def decide(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> Ve
     fitted on the labels, and than its own teacher, all with penalties where they were fitted, and
     formulas that do not foresee the opposite with all the labels; of several such students the one
     with the smallest error is taken. "use the teacher itself" needs a teacher demonstrably better
-    than the constant and than the strong model on the labels.
+    than the constant and than the strong model on the labels. No student is used that is
+    demonstrably behind another teacher itself, or another strong model on the labels.
 
     Parameters
     ----------
     teachers : sequence of Teacher
         Those with features; may be empty.
     comparisons : sequence of Comparison
-        One for each teacher.
+        One for each teacher and student.
     """
     count, theories = len(comparisons), {t.name: t for t in teachers}
     judged = {c.name: _decision(c, _better(c, count), theories.get(c.name)) for c in comparisons}
-    chosen = min(comparisons, key=lambda c: (judged[c.name][0] != "use", _student(c)))
+    for c in comparisons:
+        ahead = [n for n, v in c.others.items() if n not in judged and _widened(v, count).high < 0]
+        if judged[c.name][0] == "use" and ahead:
+            judged[c.name] = "do not use", ahead
+    best = {name: (d != "use", d != "use the teacher itself") for name, (d, _) in judged.items()}
+    chosen = min(comparisons, key=lambda c: (*best[c.name], _student(c)))
     better, theory = _better(chosen, count), theories.get(chosen.name)
     decision, notes = judged[chosen.name]
     as_good = [c.name for c in comparisons if c is not chosen and not _distinguishable(c, chosen)]

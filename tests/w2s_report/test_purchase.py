@@ -64,8 +64,8 @@ def test_what_the_problems_drawn_do_not_agree_on_is_not_told():
     assert mixed.predicted["labels"].low < mixed.predicted["labels"].high
     # Twice a budget may reach where the budget does not; nothing is told of one that does not.
     assert [p.budget for p in purchases([near] * 3, 60, priced(1, 1, 15))] == [30]
-    assert purchases([near] * 3, 60, priced(1, 1, 5)) == ()
-    assert purchases([near] * 3, 60, Options()) == ()
+    assert purchases([near] * 3, 60, priced(1, 1, 5)) == []
+    assert purchases([near] * 3, 60, Options()) == []
 
 
 def problem(seed, rows=4000, labelled=1000):
