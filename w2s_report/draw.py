@@ -2,8 +2,8 @@
 
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
 from w2s_report import words
 from w2s_report.card import ReportCard
@@ -27,7 +27,8 @@ def ranking(card: ReportCard, name: str = "fig-report-ranking") -> dict[str, Any
     """
     found = {c.name: c.errors[c.decides] for c in card.comparisons}
     order = sorted(found, key=lambda pair: found[pair]["student"].value)
-    figure, axis = plt.subplots(figsize=(6.4, 1.6 + 0.7 * len(order)))
+    figure = Figure(figsize=(6.4, 1.6 + 0.7 * len(order)))
+    axis = figure.subplots()
     data: dict[str, list[Any]] = {"teacher": list(order)}
     for shift, (model, (colour, marker)) in enumerate(MODELS.items()):
         if any(model not in errors for errors in found.values()):

@@ -9,7 +9,6 @@ import importlib
 from typing import Any
 
 import matplotlib as mpl
-import matplotlib.pyplot as plt
 
 from w2s_report import draw
 from w2s_report.card import ReportCard
@@ -22,7 +21,6 @@ def render(card: ReportCard) -> str:
     with mpl.rc_context(fname=figures.STYLE):
         drawn = draw.ranking(card)
         image = figures.render(drawn["figure"], drawn["name"])["image/svg+xml"]
-        plt.close(drawn["figure"])
     svg, csv = (
         base64.b64encode(text.encode()).decode() for text in (image, figures.as_csv(drawn["data"]))
     )
