@@ -10,8 +10,8 @@ import importlib
 from typing import Any
 
 import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
 from w2s_report import words
 from w2s_report.card import ReportCard
@@ -32,7 +32,6 @@ def render(card: ReportCard) -> str:
     with mpl.rc_context(fname=figures.STYLE):
         drawn = ranking(card)
         image = figures.render(drawn["figure"], drawn["name"])["image/svg+xml"]
-        plt.close(drawn["figure"])
     svg, csv = (
         base64.b64encode(text.encode()).decode() for text in (image, figures.as_csv(drawn["data"]))
     )
@@ -68,7 +67,8 @@ def ranking(card: ReportCard, name: str = "fig-report-ranking") -> dict[str, Any
     """
     found = {c.name: c.errors[c.decides] for c in card.comparisons}
     order = sorted(found, key=lambda pair: found[pair]["student"].value)
-    figure, axis = plt.subplots(figsize=(6.4, 1.6 + 0.7 * len(order)))
+    figure = Figure(figsize=(6.4, 1.6 + 0.7 * len(order)))
+    axis = figure.subplots()
     data: dict[str, list[Any]] = {"teacher": list(order)}
     for shift, (model, (colour, marker)) in enumerate(MODELS.items()):
         if any(model not in errors for errors in found.values()):
