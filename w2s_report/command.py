@@ -65,11 +65,8 @@ def report(
     from w2s_report.readers import InputError
     from w2s_report.runs import report_run
 
-    given = [
-        name
-        for name in ("strong", "weak", "teacher_predictions", "scores", "budget")
-        if options[name]
-    ]
+    needing = "strong", "weak", "teacher_predictions", "scores", "budget"
+    given = [name for name in needing if options[name]]
     if (labels is None) == (run is None) or (run and given):
         raise Refusal("expected either --labels with features or predictions, or --run FOLDER")
     with _bar() as tell:

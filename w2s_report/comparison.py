@@ -27,6 +27,7 @@ from w2s_utils.similarity import similarity
 LEVEL = 0.95
 Z = float(special.ndtri((1 + LEVEL) / 2))  # half-width over a standard error
 OTHERS = {"student": "{}", "teacher": "{} itself", "baseline": "{} on the labels"}
+ROLES = ("constant", "teacher", "student", "weighted", "baseline", "ceiling", "shuffled")
 RIVALS = ("constant", "baseline", "teacher")
 MOST_ROWS = 4000  # labels, pseudo-labels and test rows of a split, each
 CONTROLS = 4  # splits with a student of shuffled answers
@@ -84,7 +85,7 @@ class Comparison:
     """Metric of the verdict: the first, or the error rate where only classes were given."""
     errors: Mapping[str, Mapping[str, Range]]
     """By metric, of "constant", "teacher", "student", "baseline", "ceiling" (where its labels are
-    there) and "shuffled"."""
+    there), and in some splits of students of "shuffled" and of "weighted" pseudo-labels."""
     better: Mapping[str, Mapping[str, Mapping[str, Range]]]
     """By metric, model ("student" or "teacher") and rival: the rival's error less the model's."""
     pgr: Mapping[str, Range]
@@ -96,6 +97,9 @@ class Comparison:
     in_sample: float | None = None
     """Probability that given answers of the teacher are as unlike on rows with and without a label
     by chance; small where it was trained on these labels. None where that cannot be tested."""
+    weighted: Range | None = None
+    """Student's error less that of one whose pseudo-labels count by the teacher's confidence, its
+    largest probability; of classes."""
     others: Mapping[str, Range] = field(default_factory=dict)
     """Error of every other student, by name, of every other teacher ("small itself") and of other
     strong models ("large on the labels"), less that of this student, on the same inputs."""
@@ -232,6 +236,9 @@ def one_split(
                 taught[match.key("student")] = answers[match.teacher]
                 if control:
                     taught[match.key("shuffled")] = rng.permutation(answers[match.teacher])
+                if control and contest.classes:
+                    sure = answers[match.teacher].max(axis=1, keepdims=True)
+                    taught[match.key("weighted")] = answers[match.teacher] * sure / sure.mean()
         for name, taught in lessons.items():
             if taught:
                 fitted = contest.fit(name, pseudo, list(taught.values()))
@@ -311,9 +318,6 @@ def _comparison(contest: Contest, match: Match, splits: list[Any], seed: int) ->
 
     interval = functools.partial(_interval, shared=shared)
 
-    def less(rival: NDArray, model: NDArray, least: float) -> Range:
-        return interval(rival - model, least)
-
     def ratio(numerator: NDArray, denominator: NDArray) -> Range:
         # To the first order in what rows and splits change.
         below = np.nanmean(denominator)
@@ -326,23 +330,25 @@ def _comparison(contest: Contest, match: Match, splits: list[Any], seed: int) ->
     pgr, opr = {}, {}
     for metric in first["losses"]["constant", ""]:
         found = {}
-        for role in ("constant", "teacher", "student", "baseline", "ceiling", "shuffled"):
+        for role in ROLES:
             key = match.key(role)
             if key in first["losses"]:
                 found[role] = of([s["losses"].get(key, {}).get(metric) for s in splits])
         least = ROUNDING * float(np.nanmean(found["constant"]))
-        errors[metric] = {role: nonnegative(interval(v, least)) for role, v in found.items()}
-        better[metric] = against(found, functools.partial(less, least=least))
+        told = functools.partial(interval, least=least)
+        errors[metric] = {role: nonnegative(told(v)) for role, v in found.items()}
+        better[metric] = against(found, lambda one, other: told(one - other))  # noqa: B023
         if "baseline" in found and errors[metric]["student"].low > least:
             opr[metric] = ratio(found["baseline"], found["student"])
         if "ceiling" in found:
             gap = found["teacher"] - found["ceiling"]
-            if interval(gap, least).low > 0:
+            if told(gap).low > 0:
                 pgr[metric] = ratio(found["teacher"] - found["student"], gap)
     decides = list(errors)[-1 if contest.hard else 0]
     losses = {who: of([s["losses"].get(who, {}).get(decides) for s in splits])
               for who in first["losses"] if who[0] in OTHERS}  # fmt: skip
     student = losses[match.key("student")]
+    weighted = of([s["losses"].get(match.key("weighted"), {}).get(decides) for s in splits])
     seen = [s["measures"][match] for s in splits]
     measures = {key: of([one.get(key) for one in seen]) for key in seen[0]}
     by_row = np.nanmean(student[:, np.isfinite(student).any(axis=0)], axis=0)
@@ -362,6 +368,7 @@ def _comparison(contest: Contest, match: Match, splits: list[Any], seed: int) ->
         opr=opr,
         misfit=nonnegative(_interval(measures.pop("misfit"), least, shared=linear)),
         in_sample=_in_sample(contest, match, seed),
+        weighted=interval(student - weighted) if np.isfinite(weighted).any() else None,
         others={
             OTHERS[role].format(name): interval(values - student)
             for (role, name), values in losses.items()

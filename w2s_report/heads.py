@@ -52,7 +52,7 @@ def logistic(
 ) -> Callable[[NDArray], NDArray]:
     """Logistic regression on probabilities of the classes, by L-BFGS; arguments as for `fit`.
 
-    Returns what predicts probabilities, from one target of shape (m, classes).
+    Returns what predicts probabilities, from one target (m, classes); a row counts by its sum.
     """
     # Penalties of a mean over rows: the best one falls as rows grow.
     step = -(-len(targets) // MOST_SEARCHED)
@@ -83,6 +83,7 @@ def _path(
 def _minimum(phi: NDArray, targets: NDArray, penalties: NDArray, start: NDArray) -> NDArray:
     # In units in which the curvature is about the same in every direction.
     units = 1 / np.sqrt(0.2 + penalties)[:, None]
+    weights = targets.sum(axis=1, keepdims=True)
 
     def loss(flat: NDArray) -> tuple[float, NDArray]:
         head = units * flat.reshape(start.shape)
@@ -90,9 +91,9 @@ def _minimum(phi: NDArray, targets: NDArray, penalties: NDArray, start: NDArray)
         logits -= logits.max(axis=1, keepdims=True)
         likely = np.exp(logits)
         total = likely.sum(axis=1, keepdims=True)
-        value = (np.log(total).sum() - np.vdot(targets, logits)) / len(phi)
+        value = (np.vdot(weights, np.log(total)) - np.vdot(targets, logits)) / len(phi)
         weighted = penalties[:, None] * head
-        slope = phi.T @ (likely / total - targets) / len(phi) + weighted
+        slope = phi.T @ (weights * likely / total - targets) / len(phi) + weighted
         return value + 0.5 * np.sum(head * weighted), (units * slope).ravel()
 
     options = {"maxiter": 60, "gtol": 1e-3}

@@ -146,9 +146,7 @@ def read_labels(
         if len(values) == rows != len(where):
             values = values[where]
         elif len(values) != len(where):
-            raise refusal(
-                "labels for other index", table=table, index=index, where=where, rows=rows
-            )
+            raise refusal("labels by index", table=table, index=index, where=where, rows=rows)
     gone = _missing(values)
     where, values = where[~gone], _as_numbers(values[~gone])
     coded = _coded(table, values, missing)

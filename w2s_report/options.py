@@ -22,9 +22,7 @@ def _whole(least: int, most: int) -> Any:
     return Annotated[int, BeforeValidator(_plain), Field(ge=least, le=most, strict=True)]
 
 
-_Money = (
-    Annotated[float, BeforeValidator(_plain), Field(gt=0, allow_inf_nan=False, strict=True)] | None
-)
+_Price = Annotated[float, BeforeValidator(_plain), Field(gt=0, allow_inf_nan=False, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -59,9 +57,9 @@ class Options:
     """The same seed gives the same report, whatever the number of workers."""
     jobs: _whole(1, 1024) = 1  # type: ignore[valid-type]
     """Threads for reading, and processes for several teachers and for splits."""
-    label_price: _Money = None
-    pseudo_label_price: _Money = None
-    budget: _Money = None
+    label_price: _Price | None = None
+    pseudo_label_price: _Price | None = None
+    budget: _Price | None = None
     """What is to be spent beside the labels that there are, in the currency of the prices, all
     positive: how much of it on further labels, and how much on pseudo-labels?"""
     scheduler: str | None = None

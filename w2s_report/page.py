@@ -35,9 +35,8 @@ def render(card: ReportCard) -> str:
     svg, csv = (
         base64.b64encode(text.encode()).decode() for text in (image, figures.as_csv(drawn["data"]))
     )
-    return (
-        words.templates().get_template("page.html").render(card=card, drawn=drawn, svg=svg, csv=csv)
-    )
+    template = words.templates().get_template("page.html")
+    return template.render(card=card, drawn=drawn, svg=svg, csv=csv)
 
 
 def section(card: ReportCard, name: str) -> str:

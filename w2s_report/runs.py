@@ -264,8 +264,7 @@ def _compared(pair: Pair) -> Comparison:
     every = comparison.Design(0, 0, len(pair.truth), False)
     [own] = comparison.compare(contest, every, trials=1, seed=0)
     return replace(found, errors={**own.errors, **found.errors}, misfit=own.misfit,
-                   similarity=own.similarity,
-                   better={**own.better, **found.better})  # fmt: skip
+                   better={**own.better, **found.better}, similarity=own.similarity)  # fmt: skip
 
 
 def _rate(accuracies: Sequence[float], rows: int) -> tuple[float, float]:
