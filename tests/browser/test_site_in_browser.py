@@ -117,7 +117,6 @@ QUESTIONS = {  # and the pages that answer them first
     "canonical angles": ["notation"],  # where they are defined
     "PGR": ["notation"],
     "negative control": ["notebooks/bridge/gain_and_misfit", "how-it-works"],
-    "weak to strong generalization": ["index"],
     "when does weak supervision help": ["notebooks/your_models/guide", "index"],
     "how do I choose a teacher": [
         "notebooks/misfit/teacher_choice",
