@@ -55,7 +55,8 @@ class Entry:
         For a formula that the book calls exact: ``claim``, which carries it, and ``errors``, the
         wrong formulas among the claim's alternatives that it must refute.
     needs : str
-        Optional packages that the claims need; where none is registered, the page went without.
+        Optional packages or data that the claims need; where none is registered, the page went
+        without.
     """
 
     name: str
@@ -80,7 +81,7 @@ class Entry:
         return [record for record in records if self.owns(record["id"])]
 
     def went_without(self, records: Iterable[Record]) -> bool:
-        """Tell whether this build did without the packages that the entry needs."""
+        """Tell whether this build did without what the entry needs."""
         return bool(self.needs) and not self.records(records)
 
 
@@ -117,7 +118,7 @@ def read_entries(folder: Path) -> list[Entry]:
 def check(entries: Sequence[Entry], pages: Sequence[Page], records: Sequence[Record]) -> None:
     """Refuse an account with a gap or a contradiction.
 
-    Chapters that did not run owe no claims, nor do entries whose optional packages are not here.
+    Chapters that did not run owe no claims, nor do entries whose optional packages or data are not here.
 
     Raises
     ------

@@ -14,7 +14,9 @@ import pytest
 import yaml
 
 from w2s_book.build import read_about
+from w2s_book.execute import data_sets
 from w2s_book.parameters import load_profile, parameters_cell
+from w2s_experiments.data import datasets
 from w2s_utils import claims
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -133,6 +135,15 @@ def test_collected_claims_are_those_of_the_notebooks(smoke):
     assert collected == claims.collect(smoke.executed(name) for name in smoke.parameters)
     assert {record["profile"] for record in collected} == {"smoke"}
     assert len({record["id"] for record in collected}) == len(collected)
+
+
+@every_notebook
+def test_data_sets_of_a_notebook_are_in_its_front_matter(name):
+    path = ROOT / "notebooks" / f"{name}.md"
+    named = {*data_sets(path), *data_sets(path, "optional_data")}
+    code = "\n".join(cell.source for cell in source(name).cells if cell.cell_type == "code")
+    stored = {each["name"] for each in datasets.describe() if each["status"] != "bundled"}
+    assert {each for each in stored if re.search(rf'"{each}"', code)} <= named
 
 
 def test_every_notebook_is_in_the_table_of_contents():
