@@ -118,7 +118,8 @@ def read_entries(folder: Path) -> list[Entry]:
 def check(entries: Sequence[Entry], pages: Sequence[Page], records: Sequence[Record]) -> None:
     """Refuse an account with a gap or a contradiction.
 
-    Chapters that did not run owe no claims, nor do entries whose optional packages or data are not here.
+    Chapters that did not run owe no claims, nor do entries whose optional packages or data are
+    not here.
 
     Raises
     ------
