@@ -31,6 +31,7 @@ from threadpoolctl import threadpool_limits
 import w2s_report
 from w2s_report import analysis, comparison, teachers
 from w2s_report.inputs import open_inputs
+from w2s_report.one_pass import block
 from w2s_report.options import Options
 from w2s_utils.geometry import expected_risks_and_ratios, oracle_setting
 
@@ -40,7 +41,7 @@ TASKS = ("numbers", "classes")
 PARTS = ("measured", "predicted")
 MEDIAN = {"gaussian": 0, "relu": 7.5, "sparse": 0.3, "heavy features": 0, "heavy labels": 0,
           "wild labels": 0}  # fmt: skip
-ROWS, FRESH, REPEATS = 600, 2000, 1
+ROWS, FRESH = 600, 2000
 LABELS, MANY, POOL = 300, 3000, 500_000
 
 
@@ -173,9 +174,8 @@ def coverage(draws, jobs, kinds, tasks, parts, out):
     """Print how often each 95 % interval holds its truth, and how wide it is.
 
     The truth of what was *measured* is what models taught as in a split, on other inputs, err by on
-    `FRESH` inputs more, averaged over `REPEATS` draws for each draw of a report; of what was
-    *predicted* the formula at the geometry of `POOL` inputs, and beside it what least squares errs
-    by at those sizes ("met").
+    `FRESH` inputs more, averaged over as many draws; of what was *predicted* the formula at the
+    geometry of `POOL` inputs, and beside it what least squares errs by at those sizes ("met").
     """
     table = {}
     for kind, task in itertools.product(kinds, tasks):
@@ -184,10 +184,8 @@ def coverage(draws, jobs, kinds, tasks, parts, out):
             made = partial(measured, kind, task, every), partial(expected, kind, task, every)
             table[cell] = held(cell, *made, draws, jobs)
         if "predicted" in parts:
-            made, cell = (
-                (partial(predicted, kind, task), partial(met, kind, task)),
-                (f"{kind}, {task}, predicted"),
-            )
+            made = partial(predicted, kind, task), partial(met, kind, task)
+            cell = f"{kind}, {task}, predicted"
             table[cell] = held(cell, *made, draws, jobs, formulas(kind, task))
         if out:
             Path(out).write_text(json.dumps(table))
@@ -197,7 +195,7 @@ def held(cell, report, simulate, draws, jobs, known=None):
     """Coverage and widths of one kind: by name, what is known of them over the draws."""
     with Parallel(n_jobs=jobs) as pool, threadpool_limits(1, "blas"):
         found = pool(delayed(report)(seed) for seed in range(draws))
-        means = pool(delayed(simulate)(seed) for seed in range(REPEATS * draws))
+        means = pool(delayed(simulate)(seed) for seed in range(draws))
     mean = {k: np.mean([one[k] for one in means]) for k in means[0]}
     error = {k: np.std([one[k] for one in means]) / len(means) ** 0.5 for k in mean}
     truth, rows = with_ratios(mean) | (known or {}), {}
@@ -311,18 +309,15 @@ def expected(kind, task, every, seed):
         own = told.one_hot if contest.classes else told.values[:, None] - study.used.middle
         wide = {}
         for spectrum, raw in zip(study.spectra, features[::-1], strict=True):
-            shift, scale = study.sums.placed[spectrum.name]
             held = contest.features[spectrum.name]
             cut = spectrum.cut(1 + held.shape[1])[:, 1:]
-            fresh = cut[0] + (raw[ROWS:] - shift) * scale @ cut[1:]
+            fresh = block(raw[ROWS:], *study.sums.placed[spectrum.name]) @ cut
             wide[spectrum.name] = np.vstack([held[:labelled], fresh, held[labelled:]])
-        size = study.design.n + study.design.test + study.design.N * study.design.ceiling
-        shares = study.design.n / size, study.design.N * study.design.ceiling / size
-        given, pseudo, _ = comparison._parts(contest, *shares, rng)
+        given, pseudo, _ = comparison._parts(contest, study.design, rng)
         rows = given, pseudo + FRESH * (pseudo >= labelled), labelled + np.arange(FRESH)
         both = replace(contest, features=wide, targets=np.vstack([contest.targets, own]))
         with mock.patch.object(comparison, "_parts", lambda *_, rows=rows: rows):
-            seen = comparison.one_split(both, *shares, rng, True)
+            seen = comparison.one_split(both, study.design, rng, True)
         for (role, _), losses in seen["losses"].items():
             for metric, values in losses.items():
                 metric = metric.replace("squared error", head or "ridge")

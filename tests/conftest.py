@@ -12,11 +12,13 @@ from pathlib import Path
 from textwrap import dedent
 
 import hypothesis
+import numpy as np
 import pytest
 import yaml
 
 from w2s_book.build import Layout, html_changes
 from w2s_book.closure import PACKAGES
+from w2s_utils.problem import Cell, Problem, measure_pairs, oracle_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = next(
@@ -189,6 +191,24 @@ def smoke() -> Layout:
         _unbuilt.append(f"the smoke book is not built: {said}")
         pytest.fail(_unbuilt[0])
     return layout
+
+
+@pytest.fixture(scope="session")
+def crossed() -> Problem:
+    """Return two teachers and two students: what one teacher lacks the other student lacks too."""
+    rng = np.random.default_rng(0)
+    g = rng.standard_normal((1500, 14))
+    target = np.sign(g[:, 0] + 0.5 * g[:, 1] + 0.5 * rng.standard_normal(1500))[:, None]
+    teachers = {"near": g[:, [0, 1, 2, 3, 4, 5]], "far": g[:, [0, 1, 8, 9, 10, 11]]}
+    students = {"first": g[:, [0, 1, 2, 3, 4, 5]][:, :5], "second": g[:, [0, 1, 8, 9, 10]]}
+    return Problem("toy", target / target.std(), 0.0, teachers, students)
+
+
+@pytest.fixture(scope="session")
+def crossed_cells(crossed: Problem) -> dict[tuple[str, str, int, int], Cell]:
+    """Return its four pairs, measured on common splits of 60 labels and 200 pseudo-labels."""
+    arguments = {"cells": [(60, 200)], "trials": 80, "seed": [1], "noise": 1.0}
+    return measure_pairs(crossed, oracle_settings(crossed), **arguments)
 
 
 @pytest.hookimpl(tryfirst=True)

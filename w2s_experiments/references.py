@@ -26,8 +26,6 @@ from w2s_utils.splits import Rows, random_splits, row_splitter
 from w2s_utils.validation import Array
 
 UNIT = "share of the target's variance"
-# Standard errors by which a teacher is worse than the ceiling where a PGR is told.
-RESOLVED = 3
 # With about as many directions as labels, scores near interpolation are noise: no penalty below a
 # thousandth of the largest squared singular value.
 PENALTIES = tuple(np.logspace(-3, 1, 17).tolist())
@@ -166,18 +164,17 @@ def pgr(found: Mapping[str, Array], head: str = "") -> Estimate:
 def recovered(result: Result) -> list[Estimate]:
     """PGR of each teacher (last axis), ratio of means.
 
-    NaN where a teacher is not worse than the ceiling by `RESOLVED` standard errors: there is no
-    share of a gap that is not there.
+    NaN where a teacher is not worse than the ceiling by three standard errors: there is no share
+    of a gap that is not there.
     """
     gaps = result.teacher - result.ceiling[:, None]
     return [_share(gain, gap) for gain, gap in zip(result.gain.T, gaps.T, strict=True)]
 
 
 def _share(gain: Array, gap: Array) -> Estimate:
-    whole = mean(gap)
-    if whole.value > RESOLVED * whole.standard_error:
-        return ratio_of_means(gain, gap)
-    return Estimate(np.nan, np.nan, whole.trials)
+    return (
+        ratio_of_means(gain, gap) if mean(gap).is_positive() else Estimate(np.nan, np.nan, len(gap))
+    )
 
 
 def opr(found: Mapping[str, Array], head: str = "") -> Estimate:

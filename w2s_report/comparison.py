@@ -175,7 +175,16 @@ class Contest:
         return lambda others: predict(phi[others])
 
 
-def compare(contest: Contest, design: Design, trials: int, seed: int) -> tuple[Comparison, ...]:
+def run(tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+    """Call functions, each with its arguments, and yield what they return in the same order."""
+    # Threads share the rows kept; nearly all that is done with them is BLAS.
+    parallel = joblib.Parallel(prefer="threads", return_as="generator")
+    yield from parallel(joblib.delayed(one)(*given) for one, *given in tasks)
+
+
+def compare(
+    contest: Contest, design: Design, trials: int, seed: int, run: Callable = run
+) -> tuple[Comparison, ...]:
     """Compare all teachers and students on the same splits.
 
     Parameters
@@ -188,28 +197,21 @@ def compare(contest: Contest, design: Design, trials: int, seed: int) -> tuple[C
         Splits, where anything depends on them.
     seed : int
         The same seed gives the same bits, whoever does the work.
+    run : callable
+        Does it: takes the splits as `run` does, and returns what each gave.
     """
     generators = np.random.default_rng(seed).spawn(1 if contest.fixed else trials)
-    hidden = design.N * design.ceiling
-    shares = np.array([design.n, hidden]) / (design.n + design.test + hidden)
     tasks = enumerate(generators)
-    splits = list(run([(one_split, contest, *shares, g, i < CONTROLS) for i, g in tasks]))
+    splits = list(run([(one_split, contest, design, g, i < CONTROLS) for i, g in tasks]))
     return tuple(_comparison(contest, match, splits, seed) for match in contest.matches)
 
 
-def run(tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
-    """Call functions, each with its arguments, and yield what they return in the same order."""
-    # Threads share the rows kept; nearly all that is done with them is BLAS.
-    parallel = joblib.Parallel(prefer="threads", return_as="generator")
-    yield from parallel(joblib.delayed(one)(*given) for one, *given in tasks)
-
-
 def one_split(
-    contest: Contest, share: float, hidden: float, rng: np.random.Generator, control: bool
+    contest: Contest, design: Design, rng: np.random.Generator, control: bool
 ) -> dict[str, Any]:
     """Losses of every model on the rows that one split tests on, and the sizes."""
     with BLAS.limit(limits=1, user_api="blas"):
-        given, pseudo, tested = _parts(contest, share, hidden, rng)
+        given, pseudo, tested = _parts(contest, design, rng)
         truth, goal = contest.targets[given], contest.targets[tested]
         # Of classes that a sample lacks a constant is not certain.
         prior = float(contest.classes)
@@ -259,7 +261,7 @@ def one_split(
 
 
 def _parts(
-    contest: Contest, share: float, hidden: float, rng: np.random.Generator
+    contest: Contest, design: Design, rng: np.random.Generator
 ) -> tuple[NDArray, NDArray, NDArray]:
     """Rows that are learnt from, that get pseudo-labels, and that are tested on."""
     apart, whole = np.flatnonzero(contest.apart), np.flatnonzero(~contest.apart)
@@ -269,8 +271,9 @@ def _parts(
     for (role, _), values in contest.given.items():
         if role == "teacher":
             free = free[np.isfinite(values[free]).all(axis=1)]
-    n = 0 if contest.fixed else round(share * len(order))
-    N = round(hidden * len(order)) if contest.features else 0
+    size = design.n + design.test + design.N * design.ceiling
+    n = 0 if contest.fixed else round(design.n / size * len(order))
+    N = round(design.N * design.ceiling / size * len(order)) if contest.features else 0
     given = np.concatenate([apart, order[:n]]) if n or len(apart) else order
     pseudo = order[n : n + N] if N else free
     return given[:MOST_ROWS], pseudo[:MOST_ROWS], order[n + N :][:MOST_ROWS]
@@ -325,15 +328,16 @@ def _comparison(contest: Contest, match: Match, splits: list[Any], seed: int) ->
         apart = interval((numerator - value * denominator) / below)
         return around(value, (apart.high - apart.low) / 2)
 
+    def losses(who: tuple[str, str], metric: str) -> NDArray:
+        return of([s["losses"].get(who, {}).get(metric) for s in splits])
+
+    present = {role: key for role in ROLES if (key := match.key(role)) in first["losses"]}
+    tables: dict[str, dict[str, NDArray]] = {}
     errors: dict[str, dict[str, Range]] = {}
     better: dict[str, dict[str, dict[str, Range]]] = {}
     pgr, opr = {}, {}
     for metric in first["losses"]["constant", ""]:
-        found = {}
-        for role in ROLES:
-            key = match.key(role)
-            if key in first["losses"]:
-                found[role] = of([s["losses"].get(key, {}).get(metric) for s in splits])
+        found = tables[metric] = {role: losses(key, metric) for role, key in present.items()}
         least = ROUNDING * float(np.nanmean(found["constant"]))
         told = functools.partial(interval, least=least)
         errors[metric] = {role: nonnegative(told(v)) for role, v in found.items()}
@@ -345,10 +349,7 @@ def _comparison(contest: Contest, match: Match, splits: list[Any], seed: int) ->
             if told(gap).low > 0:
                 pgr[metric] = ratio(found["teacher"] - found["student"], gap)
     decides = list(errors)[-1 if contest.hard else 0]
-    losses = {who: of([s["losses"].get(who, {}).get(decides) for s in splits])
-              for who in first["losses"] if who[0] in OTHERS}  # fmt: skip
-    student = losses[match.key("student")]
-    weighted = of([s["losses"].get(match.key("weighted"), {}).get(decides) for s in splits])
+    student, weighted = tables[decides]["student"], tables[decides].get("weighted")
     seen = [s["measures"][match] for s in splits]
     measures = {key: of([one.get(key) for one in seen]) for key in seen[0]}
     by_row = np.nanmean(student[:, np.isfinite(student).any(axis=0)], axis=0)
@@ -368,11 +369,11 @@ def _comparison(contest: Contest, match: Match, splits: list[Any], seed: int) ->
         opr=opr,
         misfit=nonnegative(_interval(measures.pop("misfit"), least, shared=linear)),
         in_sample=_in_sample(contest, match, seed),
-        weighted=interval(student - weighted) if np.isfinite(weighted).any() else None,
+        weighted=None if weighted is None else interval(student - weighted),
         others={
-            OTHERS[role].format(name): interval(values - student)
-            for (role, name), values in losses.items()
-            if match.key(role) != (role, name)
+            OTHERS[role].format(name): interval(losses((role, name), decides) - student)
+            for role, name in first["losses"]
+            if role in OTHERS and match.key(role) != (role, name)
         },
         halves=(float(by_row[half].mean()), float(by_row[~half].mean())),
         similarity={key: interval(values) for key, values in measures.items()},

@@ -24,6 +24,10 @@ class Estimate:
     standard_error: float
     trials: int
 
+    def is_positive(self, standard_errors: float = 3.0) -> bool:
+        """Whether it is above zero by so many standard errors."""
+        return self.value > standard_errors * self.standard_error
+
 
 def mean(values: ArrayLike) -> Estimate:
     """Mean over two or more independent trials, shape (trials,), with its standard error."""

@@ -77,40 +77,23 @@ def test_a_student_that_contains_the_teacher_repeats_it(gaussian):
     assert measured(inside, 4, "inside", **kwargs).result.misfit.max() < 1e-12
 
 
-N_LABELS, N_PSEUDO = 60, 200
+N_LABELS, N_PSEUDO = 60, 200  # of crossed_cells
 
 
-@pytest.fixture(scope="module")
-def problem():
-    rng = np.random.default_rng(0)
-    g = rng.standard_normal((1500, 14))
-    target = np.sign(g[:, 0] + 0.5 * g[:, 1] + 0.5 * rng.standard_normal(1500))[:, None]
-    teachers = {"near": g[:, [0, 1, 2, 3, 4, 5]], "far": g[:, [0, 1, 8, 9, 10, 11]]}
-    students = {"first": g[:, [0, 1, 2, 3, 4, 5]][:, :5], "second": g[:, [0, 1, 8, 9, 10]]}
-    return Problem("toy", target / target.std(), 0.0, teachers, students)
-
-
-@pytest.fixture(scope="module")
-def cells(problem):
-    settings = oracle_settings(problem)
-    arguments = {"cells": [(N_LABELS, N_PSEUDO)], "trials": 80, "seed": [1], "noise": 1.0}
-    return measure_pairs(problem, settings, **arguments)
-
-
-def test_geometry_has_every_pair(problem):
-    found = oracle_settings(problem)
+def test_geometry_has_every_pair(crossed):
+    found = oracle_settings(crossed)
     assert set(found) == {(t, s) for t in ("near", "far") for s in ("first", "second")}
     assert found["near", "first"].d_sw > 4.5
     assert found["far", "first"].d_sw < 2.5
     assert {s.sigma2 for s in found.values()} == {0.0}
 
 
-def test_levels_of_noise_are_what_each_gives_alone(problem):
-    settings = {("far", "first"): oracle_settings(problem)["far", "first"]}
+def test_levels_of_noise_are_what_each_gives_alone(crossed):
+    settings = {("far", "first"): oracle_settings(crossed)["far", "first"]}
     arguments = {"cells": [(40, 90), (60, 200)], "trials": 5, "seed": [2]}
-    found = measure_noises(problem, settings, [0.0, 2.0], **arguments)
+    found = measure_noises(crossed, settings, [0.0, 2.0], **arguments)
     for level, run in found.items():
-        alone = measure_pairs(problem, settings, noise=level, **arguments)
+        alone = measure_pairs(crossed, settings, noise=level, **arguments)
         assert run.keys() == alone.keys()
         for key, cell in run.items():
             assert cell.setting == alone[key].setting
@@ -118,31 +101,35 @@ def test_levels_of_noise_are_what_each_gives_alone(problem):
                 assert_allclose(getattr(cell.result, role), getattr(alone[key].result, role))
 
 
-def test_pairs_share_splits_and_noise(cells):
-    by_student = [cells["near", s, N_LABELS, N_PSEUDO].result.teacher for s in ("first", "second")]
+def test_pairs_share_splits_and_noise(crossed_cells):
+    by_student = [
+        crossed_cells["near", s, N_LABELS, N_PSEUDO].result.teacher for s in ("first", "second")
+    ]
     assert_allclose(*by_student)
-    by_teacher = [cells[t, "first", N_LABELS, N_PSEUDO].result.baseline for t in ("near", "far")]
+    by_teacher = [
+        crossed_cells[t, "first", N_LABELS, N_PSEUDO].result.baseline for t in ("near", "far")
+    ]
     assert_allclose(*by_teacher)
 
 
-def test_risks_are_those_of_the_formulas(cells):
-    for cell in cells.values():
+def test_risks_are_those_of_the_formulas(crossed_cells):
+    for cell in crossed_cells.values():
         assert cell.setting.sigma2 == 1.0
         for ratio in cell.ratios().values():
             assert abs(ratio.value - 1) < 0.05 + 4.5 * ratio.standard_error
 
 
-def test_exchanging_the_student_flips_the_order(cells):
+def test_exchanging_the_student_flips_the_order(crossed_cells):
     for student, own, foreign in (("first", "near", "far"), ("second", "far", "near")):
-        two = [cells[t, student, N_LABELS, N_PSEUDO].result for t in (foreign, own)]
+        two = [crossed_cells[t, student, N_LABELS, N_PSEUDO].result for t in (foreign, own)]
         gap = difference(*two)
         assert gap.value > 5 * gap.standard_error
         assert_allclose(gap.value, two[0].pgr().value - two[1].pgr().value)
         assert_allclose(difference(two[1], two[0]).value, -gap.value)
 
 
-def test_difference_of_several_is_the_mean_of_their_differences(cells):
-    results = [cell.result for cell in cells.values()]
+def test_difference_of_several_is_the_mean_of_their_differences(crossed_cells):
+    results = [cell.result for cell in crossed_cells.values()]
     both = difference(results[:2], results[2:4])
     single = [difference(*two) for two in zip(results[:2], results[2:4], strict=True)]
     assert_allclose(both.value, np.mean([gap.value for gap in single]))
@@ -150,8 +137,8 @@ def test_difference_of_several_is_the_mean_of_their_differences(cells):
     assert both.standard_error <= np.mean([gap.standard_error for gap in single])
 
 
-def test_difference_of_a_result_with_itself_is_zero(cells):
-    result = next(iter(cells.values())).result
+def test_difference_of_a_result_with_itself_is_zero(crossed_cells):
+    result = next(iter(crossed_cells.values())).result
     for quantity in ("pgr", "opr"):
         assert difference(result, result, quantity) == Estimate(0.0, 0.0, 80)
 
@@ -174,8 +161,8 @@ def test_error_of_a_difference_is_that_of_repetitions():
     assert np.mean([gap.standard_error for gap in many]) == pytest.approx(spread, rel=0.15)
 
 
-def test_bad_input(cells):
-    result = next(iter(cells.values())).result
+def test_bad_input(crossed_cells):
+    result = next(iter(crossed_cells.values())).result
     names = (*protocol.ROLES, "misfit")
     short = protocol.Result(**{name: getattr(result, name)[:7] for name in names})
     with pytest.raises(ValueError, match="second: expected the 80 trials of the first, got 7"):
