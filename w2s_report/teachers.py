@@ -147,11 +147,10 @@ def _estimated(estimates: Estimates) -> dict[str, Range]:
 
 def _predictions(problems: list[risks.Setting], sizes: list[tuple[int, int]]) -> list[Cell]:
     """Predict at every size from one set of problems drawn, so that sizes can be compared."""
-    ns, Ns = np.array(sizes).T
-    table = [expected_risks_and_ratios(problem, ns, Ns) for problem in problems]
+    table = expected_risks_and_ratios(risks.Setting.stack(problems), *np.array(sizes).T)
     found = []
     for i, size in enumerate(sizes):
-        told = {k: _spread([row[k][i] for row in table]) for k in table[0]}
+        told = {name: _spread(values[:, i]) for name, values in table.items()}
         if told["gap"].low <= 0:
             del told["pgr"]
         found.append(Cell(*size, told, {}))
@@ -196,26 +195,23 @@ def _overlap(pair: Pair, rng: np.random.Generator) -> Overlap:
 
 def _pseudo_labels_for_most_gain(problems: list[risks.Setting], n: int) -> Range | None:
     """Pseudo-labels for nine tenths of the gain in the limit; infinite where there is none."""
-
-    def needed(problem: risks.Setting) -> float:
-        misfit = float(risks.limiting_misfit(problem, n))
-        inherited, _ = risks.student_variance(problem, n, problem.d_s + 2)
-        best = problem.rho_s + problem.b + float(inherited)
-        gain = float(risks.teacher(problem, n)) - best
-        if gain <= 0 or misfit <= 0:
-            return np.inf
+    every = risks.Setting.stack(problems)
+    misfit = risks.limiting_misfit(every, n)
+    inherited, _ = risks.student_variance(every, n, every.d_s + 2)
+    gain = risks.teacher(every, n) - (every.rho_s + every.b + inherited)
+    with np.errstate(divide="ignore", invalid="ignore"):
         r = (1 - MOST_OF_THE_GAIN) * gain / misfit
-        return float(np.ceil(problem.d_s / r + problem.d_s + 1))
-
-    values = [needed(problem) for problem in problems]
+        finite = (gain > 0) & (misfit > 0)
+        values = np.where(finite, np.ceil(every.d_s / r + every.d_s + 1), np.inf).ravel()
     return _spread(values) if np.isfinite(values[0]) else None
 
 
 def _break_even(problems: list[risks.Setting], N: int) -> Range | None:
     least = max(problems[0].d_w, problems[0].d_s) + 2
     n = np.unique(np.geomspace(least, max(1e6, 2 * least), 400).astype(int))
-    ahead = [n[risks.baseline(p, n) > risks.student(p, n, N)] for p in problems]
-    values = [float(labels.max(initial=0)) for labels in ahead]
+    every = risks.Setting.stack(problems)
+    ahead = risks.baseline(every, n) > risks.student(every, n, N)
+    values = np.where(ahead, n, 0).max(axis=1)
     return _spread(values) if values[0] else None
 
 

@@ -382,11 +382,7 @@ def expected_risks_and_ratios(
     ``"pgr"``, ``"opr"``.
     """
     expected = risks.exact(setting, n, N)
-    return {
-        "teacher": expected.teacher,
-        "student": expected.student,
-        "baseline": expected.baseline,
-        "ceiling": expected.ceiling,
+    return vars(expected) | {
         "misfit": risks.misfit(setting, n, N),
         "gain": expected.teacher - expected.student,
         "gap": expected.teacher - expected.ceiling,

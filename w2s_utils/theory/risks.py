@@ -46,7 +46,9 @@ and pseudo-labels ``N``, and raise `ValueError` where these are below the size s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -58,6 +60,8 @@ from w2s_utils.validation import Array
 @dataclass(frozen=True)
 class Setting:
     r"""Geometry and noise of a weak-to-strong problem: all that the expected risks depend on.
+
+    Or of many problems of the same dimensions (see `stack`): risks then have a row for each.
 
     Attributes
     ----------
@@ -103,20 +107,35 @@ class Setting:
         for name in ("d_w", "d_s"):
             validation.at_least(getattr(self, name), 1, name, "a dimension")
         for name in ("sigma2", "rho_w", "rho_s", "b", "kappa", "residual"):
-            validation.nonnegative(getattr(self, name), name, "a variance or squared error")
-        most = min(self.d_w, self.d_s)
+            variance = validation.real(getattr(self, name), name)
+            if not np.all((variance >= 0) & (variance < np.inf)):
+                what = "a finite number, at least 0 (a variance or squared error)"
+                raise ValueError(f"{name}: expected {what}, got {getattr(self, name)!r}")
+        most, shared = min(self.d_w, self.d_s), validation.real(self.d_sw, "d_sw")
         # Rounding of an estimated overlap may pass the end points by a hair.
-        if not -1e-9 <= validation.real(self.d_sw, "d_sw") <= most + 1e-9:
+        if not np.all((shared >= -1e-9) & (shared <= most + 1e-9)):
             raise ValueError(f"d_sw: expected 0 to min(d_w, d_s) = {most}, got {self.d_sw!r}")
-        least = max(self.rho_w, self.rho_s)
+        least = np.max(np.maximum(self.rho_w, self.rho_s))
         if self.norm2 is not None and not least * (1 - 1e-9) <= self.norm2 < np.inf:
             raise ValueError(f"norm2: expected at least rho_w and rho_s, {least}, got {self.norm2}")
+
+    @classmethod
+    def stack(cls, settings: Sequence[Setting]) -> Setting:
+        """Many problems as one, whose numbers are columns that broadcast with ``n`` and ``N``.
+
+        Raises `ValueError` unless all have the same ``d_w``, ``d_s`` and ``norm2``.
+        """
+        if len({(one.d_w, one.d_s, one.norm2) for one in settings}) != 1:
+            raise ValueError("settings: expected some, with one d_w, one d_s and one norm2")
+        names = ("d_sw", "sigma2", "rho_w", "rho_s", "b", "kappa", "residual")
+        columns: Any = {name: np.array([[getattr(s, name)] for s in settings]) for name in names}
+        return replace(settings[0], **columns)
 
     @property
     def discrepancy(self) -> float:
         r"""Directions :math:`d_w-d_{s\wedge w}` that the student averages out; no rounding's."""
         gap = self.d_w - self.d_sw
-        return gap if gap > 1e-9 else 0.0
+        return gap * (gap > 1e-9)  # of a column too
 
     def surviving(self, factor: ArrayLike) -> Array:
         r"""Directions left, :math:`d_{s\wedge w} + (d_w-d_{s\wedge w})\,r`, for a factor ``r``."""
@@ -315,13 +334,13 @@ def out_of_reach(setting: Setting) -> float:
     product = (setting.rho_s + setting.kappa - residual) / 2
     limit = np.sqrt(setting.rho_s * setting.kappa)
     slack = 1e-9 * (setting.rho_s + setting.rho_w + setting.kappa)
-    if residual < -slack or abs(product) > limit + slack:
+    if np.any((residual < -slack) | (np.abs(product) > limit + slack)):
         raise ValueError(
             "setting: the square roots of rho_s, kappa and rho_w - b are the sides of a triangle, "
-            f"got rho_s = {setting.rho_s:g}, kappa = {setting.kappa:g}, rho_w - b = {residual:g}; "
+            f"got rho_s = {setting.rho_s}, kappa = {setting.kappa}, rho_w - b = {residual}; "
             "take them from w2s_utils.theory.laws.Canonical.setting"
         )
-    return float(product)
+    return product
 
 
 def gain_per_misfit(d_s: int, N: ArrayLike, *, in_sample: bool = False) -> Array:
@@ -440,7 +459,7 @@ def _reached(setting: Setting, rho: float, fit: _LeastSquares) -> float:
             "norm2: with fewer rows than dimensions the risk depends on the target's squared norm; "
             "give it in Setting for features of equal variance, else use w2s_utils.theory.ridge"
         )
-    return max(setting.norm2 - rho, 0.0)
+    return np.maximum(setting.norm2 - rho, 0.0)  # type: ignore[no-any-return]
 
 
 def _times(one: ArrayLike, other: ArrayLike) -> Array:
@@ -453,7 +472,7 @@ def _times(one: ArrayLike, other: ArrayLike) -> Array:
 
 def _authors_cost(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
     labels, pseudo = np.asarray(n, float), validation.at_least(N, 1, "N", "pseudo-labels")
-    if setting.sigma2 == 0:
+    if np.any(setting.sigma2 == 0):
         raise ValueError("sigma2: the authors' PGR and OPR bounds divide by it, got 0")
     bias = labels * ((setting.rho_s + setting.rho_w) / setting.sigma2)
     shrink = labels / _degrees(n, setting.d_w, "n")

@@ -81,6 +81,32 @@ def test_all_risks_broadcast_over_n_and_N():
     assert risks.authors_pgr_bound(MISSPECIFIED, n, N).shape == (2, 3)
 
 
+def test_many_problems_at_once_are_each_of_them():
+    other = Setting(6, 4, d_sw=4.0, sigma2=0.0, rho_w=0.1, rho_s=0.2, b=0.05)
+    settings, n, N = [WELL_SPECIFIED, MISSPECIFIED, other], [12, 20], np.array([9, 1000])
+    every = Setting.stack(settings)
+
+    def answers(s):
+        found = risks.exact(s, n, N)
+        told = [found.teacher, found.student, found.baseline, found.ceiling, found.pgr]
+        told += [
+            risks.misfit(s, n, N),
+            risks.student_in_sample(s, n, N),
+            *risks.student_variance(s, n, N),
+        ]
+        return told
+
+    for row, one in enumerate(settings):
+        for column, single in zip(answers(every), answers(one), strict=True):
+            assert_allclose(column[row], single, rtol=1e-14)
+    assert_allclose(
+        risks.out_of_reach(Setting.stack([WELL_SPECIFIED, WELL_SPECIFIED])), np.zeros((2, 1))
+    )
+    for wrong in ([], [WELL_SPECIFIED, Setting(6, 5, 1, 0.3)]):
+        with pytest.raises(ValueError, match="settings: expected some, with one d_w"):
+            Setting.stack(wrong)
+
+
 @given(setting=well_specified(), spare=st.integers(1, 200))
 def test_recovery_tends_to_the_share_outside_the_overlap(setting, spare):
     n = max(setting.d_w, setting.d_s) + 1 + spare
