@@ -81,9 +81,10 @@ def test_predicted_intervals_cover(repeated):
     rng = np.random.default_rng(2)
     covered = dict.fromkeys(truth, 0)
     for estimate in found[:120]:
-        drawn = [geometry.expected_risks_and_ratios(p, n, N) for p in estimate.settings(100, rng)]
+        problems = risks.Setting.stack(estimate.settings(100, rng))
+        predicted = geometry.expected_risks_and_ratios(problems, n, N)
         for name, value in truth.items():
-            low, high = np.nanquantile([found[name] for found in drawn], [0.025, 0.975])
+            low, high = np.nanquantile(predicted[name], [0.025, 0.975])
             covered[name] += low <= value <= high
     # Nominal 114 of 120; five binomial standard deviations, and two for the approximation.
     assert min(covered.values()) >= 97, covered
