@@ -71,7 +71,7 @@ class Library:
 
     def of_notebook(self, source: str) -> set[str]:
         """Return the modules that the code cells of a MyST notebook import, without theirs."""
-        code = _IPYTHON.sub("", "\n".join(_CODE_CELL.findall(source)))
+        code = _IPYTHON.sub("", "\n".join(c for c in _CODE_CELL.findall(source) if "w2s_" in c))
         try:
             nodes = ast.walk(ast.parse(code))
         except SyntaxError:
