@@ -447,8 +447,7 @@ def _times(one: ArrayLike, other: ArrayLike) -> Array:
     """Product in which zero wins over infinity: without noise no fit is infinitely bad."""
     first, second = np.asarray(one, float), np.asarray(other, float)
     with np.errstate(invalid="ignore"):
-        product = first * second
-    return np.where((first != 0) & (second != 0), product, 0.0)
+        return np.where((first != 0) & (second != 0), first * second, 0.0)
 
 
 def _authors_cost(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
