@@ -7,8 +7,6 @@ features alone say), `heads` and `comparison` (what decides), `teachers` (the fo
 squares), `verdict`, `card` (all of it, as one dataclass), `analysis`; `page` and `command` show it.
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import Any
 

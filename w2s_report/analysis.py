@@ -1,7 +1,5 @@
 """From arrays to the report: the one function behind ``w2s_report.report`` and ``w2s report``."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import os

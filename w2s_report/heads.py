@@ -8,8 +8,6 @@ products and nothing of the rows, so one decomposition serves all penalties, tea
 three folds for cross-entropy. The best constant is among the choices, up to a millionth.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Literal
 

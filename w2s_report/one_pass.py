@@ -7,8 +7,6 @@ rows are split, is independent of their number. BLAS has one thread, and a fold'
 in their order, so the sums have the same bits for any number of workers and any kind of input.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -5,8 +5,6 @@ dark. `show` displays a part of it in a notebook, `ranking` draws its figure, wi
 alternative text and the columns behind it.
 """
 
-from __future__ import annotations
-
 import base64
 import importlib
 import itertools

@@ -7,8 +7,6 @@ half it had, stands for the baseline (as many labels as the teacher had) and for
 many as there are pseudo-labels).
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

@@ -13,8 +13,6 @@ confidence
     Of classes: the teacher's largest probability.
 """
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Words from numbers: the templates of this package, and how they write a number."""
 
-from __future__ import annotations
-
 import functools
 from typing import Any
 
