@@ -117,7 +117,7 @@ def one_pass(
         placed={name: _place(table) for name, table in models.items()},
     )
     itemsize = 8 if any(table.precise for table in models.values()) else 4
-    step = int(np.clip(CHUNK_BYTES // (itemsize * sum(width.values())), 256, 1 << 16))
+    step = int(np.clip(CHUNK_BYTES // (itemsize * sum(width.values())), 256, 1 << 17))
     with Parallel(n_jobs=jobs, backend="threading") as pool, threadpool_limits(1, "blas"):
         for start in range(0, len(fold), step):
             stop = min(start + step, len(fold))
