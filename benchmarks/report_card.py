@@ -2,6 +2,7 @@
 
     python benchmarks/report_card.py pass --rows 1000000   memory and time of one pass over the rows
     python benchmarks/report_card.py report                20 000 rows, three teachers
+    python benchmarks/report_card.py command               200 rows: the command beside the call
     python benchmarks/report_card.py coverage --draws 200  intervals against known truths
     python benchmarks/report_card.py verdicts --draws 200  labels of noise
 
@@ -15,6 +16,8 @@ import argparse
 import itertools
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -47,7 +50,7 @@ LABELS, MANY, POOL = 300, 3000, 500_000
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=["pass", "report", "coverage", "verdicts"])
+    parser.add_argument("part", choices=["pass", "report", "command", "coverage", "verdicts"])
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--jobs", type=int, default=2)
@@ -61,6 +64,8 @@ def main():
         one_pass(given.rows, given.jobs, given.widths)
     elif given.part == "report":
         whole_report(given.jobs)
+    elif given.part == "command":
+        small_report()
     elif given.part == "coverage":
         coverage(given.draws, given.jobs, given.kinds, given.tasks, given.of, given.out)
     else:
@@ -168,6 +173,31 @@ def whole_report(jobs):
             kept = [r.dimension for r in found.data.representations]
             print(f"20 000 x (512 + 768), three teachers, {labelled}, dimensions {kept}: "
                   f"{wall:.1f} s, {cpu:.1f} s CPU here, {jobs} jobs")  # fmt: skip
+
+
+def small_report(repeats=7):
+    """CPU time of the command and of the same call of `w2s_report.report`, each its own process."""
+    call = "import w2s_report; w2s_report.report({'w': 'w.npy'}, 's.npy', 'y.npy')"
+    given = {"--weak": "w=w.npy", "--strong": "s.npy", "--labels": "y.npy"}
+    command = ["-m", "w2s_book.cli", "report", *itertools.chain(*given.items()), "--force"]
+    seconds = {"call": [], "command": []}
+    with tempfile.TemporaryDirectory() as name:
+        for key, values in zip(
+            "wsy", draw("gaussian", "numbers", 200, np.random.default_rng(0)), strict=True
+        ):
+            np.save(Path(name) / f"{key}.npy", values)
+        for _ in range(repeats + 1):
+            for what, arguments in (("call", ["-c", call]), ("command", command)):
+                before = os.times()
+                subprocess.run(
+                    [sys.executable, *arguments], cwd=name, check=True, stdout=subprocess.DEVNULL
+                )
+                after = os.times()
+                spent = np.subtract(after[2:4], before[2:4]).sum()  # of children
+                seconds[what].append(float(spent))
+    call, command = (np.array(values[1:]) for values in seconds.values())  # the first compiles
+    print(f"200 rows, {repeats} pairs, medians of CPU: call {np.median(call):.2f} s, command "
+          f"{np.median(command):.2f} s, ratio {np.median(command / call):.2f}")  # fmt: skip
 
 
 def coverage(draws, jobs, kinds, tasks, parts, out):

@@ -3,8 +3,6 @@
 A number that is not finite is null there, since JSON has no other word for it.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Only click is imported with it, so that ``w2s --help`` is quick.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import tomllib

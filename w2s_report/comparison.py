@@ -6,13 +6,11 @@ teacher's answers in random order, which can know no more than a constant: where
 leaks.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import joblib
 import numpy as np
@@ -51,7 +49,7 @@ class Design:
     """Whether the rows with pseudo-labels have labels too, so that a ceiling can be fitted."""
 
     @classmethod
-    def of(cls, labelled: int, free: int) -> Design:
+    def of(cls, labelled: int, free: int) -> Self:
         """Split a number of labelled rows, beside which so many have none.
 
         With at least half as many rows without label as with one, 60 % of the labels are given

@@ -8,8 +8,6 @@ products and nothing of the rows, so one decomposition serves all penalties, tea
 three folds for cross-entropy. The best constant is among the choices, up to a millionth.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -41,10 +39,12 @@ def fit(kind: Kind, features: NDArray, variances: NDArray, targets: Sequence[NDA
     if kind == "logistic":
         found = [logistic(features, variances, one) for one in targets]
         return lambda phi: [head(phi) for head in found]
-    head = RIDGE if kind == "ridge" else LEAST_SQUARES
-    scale = np.sqrt(variances) if kind == "ridge" else np.ones_like(variances)
-    model = head.solve(features * scale, np.hstack(targets))
-    return lambda phi: np.split(model(phi * scale), len(targets), axis=1)
+    if kind == "least squares":
+        plain = LEAST_SQUARES.solve(features, np.hstack(targets))
+        return lambda phi: np.split(plain(phi), len(targets), axis=1)
+    scale = np.sqrt(variances)
+    ridge = RIDGE.solve(features * scale, np.hstack(targets))
+    return lambda phi: np.split(ridge(phi * scale), len(targets), axis=1)
 
 
 def logistic(

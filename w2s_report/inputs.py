@@ -5,8 +5,6 @@ they are: of a teacher, of its student, of the strong model on the labels (basel
 labels (ceiling).
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

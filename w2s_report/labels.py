@@ -1,7 +1,5 @@
 """A user's labels: which rows have one, and whether they are numbers or classes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Literal
 

@@ -7,8 +7,6 @@ rows are split, is independent of their number. BLAS has one thread, and a fold'
 in their order, so the sums have the same bits for any number of workers and any kind of input.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +23,7 @@ CHUNK_BYTES = 400_000_000
 FOLD_BYTES = 500_000_000
 KEPT_BYTES = 200_000_000
 PILOT = 2048  # rows whose mean is taken off before products are formed
-PIECE_BYTES = 1 << 20  # stays in a processor's cache
+PIECE_BYTES = 1 << 21  # stays in the caches of a processor
 
 Raw = Mapping[str, NDArray]
 Progress = Callable[[float, str], None]
@@ -119,7 +117,7 @@ def one_pass(
         placed={name: _place(table) for name, table in models.items()},
     )
     itemsize = 8 if any(table.precise for table in models.values()) else 4
-    step = int(np.clip(CHUNK_BYTES // (itemsize * sum(width.values())), 256, 1 << 16))
+    step = int(np.clip(CHUNK_BYTES // (itemsize * sum(width.values())), 256, 1 << 17))
     with Parallel(n_jobs=jobs, backend="threading") as pool, threadpool_limits(1, "blas"):
         for start in range(0, len(fold), step):
             stop = min(start + step, len(fold))
@@ -175,12 +173,13 @@ def _add(sums: Sums, raw: Raw, fold: NDArray, slot: NDArray, pool: Parallel) -> 
     def of_fold(number: int) -> None:
         rows = np.flatnonzero(fold == number)
         for these in np.split(rows, range(piece, len(rows), piece)):
-            blocks = {k: block(v.take(these, axis=0), *sums.placed[k]) for k, v in raw.items()}
+            blocks = {k: _placed(v.take(these, axis=0), *sums.placed[k]) for k, v in raw.items()}
             with np.errstate(over="ignore", invalid="ignore"):
                 for name, own in blocks.items():
-                    sums.own[name][number] += own.T @ own
+                    _add_products(sums.own[name][number], own, own)
                 for weak, strong in sums.cross:
-                    sums.cross[weak, strong][number] += blocks[weak].T @ blocks[strong]
+                    both = sums.cross[weak, strong][number]
+                    _add_products(both, blocks[weak], blocks[strong])
 
     pool(delayed(of_fold)(number) for number in np.unique(fold[fold >= 0]))
 
@@ -196,12 +195,27 @@ def _check(sums: Sums, models: Mapping[str, Table], raw: Raw, start: int) -> Non
             raise refusal("not finite", table=table, count=len(bad), row=row, column=column)
 
 
+def _add_products(total: NDArray, x: NDArray, y: NDArray) -> None:
+    """Add the products of ``[1 | x]`` and ``[1 | y]``; the ones apart, so that widths stay even."""
+    ones = np.ones(len(x), x.dtype)
+    total[0, 0] += len(x)
+    total[0, 1:] += ones @ y
+    total[1:, 0] += ones @ x
+    total[1:, 1:] += x.T @ y
+
+
 def block(features: NDArray, shift: NDArray, scale: Any) -> NDArray:
     """Rows of ``[1 | features]``, shifted and scaled, in the precision of the file."""
-    placed = np.ones((len(features), features.shape[1] + 1), scale.dtype)
+    return np.insert(_placed(np.array(features, scale.dtype), shift, scale), 0, 1, axis=1)
+
+
+def _placed(features: NDArray, shift: NDArray, scale: Any) -> NDArray:
+    """Features shifted and scaled, where they are: memory is not asked for twice."""
+    found = features.astype(scale.dtype, copy=False)
     with np.errstate(over="ignore", invalid="ignore"):
-        np.multiply(features - shift, scale, out=placed[:, 1:])
-    return placed
+        found -= shift
+        found *= scale
+    return found
 
 
 def _fingerprints(raw: NDArray) -> NDArray[np.uint64]:

@@ -1,10 +1,8 @@
 """What a user may set of a report, checked once."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -66,7 +64,7 @@ class Options:
     """Address of a Dask scheduler whose workers take the teachers and the splits."""
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Options:
+    def of(cls, given: Mapping[str, Any]) -> Self:
         """Check what was given."""
         try:
             found = TypeAdapter(cls).validate_python(dict(given))

@@ -7,34 +7,31 @@ alternative text and the columns behind it.
 
 import base64
 import importlib
+import itertools
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from w2s_report import words
 from w2s_report.card import ReportCard
 from w2s_utils import figures
 
-# Colour and marker of each model.
+# Colour and marker of each model, the latter as a path about the origin.
 MODELS = {
-    "teacher": (figures.TEACHER, "s"),
-    "student": (figures.STUDENT, "o"),
-    "baseline": (figures.BASELINE, "^"),
-    "ceiling": (figures.CEILING, "v"),
-    "constant": (figures.BOUND, "|"),
+    "teacher": (figures.TEACHER, "M-3-3h6v6h-6z"),
+    "student": (figures.STUDENT, "M-3.2 0a3.2 3.2 0 1 0 6.4 0a3.2 3.2 0 1 0-6.4 0z"),
+    "baseline": (figures.BASELINE, "M0-3.6L3.6 3h-7.2z"),
+    "ceiling": (figures.CEILING, "M0 3.6L3.6-3h-7.2z"),
+    "constant": (figures.BOUND, "M-.8-4h1.6v8h-1.6z"),
 }
 
 
 def render(card: ReportCard) -> str:
     """Write the whole page, as HTML."""
-    with mpl.rc_context(fname=figures.STYLE):
-        drawn = ranking(card)
-        image = figures.render(drawn["figure"], drawn["name"])["image/svg+xml"]
-    svg, csv = (
-        base64.b64encode(text.encode()).decode() for text in (image, figures.as_csv(drawn["data"]))
-    )
+    drawn = ranking(card)
+    texts = drawn["figure"], figures.as_csv(drawn["data"])
+    svg, csv = (base64.b64encode(text.encode()).decode() for text in texts)
     template = words.templates().get_template("page.html")
     return template.render(card=card, drawn=drawn, svg=svg, csv=csv)
 
@@ -59,32 +56,30 @@ def show(card: ReportCard, name: str) -> None:
 
 
 def ranking(card: ReportCard, name: str = "fig-report-ranking") -> dict[str, Any]:
-    """Draw what decides: the errors of teachers and students beside their rivals'.
+    """Draw what decides: the errors of teachers and students beside their rivals', as SVG.
 
     Returns the arguments of `w2s_utils.figures.show`; caption and alternative text have the numbers
-    that the figure shows.
+    that the figure shows. To import matplotlib would take as long as half a small report.
     """
     found = {c.name: c.errors[c.decides] for c in card.comparisons}
     order = sorted(found, key=lambda pair: found[pair]["student"].value)
-    figure = Figure(figsize=(6.4, 1.6 + 0.7 * len(order)))
-    axis = figure.subplots()
-    data: dict[str, list[Any]] = {"teacher": list(order)}
-    for shift, (model, (colour, marker)) in enumerate(MODELS.items()):
-        if any(model not in errors for errors in found.values()):
-            continue
-        values = [found[one][model] for one in order]
-        reach = [[v.value - v.low for v in values], [v.high - v.value for v in values]]
-        place = np.arange(len(order)) + 0.14 * (shift - 2)
-        data[model] = [v.value for v in values]
-        style: Any = {"fmt": marker, "color": colour, "capsize": 2, "label": model}
-        axis.errorbar(data[model], place, xerr=reach, **style)
-        data |= {f"{model} {end}": [getattr(v, end) for v in values] for end in ("low", "high")}
-    axis.set(
-        yticks=np.arange(len(order)),
-        yticklabels=[one.replace(" → ", "\n→ ") for one in order],
-        xlabel=card.verdict.metric,
-    )
-    axis.invert_yaxis()
-    figure.legend(loc="outside lower center", ncols=5)
+    shown = {k: v for k, v in MODELS.items() if all(k in errors for errors in found.values())}
+    data: dict[str, list[Any]] = {"name": order}
+    for model, end in itertools.product(shown, ("value", "low", "high")):
+        title = model if end == "value" else f"{model} {end}"
+        data[title] = [getattr(found[one][model], end) for one in order]
+    ends = [v for title, values in data.items() if title != "name" for v in values]
+    ticks = _ticks(np.array(ends)[np.isfinite(ends)])
+    told = {"found": found, "order": order, "shown": shown, "ticks": ticks}
+    svg = words.templates().get_template("ranking.svg").render(metric=card.verdict.metric, **told)
     caption, alt = words.paragraphs("captions.txt", card=card, order=order)
-    return {"figure": figure, "name": name, "caption": caption, "alt": alt, "data": data}
+    return {"figure": svg, "name": name, "caption": caption, "alt": alt, "data": data}
+
+
+def _ticks(values: NDArray[np.float64]) -> list[float]:
+    """Three to seven round numbers, from the last below all values to the first above them."""
+    low, high = values.min(), values.max()
+    least = (high - low or abs(high) or 1) / 5
+    power = 10.0 ** np.floor(np.log10(least))
+    step = next(one * power for one in (1, 2, 5, 10) if one * power >= least)
+    return (step * np.arange(np.floor(low / step), np.floor(high / step) + 2)).tolist()

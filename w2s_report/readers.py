@@ -4,8 +4,6 @@ Nothing is ever unpickled. Whatever is wrong with a file is an `InputError` of o
 the file, what was found there and what to do.
 """
 
-from __future__ import annotations
-
 import codecs
 import csv
 import os
@@ -18,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import file_digest, sha256
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -71,7 +69,7 @@ class Table:
         """Whether single precision would lose something."""
         return np.result_type(self.dtype, np.float16).itemsize > 4
 
-    def followed_by(self, other: Table) -> Table:
+    def followed_by(self, other: Self) -> Self:
         """Rows of this one and of another with as many columns."""
         here = self.shape[0]
 

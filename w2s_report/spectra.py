@@ -5,10 +5,9 @@ are cut to their leading directions before a formula is used; then the dimension
 constant is one of the directions kept, for every model: heads have an intercept.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +60,7 @@ class Spectrum(Described):
         held = np.cumsum(self.eigenvalues)
         return min(int(np.searchsorted(held, share * held[-1]) + 1), self.rank)
 
-    def limited(self, share: float, half: int, most: int) -> Spectrum:
+    def limited(self, share: float, half: int, most: int) -> Self:
         """Cut to the smallest of: a share of the variance, half the labels, and the most."""
         limits = (
             (1 + self.count(share), f"{share:.4g} of the variance"),

@@ -1,7 +1,5 @@
 """One teacher and the student: what is estimated, predicted and measured."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 

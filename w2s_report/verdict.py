@@ -1,7 +1,5 @@
 """Teachers ranked by several rules, and the verdict in plain words, each word from a number."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal

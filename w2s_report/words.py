@@ -36,7 +36,7 @@ def templates() -> Environment:
     """The templates; a page never follows what a name in it would make of it."""
     found = Environment(
         loader=PackageLoader("w2s_report"),
-        autoescape=lambda name: name is not None and name.endswith(".html"),
+        autoescape=lambda name: name is not None and name.endswith((".html", ".svg")),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -410,6 +410,7 @@ def monotone(x: ArrayLike, y: ArrayLike, *, increasing: bool = True) -> Check:
         if against.pvalue < LEVEL
         else "inconclusive"
     )
+    distance = float(scipy.stats.norm.isf(max(along.pvalue, 1e-300)))
     return Check(
         kind="measurement",
         test="trend",
@@ -417,7 +418,7 @@ def monotone(x: ArrayLike, y: ArrayLike, *, increasing: bool = True) -> Check:
         observed=float(sign * along.statistic),
         expected=float(sign),
         unit="Kendall's tau",
-        alternatives=(_no_trend(along.pvalue, verdict),),
+        alternatives=(Alternative("no trend", 0.0, distance, verdict == "passed"),),
         trials=xs.size,
         detail=f"Kendall's tau, one-sided p = {along.pvalue:.1e}, level {LEVEL:.1e}",
     )
@@ -504,11 +505,6 @@ def _rival(
     distance = np.abs(seen - predicted) / error
     at = int(np.argmax(distance))
     return Alternative(name, float(predicted[at]), float(distance[at]), bool(distance[at] > z))
-
-
-def _no_trend(p_value: float, verdict: Verdict) -> Alternative:
-    distance = float(scipy.stats.norm.isf(max(p_value, 1e-300)))
-    return Alternative("no trend", 0.0, distance, verdict == "passed")
 
 
 def _critical_distance(effective_size: float) -> float:

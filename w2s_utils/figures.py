@@ -18,16 +18,16 @@ from importlib import import_module
 from importlib.util import find_spec
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib import font_manager, style
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 import w2s_utils
 from w2s_utils import validation
+
+if TYPE_CHECKING:  # it takes a while to import, and colours are asked for without it
+    from matplotlib.figure import Figure
 
 RECORD = "w2s_figure"
 
@@ -52,6 +52,8 @@ def use_style() -> None:
     Where the package ``font-source-sans-pro`` is installed, text is in the font of the pages and
     stays text in an SVG, which the book's build gives the font to carry.
     """
+    from matplotlib import font_manager, style
+
     style.use(STYLE)
     if find_spec("font_source_sans_pro"):
         font = import_module("font_source_sans_pro")
@@ -61,7 +63,7 @@ def use_style() -> None:
 
 
 def show(
-    figure: Figure,
+    figure: Figure | str,
     *,
     name: str,
     caption: str,
@@ -74,8 +76,8 @@ def show(
 
     Parameters
     ----------
-    figure : matplotlib.figure.Figure
-        Closed afterwards.
+    figure : matplotlib.figure.Figure or str
+        Closed afterwards; or what is an SVG already.
     name : str
         Label for cross references, ``"fig-"`` and lower-case words joined by hyphens.
     caption : str
@@ -100,18 +102,18 @@ def show(
     validation.text(alt, "alt", f"figure {name}")
     if not data or not all(np.size(values) for values in data.values()):
         raise ValueError(f"data: figure {name} needs the columns behind it, got {dict(data)!r}")
+    from matplotlib import __version__, pyplot
+
     record = {
         "name": name,
         "caption": " ".join(caption.split()),
         "alt": " ".join(alt.split()),
         "classes": "w2s-figure" if invertible else "w2s-figure-card",
-        "provenance": {"w2s_utils": w2s_utils.__version__, "matplotlib": mpl.__version__},
+        "provenance": {"w2s_utils": w2s_utils.__version__, "matplotlib": __version__},
     }
     _display(render(figure, name, dense, transparent=invertible), record, as_csv(data))
     # pyplot keeps every figure it makes; the inline backend would show an open one again.
-    import matplotlib.pyplot as plt
-
-    plt.close(figure)
+    pyplot.close(figure)
 
 
 def promote(notebook: Any) -> None:
@@ -167,15 +169,19 @@ def _is_image(output: Mapping[str, Any]) -> bool:
 
 
 def render(
-    figure: Figure, name: str, dense: bool = False, transparent: bool = True
+    figure: Figure | str, name: str, dense: bool = False, transparent: bool = True
 ) -> dict[str, str]:
     """Draw a figure: its image by media type, SVG or (``dense``) PNG in base64.
 
-    The same figure gives the same image in every run.
+    The same figure gives the same image in every run; what is an SVG stays as it is.
     """
+    if isinstance(figure, str):
+        return {"image/svg+xml": figure}
+    from matplotlib import rc_context
+
     buffer = io.BytesIO()
     # The salt and the missing date make the file the same in every run.
-    with mpl.rc_context({"svg.hashsalt": name}):
+    with rc_context({"svg.hashsalt": name}):
         if dense:
             figure.savefig(buffer, format="png", dpi=180, transparent=transparent)
             return {"image/png": base64.b64encode(buffer.getvalue()).decode()}

@@ -374,7 +374,7 @@ def _centred(values: Array) -> tuple[Array, Array]:
     centred = values - mean
     # Far from zero the mean is rounded by more than the values vary.
     rest = centred.mean(axis=0)
-    return centred - rest, mean + rest
+    return np.subtract(centred, rest, out=centred), mean + rest
 
 
 def _by_cholesky(gram: Array, right: Array, least: float) -> Array | None:

@@ -64,7 +64,7 @@ def at_least(value: ArrayLike, least: ArrayLike, name: str, why: str) -> Array:
     """Return ``value`` as floats, all of them at least ``least``; ``why`` is given in the error."""
     array = real(value, name)
     # Written so that NaN is refused as well.
-    if not np.all(array >= np.asarray(least)):
+    if not np.greater_equal(array, least).all():
         raise ValueError(
             f"{name}: expected at least {np.max(least):g} ({why}), got {np.min(array):g}"
         )

@@ -116,7 +116,7 @@ def test_a_full_disk_is_told_by_the_file(w2s, tmp_path, monkeypatch):
 def test_neither_a_notebook_nor_the_book_is_needed(arrays, tmp_path):
     """What the core dependencies bring, and nothing more, makes a report."""
     blocked = ["IPython", "nbformat", "jupytext", "papermill", "markdown_it", "w2s_book", "pooch"]
-    blocked += ["jsonschema", "distributed"]
+    blocked += ["jsonschema", "distributed", "matplotlib"]
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({blocked!r}))\n"
         "from w2s_report.command import report; report()"

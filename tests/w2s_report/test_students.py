@@ -1,5 +1,7 @@
 """Several students, by features or by predictions: one pass, the same splits, one verdict."""
 
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -66,6 +68,49 @@ def test_differences_of_students_are_of_the_same_inputs():
     same = twice.comparisons[0].others["y"]
     assert (same.value, same.low) == (0, 0)
     assert len(twice.verdict.as_good) == 1
+
+
+def test_the_picture_is_drawn_to_scale_whatever_the_names_are():
+    weak, strong, labels = features(2)
+    renamed = {"a <b> & 'c'": weak["a"], "b" * 80: weak["b"]}
+    found = w2s_report.report(renamed, strong, labels, trials=4)
+    drawn = page.ranking(found)
+    svg = "{http://www.w3.org/2000/svg}"
+    picture = ElementTree.fromstring(drawn["figure"])
+    texts = {text.text: text for text in picture.iter(f"{svg}text")}
+    assert {"a <b> & 'c'", "b" * 80, "→ large", "→ small"} <= {*texts}
+    assert "textLength" in texts["b" * 80].attrib
+    data = drawn["data"]
+    assert data["student"] == sorted(data["student"])
+    for pair in found.comparisons:
+        at = data["name"].index(pair.name)
+        assert data["student low"][at] == pair.errors["squared error"]["student"].low
+    ticks = [
+        (float(label), float(text.get("x")))
+        for label, text in texts.items()
+        if label[0] in "0123456789"
+    ]
+    slope, start = np.polyfit(*zip(*ticks, strict=True), 1)
+    marks = [mark for mark in picture.iter(f"{svg}path") if "transform" in mark.attrib]
+    for model, (colour, _) in page.MODELS.items():
+        if model in data:
+            moved = [m.get("transform")[10:].split()[0] for m in marks if m.get("fill") == colour]
+            *at, _ = map(float, moved)  # the last is in the legend
+            np.testing.assert_allclose(at, start + slope * np.array(data[model]), atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.31, 2.2], [0, 0.5, 1, 1.5, 2, 2.5]),
+        ([0.0, 0.0], [0, 0.2]),
+        ([3.0, 3.0], [3, 4]),
+        ([1e-9, 9e-9], [0, 2e-9, 4e-9, 6e-9, 8e-9, 1e-8]),
+        ([-1.0, 4e6], [-1e6, 0, 1e6, 2e6, 3e6, 4e6, 5e6]),
+    ],
+)
+def test_the_picture_has_round_numbers_below_and_above_all_values(values, expected):
+    assert page._ticks(np.array(values)) == pytest.approx(expected)
 
 
 def answers(seed=0, rows=900, labelled=300):

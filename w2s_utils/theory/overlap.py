@@ -155,9 +155,11 @@ def interval_from_groups(
         )
     total, m = grams.sum(axis=0), sizes.sum()
     validation.at_least(m - sizes.max(), width + 1, "inputs", "d_w + d_s + 1 without a group")
+    blocks = {"weak": slice(d_w), "strong": slice(d_w, width)}
 
     def estimate(gram: Array, rows: float) -> float:
-        return float(subspaces.adjusted_overlap(_overlap_of(gram, d_w), rows, d_w, width - d_w))
+        raw = float(np.sum(Moments(1, gram, blocks).canonical("weak", "strong") ** 2))
+        return float(subspaces.adjusted_overlap(raw, rows, d_w, width - d_w))
 
     value = estimate(total, m)
     left = np.array([estimate(total - g, m - k) for g, k in zip(grams, sizes, strict=True)])
@@ -168,8 +170,3 @@ def interval_from_groups(
 
 def _overlap(weak: Array, strong: Array) -> float:
     return float(np.sum((strong.T @ weak) ** 2))
-
-
-def _overlap_of(gram: Array, d_w: int) -> float:
-    blocks = {"weak": slice(d_w), "strong": slice(d_w, len(gram))}
-    return float(np.sum(Moments(1, gram, blocks).canonical("weak", "strong") ** 2))

@@ -464,10 +464,9 @@ def _reached(setting: Setting, rho: float, fit: _LeastSquares) -> float:
 
 def _times(one: ArrayLike, other: ArrayLike) -> Array:
     """Product in which zero wins over infinity: without noise no fit is infinitely bad."""
-    first, second = np.broadcast_arrays(np.asarray(one, float), np.asarray(other, float))
-    product = np.zeros(first.shape)
-    np.multiply(first, second, out=product, where=(first != 0) & (second != 0))
-    return product
+    first, second = np.asarray(one, float), np.asarray(other, float)
+    with np.errstate(invalid="ignore"):
+        return np.where((first != 0) & (second != 0), first * second, 0.0)
 
 
 def _authors_cost(setting: Setting, n: ArrayLike, N: ArrayLike) -> Array:
