@@ -169,23 +169,23 @@ def sweep_pairs(
         return np.hstack([observed[part] + level * drawn for level in levels])
 
     def risk(away: Array) -> Array:
-        return np.reshape(np.mean(away**2, axis=0), shape)
+        return np.reshape(np.einsum("ij,ij->j", away, away) / len(away), shape)
 
     def one(generator: np.random.Generator) -> dict[tuple[Pair, int, int], dict[str, Array]]:
         few, many, test = split_rows(generator)
         y, y_many, f = noisy(few, generator), noisy(many, generator), truth[test]
         said, found = {}, {}
         for t, w in teachers.items():
-            moments = cumulative_moments(sizes, weak=w[few], labels=y)
+            moments = cumulative_moments(sizes, weak=w.take(few, axis=0), labels=y)
             # Of the many inputs the students need what the teachers say, not what they see.
             said[t] = w @ np.hstack([moments[n].fit("weak", "labels") for n in sizes])
         for s, ladder in ladders.items():
             phi, told = seen[s].strong, np.hstack([said[t] for t in ladder])
-            labelled = cumulative_moments(sizes, strong=phi[few], labels=y)
+            labelled = cumulative_moments(sizes, strong=phi.take(few, axis=0), labels=y)
             unlabelled = cumulative_moments(
-                pseudo, strong=phi[many], labels=y_many, taught=told[many]
+                pseudo, strong=phi.take(many, axis=0), labels=y_many, taught=told.take(many, axis=0)
             )
-            phi, f_w = phi[test], told[test]
+            phi, f_w = phi.take(test, axis=0), told.take(test, axis=0)
             f_s = {N: phi @ moments.fit("strong", "taught") for N, moments in unlabelled.items()}
             own = {n: phi @ moments.fit("strong", "labels") for n, moments in labelled.items()}
             for n, N in sampled:
