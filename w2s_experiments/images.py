@@ -151,8 +151,7 @@ def random_relu(features: ArrayLike, count: int, rng: np.random.Generator) -> ND
     """
     phi = validation.matrix(features, "features")
     directions = rng.standard_normal((phi.shape[1], int(count))) / np.sqrt(phi.shape[1])
-    found = phi @ directions
-    found /= phi.std()
+    found = phi @ directions / phi.std()
     found += rng.normal(0, 0.5, int(count))
     return np.maximum(found, 0, out=found)
 
