@@ -359,8 +359,7 @@ def vision(
         )
         own[f"network on {name}"] = answers
     labels = (drawn.digits < BELOW).astype(float)
-    teachers: dict[int | str, NDArray[np.float64]] = {}
-    spectra = {}
+    spectra, teachers = {}, dict[int | str, NDArray[np.float64]]()
     for name in list(seen):
         phi = with_constant(seen.pop(name))  # one at a time: all are gigabytes
         # The triangle has the singular values and the directions of all its rows.
