@@ -354,7 +354,7 @@ def chemnet(smiles: Sequence[str]) -> NDArray[np.float32]:
             x = _selu(_convolve(x[:, :, None], loaded[f"{i}.weight"][..., None], 2)[:, :, 0])
         for i in (2, 3):
             x = _lstm(x[:, ::-1], *(loaded[f"{i}.{kind}_l0"] for kind in LSTM))
-        return x[:, -1]
+        return x[:, -1].copy()  # a view would keep all places
 
     return _pieces(listed, listed, "chemnet", run)
 
