@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+from scipy import linalg, sparse
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
@@ -271,8 +271,9 @@ def split_ladder(
     validation.at_least(known, 1, "known", "labels to validate on")
     validation.at_least(m, n + N + known + 2, "inputs", "n + N + known and two to test on")
     # Heads predict the same on any basis; normal equations are accurate on an orthonormal one.
-    weak = [column_space(phi, f"teacher {name}") for name, phi in problem.teachers.items()]
-    strong = column_space(strong, f"student {student}")
+    bases = [column_space(phi, f"teacher {name}") for name, phi in problem.teachers.items()]
+    bases.append(column_space(strong, f"student {student}"))
+    *weak, strong = map(np.ascontiguousarray, bases)  # every split copies rows
     everything = Inputs(tuple(weak), strong, target.ravel())
     left_out = np.zeros((m, 2, len(weak)))
 
@@ -312,7 +313,7 @@ def _leaving_one_out(
     truth, off = test.target[:, None], on_test.student - on_test.teacher
     by_teacher = 2 / T * np.stack([-off, on_test.teacher - truth], axis=1)
     by_student = 2 / T * np.stack([off, truth - on_test.student], axis=1)
-    moved = np.einsum("xs,xqt->sqt", test.strong, by_student)
+    moved = np.tensordot(test.strong, by_student, (0, 0))
     learnt_from, leverage = _row_weights(own.strong, moved.reshape(len(moved), -1))
     learnt_from = learnt_from.reshape(len(learnt_from), *moved.shape[1:])
     away = on_own.teacher - on_own.student
@@ -333,6 +334,6 @@ def _row_weights(phi: NDArray, direction: NDArray) -> tuple[NDArray, NDArray]:
     Without row `r` the coefficients change by
     :math:`-(\Phi^\top\Phi)^{-1}\phi_r e_r / (1 - h_r)`, with residual and leverage of the row.
     """
-    found = np.linalg.solve(phi.T @ phi, np.column_stack([direction, phi.T]))
-    width = direction.shape[1]
-    return phi @ found[:, :width], np.einsum("rd,dr->r", phi, found[:, width:])
+    root = linalg.cholesky(phi.T @ phi, lower=True)
+    half, moved = (linalg.solve_triangular(root, x, lower=True) for x in (phi.T, direction))
+    return half.T @ moved, np.sum(half**2, axis=0)

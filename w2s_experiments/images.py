@@ -56,17 +56,18 @@ def oriented_gradients(images: ArrayLike) -> NDArray[np.float64]:
 def _oriented_gradients(grey: NDArray) -> NDArray:
     m, height, width = grey.shape
     down, right = np.gradient(grey, axis=1), np.gradient(grey, axis=2)
+    rows, columns = (np.arange(length) * CELLS // length for length in (height, width))
+    cell = np.arange(m)[:, None, None] * CELLS**2 + rows[:, None] * CELLS + columns
+    # Most of the image of a digit is empty.
+    drawn = (down != 0) | (right != 0)
+    down, right, cell = down[drawn], right[drawn], cell[drawn] * BINS
     size = np.hypot(down, right)
     place = (np.arctan2(down, right) % np.pi) * (BINS / np.pi)
     lower = np.floor(place).astype(int) % BINS
     upper_share = place - np.floor(place)
-    rows, columns = (np.arange(length) * CELLS // length for length in (height, width))
-    cell = (rows[:, None] * CELLS + columns) * BINS
-    offset = np.arange(m)[:, None, None] * (CELLS * CELLS * BINS)
     counts = np.zeros(m * CELLS * CELLS * BINS)
     for orientation, share in ((lower, 1 - upper_share), ((lower + 1) % BINS, upper_share)):
-        index = (offset + cell + orientation).ravel()
-        counts += np.bincount(index, (size * share).ravel(), minlength=len(counts))
+        counts += np.bincount(cell + orientation, size * share, minlength=len(counts))
     cells = counts.reshape(m, CELLS, CELLS, BINS)
     power = np.sum(cells**2, axis=3)
     blocks = np.sqrt(
@@ -150,7 +151,15 @@ def random_relu(features: ArrayLike, count: int, rng: np.random.Generator) -> ND
     """
     phi = validation.matrix(features, "features")
     directions = rng.standard_normal((phi.shape[1], int(count))) / np.sqrt(phi.shape[1])
-    return np.maximum(phi @ directions / phi.std() + rng.normal(0, 0.5, int(count)), 0)
+    found = phi @ directions / phi.std()
+    found += rng.normal(0, 0.5, int(count))
+    return np.maximum(found, 0, out=found)
+
+
+def halved(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Means over two by two pixels, from 0 to 1: of shape (..., h, w) half the height and width."""
+    pairs = images[..., ::2, :].astype(np.uint16) + images[..., 1::2, :]
+    return (pairs[..., ::2] + pairs[..., 1::2]) / 4 / 255.0
 
 
 def _images(images: ArrayLike) -> NDArray[np.float64]:
@@ -331,7 +340,7 @@ def vision(
     """
     drawn = coloured_mnist(rng, encoder_images + pool)
     grey = drawn.images.max(axis=1) / 255.0
-    small = drawn.images.reshape(-1, 2, 14, 2, 14, 2).mean(axis=(3, 5)) / 255.0
+    small = halved(drawn.images)
     flat = small.reshape(len(small), -1)
     seen = {
         "gradients": oriented_gradients(grey),
@@ -350,23 +359,18 @@ def vision(
         )
         own[f"network on {name}"] = answers
     labels = (drawn.digits < BELOW).astype(float)
-    features = {name: with_constant(f) for name, f in seen.items()}
-    # The triangle has the singular values and the directions of all its rows.
-    apart = {name: np.linalg.qr(f[:encoder_images], mode="r") for name, f in features.items()}
-    problem = Problem(
-        name="mnist",
-        targets=standardise(labels[encoder_images:]),
-        noise=0.0,
-        teachers={
-            name: cut(f[encoder_images:], d_w, fitted_on=apart[name])
-            for name, f in features.items()
-        },
-        students=students,
-    )
+    spectra, teachers = {}, dict[int | str, NDArray[np.float64]]()
+    for name in list(seen):
+        phi = with_constant(seen.pop(name))  # one at a time: all are gigabytes
+        # The triangle has the singular values and the directions of all its rows.
+        apart = np.linalg.qr(phi[:encoder_images], mode="r")
+        teachers[name] = cut(phi[encoder_images:], d_w, fitted_on=apart)
+        spectra[name] = np.linalg.svd(apart, compute_uv=False)
+    problem = Problem("mnist", standardise(labels[encoder_images:]), 0.0, teachers, students)
     colour = float(np.corrcoef(labels, drawn.colours)[0, 1])
     return Vision(
         problem=problem,
-        spectra={name: np.linalg.svd(f, compute_uv=False) for name, f in apart.items()},
+        spectra=spectra,
         own=own,
         slants=slant(grey[encoder_images:]),
         correlation=colour,

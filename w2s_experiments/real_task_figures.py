@@ -17,9 +17,10 @@ from matplotlib.figure import Figure
 
 from w2s_experiments import references
 from w2s_utils import figures, plots
-from w2s_utils.problem import Cell, Key, Pair
+from w2s_utils.problem import Cell, Key
 from w2s_utils.protocol import Result
 from w2s_utils.resampling import mean
+from w2s_utils.splits import Pair
 
 Columns = dict[str, list[Any]]
 Drawn = tuple[Figure, Columns]

@@ -330,25 +330,6 @@ def share_at_least(hits: ArrayLike, bound: float, *, unit: str = "share of trial
     )
 
 
-def same_distribution(first: ArrayLike, second: ArrayLike, *, resolution: float) -> Check:
-    r"""Two-sample Kolmogorov-Smirnov check with a stated resolution.
-
-    Refuted when the p-value is below `LEVEL`; passed when it is not and a distance of
-    ``resolution`` between the laws would have been found with probability `POWER`: with
-    :math:`k = mn/(m+n)`, when :math:`\sqrt{\ln(2/\mathrm{LEVEL})/(2k)} + \sqrt{\ln(40)/(2k)}
-    \le` ``resolution``. Inconclusive otherwise.
-
-    Raises
-    ------
-    ValueError
-        If the resolution is more than `LOOSEST` times what the samples can detect.
-    """
-    a, b = _finite(first, "first"), _finite(second, "second")
-    test = scipy.stats.ks_2samp(a, b, method="asymp")
-    effective = a.size * b.size / (a.size + b.size)
-    return _kolmogorov(test, effective, min(a.size, b.size), (), resolution)
-
-
 def follows(
     sample: ArrayLike,
     cdf: Callable[[Array], Array],
@@ -356,7 +337,12 @@ def follows(
     against: Mapping[str, Callable[[Array], Array]] | None = None,
     resolution: float | None = None,
 ) -> Check:
-    """One-sample Kolmogorov-Smirnov check of ``sample`` against a continuous ``cdf``.
+    r"""One-sample Kolmogorov-Smirnov check of ``sample`` against a continuous ``cdf``.
+
+    Refuted when the p-value is below `LEVEL`; passed when it is not, every rival is refuted, and a
+    distance of ``resolution``, if given, would have been found in `m` draws with probability
+    `POWER`: :math:`\sqrt{\ln(2/\mathrm{LEVEL})/(2m)} + \sqrt{\ln(40)/(2m)} \le` ``resolution``.
+    Inconclusive otherwise.
 
     Parameters
     ----------
@@ -367,13 +353,13 @@ def follows(
     against : mapping of str to callable, optional
         Distribution functions of rivals, by name; each must be refuted for a pass.
     resolution : float, optional
-        As in `same_distribution`.
+        The distance that matters.
 
     Raises
     ------
     ValueError
-        If neither ``against`` nor ``resolution`` is given, or the resolution is looser than the
-        sample.
+        If neither ``against`` nor ``resolution`` is given, or the resolution is more than `LOOSEST`
+        times what the sample can detect.
     """
     _states_what_it_rules_out(against, resolution)
     values = _finite(sample, "sample")
@@ -384,8 +370,37 @@ def follows(
         distance = float(test.statistic)
         beyond = bool(test.pvalue < LEVEL)
         rivals.append(Alternative(name, distance, distance / critical, beyond))
-    return _kolmogorov(
-        scipy.stats.kstest(values, cdf), values.size, values.size, tuple(rivals), resolution
+    test = scipy.stats.kstest(values, cdf)
+    if np.isnan(test.pvalue):
+        raise ValueError("cdf: expected values in [0, 1], got NaN; is the law degenerate?")
+    # Dvoretzky, Kiefer and Wolfowitz: the empirical distance falls short by no more than this.
+    detectable = critical + float(np.sqrt(np.log(2 / (1 - POWER)) / (2 * values.size)))
+    resolved = all(rival.refuted for rival in rivals)
+    if resolution is not None:
+        validation.positive(resolution, "resolution")
+        if resolution > LOOSEST * detectable * (1 + 1e-9):
+            raise ValueError(
+                f"resolution: the data can detect a distance of {detectable:.3g}, so state at most "
+                f"{LOOSEST:g} times that, got {resolution:.3g}"
+            )
+        resolved &= detectable <= resolution
+    return Check(
+        kind="measurement",
+        test="distribution",
+        verdict="refuted" if test.pvalue < LEVEL else "passed" if resolved else "inconclusive",
+        observed=float(test.statistic),
+        expected=0.0,
+        unit="Kolmogorov-Smirnov distance",
+        tolerance=critical,
+        detectable=detectable,
+        alternatives=tuple(rivals),
+        trials=values.size,
+        detail=(
+            f"Kolmogorov-Smirnov distance {test.statistic:.3g}, p = {test.pvalue:.2g}, critical "
+            f"distance {critical:.3g}; a distance of {detectable:.3g} would "
+            f"show with probability {POWER:.2f}"
+            + ("" if resolution is None else f", {resolution:.3g} asked")
+        ),
     )
 
 
@@ -509,48 +524,6 @@ def _rival(
 
 def _critical_distance(effective_size: float) -> float:
     return float(np.sqrt(np.log(2 / LEVEL) / (2 * effective_size)))
-
-
-def _kolmogorov(
-    test: Any,
-    effective_size: float,
-    trials: int,
-    alternatives: tuple[Alternative, ...],
-    resolution: float | None,
-) -> Check:
-    distance, p_value = float(test.statistic), float(test.pvalue)
-    if np.isnan(p_value):
-        raise ValueError("cdf: expected values in [0, 1], got NaN; is the law degenerate?")
-    critical = _critical_distance(effective_size)
-    # Dvoretzky, Kiefer and Wolfowitz: the empirical distance falls short by no more than this.
-    detectable = critical + float(np.sqrt(np.log(2 / (1 - POWER)) / (2 * effective_size)))
-    resolved = all(rival.refuted for rival in alternatives)
-    if resolution is not None:
-        validation.positive(resolution, "resolution")
-        if resolution > LOOSEST * detectable * (1 + 1e-9):
-            raise ValueError(
-                f"resolution: the data can detect a distance of {detectable:.3g}, so state at most "
-                f"{LOOSEST:g} times that, got {resolution:.3g}"
-            )
-        resolved &= detectable <= resolution
-    return Check(
-        kind="measurement",
-        test="distribution",
-        verdict="refuted" if p_value < LEVEL else "passed" if resolved else "inconclusive",
-        observed=distance,
-        expected=0.0,
-        unit="Kolmogorov-Smirnov distance",
-        tolerance=critical,
-        detectable=detectable,
-        alternatives=alternatives,
-        trials=trials,
-        detail=(
-            f"Kolmogorov-Smirnov distance {distance:.3g}, p = {p_value:.2g}, critical distance "
-            f"{critical:.3g}; a distance of {detectable:.3g} would "
-            f"show with probability {POWER:.2f}"
-            + ("" if resolution is None else f", {resolution:.3g} asked")
-        ),
-    )
 
 
 def _finite(values: ArrayLike, name: str) -> Array:

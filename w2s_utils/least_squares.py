@@ -245,12 +245,9 @@ class Moments:
 
     def only(self, *names: str) -> Moments:
         """Moments of some of the blocks."""
-        places = [self._slice(name) for name in names]
-        return Moments(
-            self.count,
-            np.block([[self.matrix[row, column] for column in places] for row in places]),
-            _slices({name: self._width(name) for name in names}),
-        )
+        kept = np.concatenate([np.arange(len(self.matrix))[self._slice(name)] for name in names])
+        slices = _slices({name: self._width(name) for name in names})
+        return Moments(self.count, self.matrix[np.ix_(kept, kept)], slices)
 
     def products(self, first: str, second: str) -> Array:
         """Sums of products of two blocks, shape ``(D_first, D_second)``."""
@@ -265,8 +262,11 @@ class Moments:
         dropped.
         """
         gram = self.products(features, features)
-        moments = self.products(features, targets) if isinstance(targets, str) else targets
-        right = validation.matrix(moments, "targets", rows=len(gram))
+        right = (
+            self.products(features, targets)
+            if isinstance(targets, str)
+            else validation.matrix(targets, "targets", rows=len(gram))
+        )
         lengths = np.sqrt(np.diag(gram))
         solution = None
         if np.all(lengths > ROUNDING * lengths.max()):
@@ -334,13 +334,14 @@ class Moments:
             )
 
 
-def cumulative_moments(edges: Sequence[int], **blocks: ArrayLike) -> dict[int, Moments]:
+def cumulative_moments(edges: Sequence[int], **blocks: Array) -> dict[int, Moments]:
     """Moments of the first rows, for several numbers of rows, each row used once.
 
-    Edges are numbers of rows, from 1 to the rows given, in any order; blocks are as for
-    `Moments.of`. The result is by number of rows, growing.
+    Edges are numbers of rows, from 1 to the rows given, in any order; blocks are of shape (m, D),
+    and have been checked. The result is by number of rows, growing.
     """
-    stacked, slices = _stacked(blocks)
+    stacked = np.hstack(list(blocks.values()))
+    slices = _slices({name: array.shape[1] for name, array in blocks.items()})
     ends = sorted(set(edges))
     if not ends or ends[0] < 1 or ends[-1] > len(stacked):
         raise ValueError(f"edges: expected numbers of rows from 1 to {len(stacked)}, got {ends}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,12 +21,12 @@ from w2s_utils import protocol, splits, validation
 from w2s_utils.geometry import oracle_setting
 from w2s_utils.protocol import ROLES
 from w2s_utils.resampling import Estimate, difference_of_ratios, mean
+from w2s_utils.splits import Pair
 from w2s_utils.theory import risks
 from w2s_utils.theory.subspaces import leading_directions
 from w2s_utils.validation import Array
 
-# Teacher and student; teacher, student, labels and pseudo-labels.
-Pair = tuple[int | str, str]
+# Teacher, student, labels and pseudo-labels.
 Key = tuple[int | str, str, int, int]
 
 
@@ -142,27 +143,12 @@ def measure_pairs(
     problem: Problem,
     settings: Mapping[Pair, risks.Setting],
     *,
-    cells: Sequence[tuple[int, int]],
-    trials: int,
-    seed: Sequence[int] | np.random.Generator,
     noise: float | None = None,
-    groups: ArrayLike | None = None,
+    **options: Any,
 ) -> dict[Key, Cell]:
-    """Measure pairs at several sizes, each pair on the same splits.
-
-    Differences between pairs are then differences of the models: labels, their noise and the test
-    inputs are shared, and the standard error of a `difference` is smaller than those of its terms.
-
-    Settings have the geometry of the pairs to measure, from `oracle_settings`; cells, trials and
-    groups are as in `w2s_utils.splits.sweep`. A ``seed`` of numbers gives every pair the same
-    splits; from a generator each pair draws splits of its own. ``noise`` is the standard deviation
-    of the label noise, by default the problem's. Returns cells by teacher, student, ``n`` and
-    ``N``.
-    """
+    """As `measure_noises` at one level of noise, by default the problem's: the cells of that."""
     level = problem.noise if noise is None else noise
-    return measure_noises(
-        problem, settings, [level], cells=cells, trials=trials, seed=seed, groups=groups
-    )[level]
+    return measure_noises(problem, settings, [level], **options)[level]
 
 
 def measure_noises(
@@ -175,26 +161,33 @@ def measure_noises(
     seed: Sequence[int] | np.random.Generator,
     groups: ArrayLike | None = None,
 ) -> dict[float, dict[Key, Cell]]:
-    """As `measure_pairs`, at several levels of label noise that scale the same draws.
+    """Measure pairs at several sizes and levels of label noise, on the same splits.
 
-    The levels cost little more than one of them. Returns cells by level, then as `measure_pairs`.
+    Differences between pairs are then differences of the models: labels, their noise and the test
+    inputs are shared, and the standard error of a `difference` is smaller than those of its terms.
+
+    Settings have the geometry of the pairs to measure, from `oracle_settings`; cells, trials and
+    groups are as in `w2s_utils.splits.sweep_pairs`. ``noises`` are standard deviations of the label
+    noise, which scale the same draws. Returns cells by level, then by teacher, student, ``n`` and
+    ``N``.
     """
+    swept = splits.sweep_pairs(
+        problem.teachers,
+        problem.students,
+        problem.targets,
+        pairs=settings,
+        cells=cells,
+        trials=trials,
+        rng=np.random.default_rng(seed),
+        noise=noises,
+        groups=groups,
+    )
     found: dict[float, dict[Key, Cell]] = {level: {} for level in noises}
-    for (teacher, student), setting in settings.items():
-        results = splits.sweep(
-            problem.teachers[teacher],
-            problem.students[student],
-            problem.targets,
-            cells=cells,
-            trials=trials,
-            rng=np.random.default_rng(seed),
-            noise=noises,
-            groups=groups,
-        )
+    for pair, results in swept.items():
         for (n, N), result in results.items():
             for index, level in enumerate(noises):
-                noisy = replace(setting, sigma2=level**2)
-                found[level][teacher, student, n, N] = Cell(
+                noisy = replace(settings[pair], sigma2=level**2)
+                found[level][*pair, n, N] = Cell(
                     noisy, n, N, result.part(index), risks.exact(noisy, n, N)
                 )
     return found

@@ -79,10 +79,13 @@ class Inputs:
         """Some of the inputs, with noise, finite, added to their labels."""
         weak, found = self.weak, copy(self)  # what has been checked needs no second check
         rows = {
-            "weak": tuple(phi[chosen] for phi in weak) if isinstance(weak, tuple) else weak[chosen],
-            "strong": self.strong[chosen],
-            "labels": self.labels[chosen] + noise,
-            "target": self.target[chosen],
+            # `take` copies rows in half the time of an index.
+            "weak": tuple(phi.take(chosen, 0) for phi in weak)
+            if isinstance(weak, tuple)
+            else weak.take(chosen, 0),
+            "strong": self.strong.take(chosen, 0),
+            "labels": self.labels.take(chosen, 0) + noise,
+            "target": self.target.take(chosen, 0),
         }
         vars(found).update(rows)
         return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +14,8 @@ from w2s_utils.protocol import Inputs, Result, Trial, map_trials
 from w2s_utils.validation import Array
 
 Rows = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
+Pair = tuple[int | str, str]  # names of a teacher and a student
+Cells = dict[tuple[int, int], Result]
 
 
 def random_splits(
@@ -108,11 +111,17 @@ def row_splitter(
     return whole_groups
 
 
-def sweep(
-    weak: ArrayLike,
-    strong: ArrayLike,
+def sweep(weak: ArrayLike, strong: ArrayLike, labels: ArrayLike, **options: Any) -> Cells:
+    """As `sweep_pairs`, of one teacher and one student, shapes (m, D_w) and (m, D_s)."""
+    return sweep_pairs({0: weak}, {"": strong}, labels, pairs=[(0, "")], **options)[0, ""]
+
+
+def sweep_pairs(
+    weak: Mapping[int | str, ArrayLike],
+    strong: Mapping[str, ArrayLike],
     labels: ArrayLike,
     *,
+    pairs: Collection[Pair],
     cells: Sequence[tuple[int, int]],
     trials: int,
     rng: np.random.Generator,
@@ -120,67 +129,84 @@ def sweep(
     target: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     n_jobs: int = 1,
-) -> dict[tuple[int, int], Result]:
-    r"""Run random splits for many numbers of labels and pseudo-labels at once.
+) -> dict[Pair, Cells]:
+    r"""Run random splits for pairs of models and numbers of labels and pseudo-labels at once.
 
     In each trial the rows are split once, for the largest ``n`` and ``N`` of the cells; smaller
     samples are the first rows of the larger ones, and all cells are tested on the same rows. All
     heads are minimum-norm least squares, computed from moment matrices which grow from sample to
-    sample: a point of a sweep costs its new rows and one small solve.
+    sample: a point of a sweep costs its new rows and one small solve. Pairs, each the names of a
+    teacher and a student, share splits and labels, and what they have in common is computed once.
 
-    Arguments are as in `random_splits`, with one teacher, and as in
+    Other arguments are as in `random_splits`, with features by name, and as in
     `w2s_utils.protocol.map_trials`; the rows that the largest of the cells ``(n, N)`` leave over
-    are the test inputs. The same generator gives the same splits for every pair of models on ``m``
-    rows. Returns results by cell, in the order given. Of several levels of noise each scales the
-    same draws, and results have shape (trials, levels) or (trials, levels, tasks).
+    are the test inputs. The same generator gives the same splits for all models on ``m`` rows.
+    Returns results by pair and cell. Of several levels of noise each scales the same draws, and
+    results have shape (trials, levels) or (trials, levels, tasks).
     """
-    pairs = list(dict.fromkeys((int(n), int(N)) for n, N in cells))
-    if not pairs or min(map(min, pairs)) < 1:
+    sampled = list(dict.fromkeys((int(n), int(N)) for n, N in cells))
+    if not sampled or min(map(min, sampled)) < 1:
         raise ValueError(f"cells: expected pairs (n, N) of positive numbers, got {list(cells)}")
-    everything = Inputs(weak, np.asarray(strong), np.asarray(labels), target)
     levels = [
         validation.nonnegative(level, "noise", "a standard deviation") for level in np.ravel(noise)
     ]
+    ladders = {s: [t for t, student in pairs if student == s] for _, s in pairs}
+    seen = {
+        s: Inputs(tuple(weak[t] for t in ladder), np.asarray(strong[s]), np.asarray(labels), target)
+        for s, ladder in ladders.items()
+    }
+    teachers = {t: w for s, one in seen.items() for t, w in zip(ladders[s], one.weak, strict=True)}
+    everything = next(iter(seen.values()))
     m, *tasks = everything.labels.shape
     shape = (*np.shape(noise), *tasks)
-    sizes, pseudo = (sorted(set(each)) for each in zip(*pairs, strict=True))
+    sizes, pseudo = (sorted(set(each)) for each in zip(*sampled, strict=True))
     split_rows = row_splitter(m, sizes[-1], pseudo[-1], groups)
-    w, s = everything.weak, everything.strong
     observed = everything.labels.reshape(m, -1)
     truth = np.tile(everything.target.reshape(m, -1), len(levels))
-    columns = {n: slice(i * len(truth.T), (i + 1) * len(truth.T)) for i, n in enumerate(sizes)}
 
     def noisy(part: NDArray[np.intp], rng: np.random.Generator) -> Array:
         drawn = rng.standard_normal((len(part), observed.shape[1]))
         return np.hstack([observed[part] + level * drawn for level in levels])
 
-    def one(generator: np.random.Generator) -> list[dict[str, Array]]:
+    def risk(away: Array) -> Array:
+        return np.reshape(np.einsum("ij,ij->j", away, away) / len(away), shape)
+
+    def one(generator: np.random.Generator) -> dict[tuple[Pair, int, int], dict[str, Array]]:
         few, many, test = split_rows(generator)
-        y, y_many = noisy(few, generator), noisy(many, generator)
-        teachers = cumulative_moments(sizes, weak=w[few], labels=y)
-        # Of the many inputs the students need what the teachers say, not what they see.
-        said = w @ np.hstack([teachers[n].fit("weak", "labels") for n in sizes])
-        labelled = cumulative_moments(sizes, strong=s[few], labels=y)
-        unlabelled = cumulative_moments(pseudo, strong=s[many], labels=y_many, taught=said[many])
-        students = {N: moments.fit("strong", "taught") for N, moments in unlabelled.items()}
-        baselines = {n: moments.fit("strong", "labels") for n, moments in labelled.items()}
-        phi, f, f_w = s[test], truth[test], said[test]
-
-        def risks(n: int, N: int) -> dict[str, Array]:
-            both = labelled[n] + unlabelled[N].only("strong", "labels")
-            teacher, student = f_w[:, columns[n]], phi @ students[N][:, columns[n]]
-            distances = {
-                "teacher": teacher - f,
-                "student": student - f,
-                "baseline": phi @ baselines[n] - f,
-                "ceiling": phi @ both.fit("strong", "labels") - f,
-                "misfit": student - teacher,
-            }
-            return {
-                name: np.mean(away**2, axis=0).reshape(shape) for name, away in distances.items()
-            }
-
-        return [risks(n, N) for n, N in pairs]
+        y, y_many, f = noisy(few, generator), noisy(many, generator), truth[test]
+        said, found = {}, {}
+        for t, w in teachers.items():
+            moments = cumulative_moments(sizes, weak=w.take(few, axis=0), labels=y)
+            # Of the many inputs the students need what the teachers say, not what they see.
+            said[t] = w @ np.hstack([moments[n].fit("weak", "labels") for n in sizes])
+        for s, ladder in ladders.items():
+            phi, told = seen[s].strong, np.hstack([said[t] for t in ladder])
+            labelled = cumulative_moments(sizes, strong=phi.take(few, axis=0), labels=y)
+            unlabelled = cumulative_moments(
+                pseudo, strong=phi.take(many, axis=0), labels=y_many, taught=told.take(many, axis=0)
+            )
+            phi, f_w = phi.take(test, axis=0), told.take(test, axis=0)
+            f_s = {N: phi @ moments.fit("strong", "taught") for N, moments in unlabelled.items()}
+            own = {n: phi @ moments.fit("strong", "labels") for n, moments in labelled.items()}
+            for n, N in sampled:
+                both = labelled[n] + unlabelled[N].only("strong", "labels")
+                known = {
+                    "baseline": risk(own[n] - f),
+                    "ceiling": risk(phi @ both.fit("strong", "labels") - f),
+                }
+                for i, t in enumerate(ladder):
+                    start = (i * len(sizes) + sizes.index(n)) * f.shape[1]
+                    column = slice(start, start + f.shape[1])
+                    teacher, student = f_w[:, column], f_s[N][:, column]
+                    found[(t, s), n, N] = known | {
+                        "teacher": risk(teacher - f),
+                        "student": risk(student - f),
+                        "misfit": risk(student - teacher),
+                    }
+        return found
 
     rows = map_trials(one, trials, rng, n_jobs)
-    return {pair: Result.of([row[i] for row in rows]) for i, pair in enumerate(pairs)}
+    return {
+        pair: {(n, N): Result.of([row[pair, n, N] for row in rows]) for n, N in sampled}
+        for pair in pairs
+    }

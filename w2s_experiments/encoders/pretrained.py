@@ -354,7 +354,7 @@ def chemnet(smiles: Sequence[str]) -> NDArray[np.float32]:
             x = _selu(_convolve(x[:, :, None], loaded[f"{i}.weight"][..., None], 2)[:, :, 0])
         for i in (2, 3):
             x = _lstm(x[:, ::-1], *(loaded[f"{i}.{kind}_l0"] for kind in LSTM))
-        return x[:, -1]
+        return x[:, -1].copy()  # a view would keep all places
 
     return _pieces(listed, listed, "chemnet", run)
 
@@ -369,11 +369,10 @@ def _selu(x: NDArray) -> NDArray:
 
 def _lstm(x: NDArray, w: NDArray, u: NDArray, *biases: NDArray) -> NDArray:
     """Outputs of a recurrent layer; gates in PyTorch's order: input, forget, cell, output."""
-    driven = x @ w.T + (biases[0] + biases[1])
-    found = np.empty((*x.shape[:2], u.shape[1]), np.float32)
+    bias, found = biases[0] + biases[1], np.empty((*x.shape[:2], u.shape[1]), np.float32)
     h = c = np.zeros_like(found[:, 0])
-    for place in range(x.shape[1]):
-        i, f, g, o = np.split(driven[:, place] + h @ u.T, 4, axis=1)
+    for place in range(x.shape[1]):  # all places at once would take gigabytes
+        i, f, g, o = np.split(x[:, place] @ w.T + bias + h @ u.T, 4, axis=1)
         c = expit(f) * c + expit(i) * np.tanh(g)
         h = found[:, place] = expit(o) * np.tanh(c)
     return found

@@ -187,14 +187,16 @@ def teach_molecules(
     projected = protocol == "projection"
     parts = {"test": student_on if projected else rows["test"], "known": rows["valid"]}
     everything = Inputs(seen.weak, seen.strong, y)
-    fresh = own = everything.rows(student_on)
+    labelled = everything.rows(taught_on)
+    fresh = own = labelled if protocol == "paper" else everything.rows(student_on)
     if seen.strong_inputs is not None:
         # Nobody knows the labels of other molecules, and nobody asks for them.
         own = Inputs(seen.weak_inputs, seen.strong_inputs, np.zeros(len(seen.strong_inputs)))
     _, *said = teach(
-        everything.rows(taught_on),
+        labelled,
         own,
-        *(everything.rows(chosen) for chosen in parts.values()),
+        fresh if projected else everything.rows(rows["test"]),
+        everything.rows(rows["valid"]),
         references=False,
         teacher_head=TEACHER,
         student_head=TEACHER if projected else Ridge(ridge * len(own.strong), intercept=True),
@@ -230,9 +232,12 @@ def standardised(
     known = phi[seen]
     mean, spread = known.mean(axis=0), known.std(axis=0)
     kept = spread > 1e-9 * max(1.0, float(np.abs(mean).max()))
+    columns = slice(None) if kept.all() else kept  # a copy of columns takes as long as all the rest
 
     def scaled(values: NDArray) -> NDArray:
-        return np.clip((values[:, kept] - mean[kept]) / spread[kept], -design.CLIP, design.CLIP)
+        found = values[:, columns] - mean[columns]
+        found /= spread[columns]
+        return np.clip(found, -design.CLIP, design.CLIP, out=found)
 
     return scaled(phi), None if other is None else scaled(validation.matrix(other, "other"))
 

@@ -110,17 +110,6 @@ class Study:
         with threadpool_limits(1, "blas"):
             return np.array([self._head_error(features, rows, ridge) for rows in self.splits])
 
-    def ready_made_error(self) -> float:
-        """Mean test error of the predictions that come with the data; NaN if there are none."""
-        if self.ready_made is None:
-            return float("nan")
-        off = self.ready_made - self.targets
-        errors = [
-            np.mean(off[rows["test"]] ** 2) / np.var(self.targets[rows["train"]])
-            for rows in self.splits
-        ]
-        return float(np.mean(errors))
-
     def _head_error(self, features: ArrayLike, rows: Rows, ridge: float) -> float:
         phi, _ = runs.standardised(features, np.concatenate([rows["train"], rows["valid"]]))
         y = self.scaled(self.targets, rows)
