@@ -29,7 +29,7 @@ class Overlap:
     """Correlation dimension of one teacher with the student."""
 
     d_sw: Range
-    """Adjusted estimate, interval from leaving out folds."""
+    """Adjusted estimate and interval, both from leaving out folds."""
     raw: float
     """Sum of squared canonical correlations."""
     p_value: float

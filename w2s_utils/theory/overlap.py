@@ -51,7 +51,7 @@ class Interval:
     Attributes
     ----------
     estimate : float
-        Adjusted estimate.
+        Adjusted, less the bias that leaving out groups shows.
     standard_error : float
         From leaving out groups of inputs.
     low, high : float
