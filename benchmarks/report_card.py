@@ -53,6 +53,7 @@ def main():
     parser.add_argument("part", choices=["pass", "report", "command", "coverage", "verdicts"])
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--first", type=int, default=0, help="seed of the first draw")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
@@ -60,6 +61,7 @@ def main():
     parser.add_argument("--out", help="file for the numbers")
     parser.add_argument("--widths", type=int, nargs=2, default=[512, 1024], metavar="D")
     given = parser.parse_args()
+    seeds = range(given.first, given.first + given.draws)
     if given.part == "pass":
         one_pass(given.rows, given.jobs, given.widths)
     elif given.part == "report":
@@ -67,9 +69,9 @@ def main():
     elif given.part == "command":
         small_report()
     elif given.part == "coverage":
-        coverage(given.draws, given.jobs, given.kinds, given.tasks, given.of, given.out)
+        coverage(seeds, given.jobs, given.kinds, given.tasks, given.of, given.out)
     else:
-        verdicts(given.draws)
+        verdicts(seeds, given.kinds, given.tasks)
 
 
 def write_features(folder, rows, widths, seed=0):
@@ -200,7 +202,7 @@ def small_report(repeats=7):
           f"{np.median(command):.2f} s, ratio {np.median(command / call):.2f}")  # fmt: skip
 
 
-def coverage(draws, jobs, kinds, tasks, parts, out):
+def coverage(seeds, jobs, kinds, tasks, parts, out):
     """Print how often each 95 % interval holds its truth, and how wide it is.
 
     The truth of what was *measured* is what models taught as in a split, on other inputs, err by on
@@ -212,24 +214,24 @@ def coverage(draws, jobs, kinds, tasks, parts, out):
         for every in (False, True) if "measured" in parts else ():
             cell = f"{kind}, {task}, {'all' if every else 'a third'} labelled"
             made = partial(measured, kind, task, every), partial(expected, kind, task, every)
-            table[cell] = held(cell, *made, draws, jobs)
+            table[cell] = held(cell, *made, seeds, jobs)
         if "predicted" in parts:
             made = partial(predicted, kind, task), partial(met, kind, task)
             cell = f"{kind}, {task}, predicted"
-            table[cell] = held(cell, *made, draws, jobs, formulas(kind, task))
+            table[cell] = held(cell, *made, seeds, jobs, formulas(kind, task))
         if out:
             Path(out).write_text(json.dumps(table))
 
 
-def held(cell, report, simulate, draws, jobs, known=None):
+def held(cell, report, simulate, seeds, jobs, known=None):
     """Coverage and widths of one kind: by name, what is known of them over the draws."""
     with Parallel(n_jobs=jobs) as pool, threadpool_limits(1, "blas"):
-        found = pool(delayed(report)(seed) for seed in range(draws))
-        means = pool(delayed(simulate)(seed) for seed in range(draws))
+        found = pool(delayed(report)(seed) for seed in seeds)
+        means = pool(delayed(simulate)(seed) for seed in seeds)
     mean = {k: np.mean([one[k] for one in means]) for k in means[0]}
     error = {k: np.std([one[k] for one in means]) / len(means) ** 0.5 for k in mean}
     truth, rows = with_ratios(mean) | (known or {}), {}
-    print(f"{cell}, {draws} draws")
+    print(f"{cell}, {len(seeds)} draws")
     for name in dict.fromkeys(name for one in found for name in one):
         given = np.array([one[name] for one in found if name in one])
         value, low, high = given.T
@@ -409,16 +411,16 @@ def met(kind, task, seed):
     return found | {"met, misfit": np.mean((said["student"] - teacher)[fresh] ** 2)}
 
 
-def verdicts(draws):
+def verdicts(seeds, kinds, tasks):
     """Verdicts on labels of noise."""
-    for kind, task, every in itertools.product(KINDS, TASKS, (False, True)):
+    for kind, task, every in itertools.product(kinds, tasks, (False, True)):
         decided = Counter()
-        for seed in range(draws):
+        for seed in seeds:
             weak, strong, y = problem(kind, task, True, np.random.default_rng([18, seed]), every)
             found = w2s_report.report({"w": weak}, strong, y, seed=seed)
             decided[found.verdict.decision] += 1
-        print(f"{kind}, {task}, {'all' if every else 'a third'} labelled, {draws} draws of noise: "
-              f"{dict(decided)}", flush=True)  # fmt: skip
+        cell = f"{kind}, {task}, {'all' if every else 'a third'} labelled"
+        print(f"{cell}, {len(seeds)} draws of noise: {dict(decided)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -96,12 +96,8 @@ def report(
     """
     settings = Options.of(options)
     tell = progress or (lambda share, what: None)
-    said: Mapping[str, Any] = {
-        "teacher": teacher_predictions,
-        "student": student_predictions,
-        "baseline": baseline_predictions,
-        "ceiling": ceiling_predictions,
-    }
+    answers = teacher_predictions, student_predictions, baseline_predictions, ceiling_predictions
+    said = dict(zip(("teacher", "student", "baseline", "ceiling"), answers, strict=True))
     inputs = open_inputs(weak, strong, labels, index, unlabelled, said, settings)
     # One thread, here as in every worker: sums are then formed in the same order everywhere.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as hashing, _workers(settings):

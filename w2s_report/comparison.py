@@ -106,6 +106,9 @@ class Comparison:
     student: str = STRONG
     similarity: Mapping[str, Range] = field(default_factory=dict)
     """Of teacher and student, for classes: "CAPA" and "error consistency"."""
+    tails: Mapping[str, float] = field(default_factory=dict)
+    """Extreme value index of each model's squared errors, where 100 rows or more tell. From 1/2 on
+    they have no variance: the interval of their mean is too narrow, those of differences less."""
 
     @property
     def name(self) -> str:
@@ -353,20 +356,11 @@ def _comparison(contest: Contest, match: Match, splits: list[Any], seed: int) ->
     by_row = np.nanmean(student[:, np.isfinite(student).any(axis=0)], axis=0)
     half = np.random.default_rng(seed).permutation(len(by_row)) < len(by_row) / 2
     return Comparison(
-        teacher=match.teacher,
-        student=match.student,
+        teacher=match.teacher, student=match.student, in_sample=_in_sample(contest, match, seed),
         given=tuple(role for role, name in contest.given if match.key(role) == (role, name)),
-        n=first["given"],
-        N=first["pseudo"],
-        test_rows=len(first["tested"]),
-        splits=len(splits),
-        decides=decides,
-        errors=errors,
-        better=better,
-        pgr=pgr,
-        opr=opr,
+        n=first["given"], N=first["pseudo"], test_rows=len(first["tested"]), splits=len(splits),
+        decides=decides, errors=errors, better=better, pgr=pgr, opr=opr,
         misfit=nonnegative(_interval(measures.pop("misfit"), least, shared=linear)),
-        in_sample=_in_sample(contest, match, seed),
         weighted=None if weighted is None else interval(student - weighted),
         others={
             OTHERS[role].format(name): interval(losses((role, name), decides) - student)
@@ -375,7 +369,8 @@ def _comparison(contest: Contest, match: Match, splits: list[Any], seed: int) ->
         },
         halves=(float(by_row[half].mean()), float(by_row[~half].mean())),
         similarity={key: interval(values) for key, values in measures.items()},
-    )
+        tails={k: _extreme_value_index(v) for k, v in tables.get("squared error", {}).items()},
+    )  # fmt: skip
 
 
 def _interval(values: NDArray, least: float = 0.0, *, shared: float) -> Range:
@@ -385,8 +380,10 @@ def _interval(values: NDArray, least: float = 0.0, *, shared: float) -> Range:
     row's sum over the splits tells, and that of the splits, as far as they differ by more than
     their rows explain (two-way clusters: Cameron, Gelbach and Miller 2011). The latter is not
     averaged away where splits share what they learn from: ``shared`` is its covariance between two
-    splits over the variance between splits. Rows that are hard to answer also teach badly: they
-    teach where they do not test, so that adds -2 Cov(split's own effect, mean effect of its rows).
+    splits over the variance between splits. A row teaches where it does not test: if rows that are
+    hard to answer also teach badly, that adds -2 Cov(split's own effect, mean effect of its rows).
+    If they teach well, a row's two effects cancel in part, and are added before they are squared;
+    of that only what passes a one-sided test at `LEVEL` counts (Breiman's garrote, 1995).
     """
     values = values[np.isfinite(values).any(axis=1)]
     there, splits, mean = np.isfinite(values), len(values), np.nanmean(values)
@@ -395,12 +392,27 @@ def _interval(values: NDArray, least: float = 0.0, *, shared: float) -> Range:
     by_row, by_split, each = (np.sum(v**2) / total**2 for v in (apart.sum(0), apart.sum(1), apart))
     # A split's rows are drawn without replacement: they explain less by what all rows vary.
     variance = by_row + max(by_split - each + (by_row - each) / splits, 0) * (1 + shared * splits)
-    if splits > 1:
+    if splits > 2:
         row = np.where(there, apart.sum(axis=0) / np.maximum(tests, 1), 0.0)
         own = (apart - row) * (tests / np.maximum(tests - 1, 1))  # beside the other splits
-        variance += max(-2 * np.cov(own.sum(1) / size, row.sum(1) / size)[0, 1], 0)
+        (own_2, both), (_, row_2) = np.cov(own.sum(1) / size, row.sum(1) / size)
+        if both > 0:
+            chance = stats.t.ppf(LEVEL, splits - 2) ** 2 / (splits - 2)
+            both *= max(1 - chance * (own_2 / both * row_2 / both - 1), 0)
+            variance += both**2 / by_row
+        variance -= 2 * both
     reach = stats.t.ppf((1 + LEVEL) / 2, np.sum(tests > 0) - 1) * (np.sqrt(variance) + least)
     return around(mean, reach)
+
+
+def _extreme_value_index(losses: NDArray) -> float:
+    """Moment estimate of Dekkers, Einmahl and de Haan (1989); minus infinity where rows are few."""
+    rows = np.sort(np.nanmean(losses[:, np.isfinite(losses).any(axis=0)], axis=0))[::-1]
+    most = min(len(rows) // 5, int(3 * np.sqrt(len(rows))))  # as Vehtari et al. (2024) take
+    if most < 20 or not 0 < rows[most] < rows[0]:
+        return -np.inf
+    excess = np.log(rows[:most] / rows[most])
+    return float(excess.mean() + (1 - excess.mean() ** 2 / max(excess.var(), ROUNDING)) / 2)
 
 
 def against(

@@ -157,9 +157,8 @@ def _coded(table: Table, values: NDArray, missing: str | None) -> NDArray[np.boo
     """Labels that are a code for none; refuse what looks like one unless it is named."""
     if missing is not None:
         return np.array([_name(v) == missing for v in values], bool)
-    if values.dtype.kind not in "iuf" or not len(values):
-        return np.zeros(len(values), bool)
-    for code in {float(values.min()), float(values.max())} & set(CODES):
+    numbers = values if values.dtype.kind in "iuf" else values[:0]
+    for code in {float(end(numbers)) for end in (np.min, np.max) if len(numbers)} & set(CODES):
         others = values[values != code]
         count = len(values) - len(others)
         beyond = len(others) and ((others >= 0).all() if code < 0 else (others < code / 2).all())

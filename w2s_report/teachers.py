@@ -27,7 +27,7 @@ class Overlap:
     """Correlation dimension of one teacher with the student."""
 
     d_sw: Range
-    """Adjusted estimate, interval from leaving out folds."""
+    """Adjusted estimate and interval, both from leaving out folds."""
     raw: float
     """Sum of squared canonical correlations."""
     p_value: float
@@ -186,9 +186,8 @@ def _overlap(pair: Pair, rng: np.random.Generator) -> Overlap:
         for phi in (pair.weak, pair.strong)
     )
     test = overlap.null_test(w, s, PERMUTATIONS, rng)
-    limit = min(w.shape[1], s.shape[1])
-    clipped = np.clip([found.estimate, found.low, found.high], 0, limit).tolist()
-    return Overlap(d_sw=Range(*clipped), raw=raw, p_value=test.p_value)
+    clipped = np.clip([found.estimate, found.low, found.high], 0, min(w.shape[1], s.shape[1]))
+    return Overlap(d_sw=Range(*clipped.tolist()), raw=raw, p_value=test.p_value)
 
 
 def _pseudo_labels_for_most_gain(problems: list[risks.Setting], n: int) -> Range | None:

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import w2s_report
-from w2s_report import comparison, heads
+from w2s_report import comparison, heads, page
 from w2s_report.labels import read_labels, read_predictions
 from w2s_report.readers import InputError, aligned, open_table
 
@@ -249,6 +249,38 @@ def test_a_misfit_of_rounding_has_zero_in_its_interval():
     _, strong, labels = problem(9)
     found = report(strong[:, :4], strong, labels)
     assert found.teachers[0].reference.measured["misfit"].low == 0
+
+
+@pytest.mark.parametrize("degrees", [3, np.inf])
+def test_errors_without_a_variance_are_named(degrees):
+    """Squares of Student's law of three degrees have index 2/3, those of a normal law 0."""
+    rng = np.random.default_rng(4)
+    weak, strong, labels = problem(4, 2000, 2000)
+    noise = rng.standard_t(degrees, 2000) if degrees < np.inf else rng.standard_normal(2000)
+    found = report(weak, strong, strong[:, 0] + strong[:, 1] + noise)
+    told = found.comparisons[0].tails
+    expected = 2 / 3 if degrees == 3 else 0
+    # The 111 largest: a standard deviation of ((1 + index^2) / 111)^(1/2), and some bias.
+    assert abs(told["baseline"] - expected) < 0.35
+    assert ("Heavy tails" in page.render(found)) == (degrees == 3)
+    assert report(weak, strong, np.sign(labels)).comparisons[0].tails == {}
+    assert set(report(*problem(4, 100, 60)).comparisons[0].tails.values()) == {-np.inf}
+
+
+@pytest.mark.parametrize("teaches", ["well", "badly", "nothing"])
+def test_what_a_row_does_as_test_and_as_lesson_is_added(teaches):
+    """Of rows that teach as well as they are hard all cancels; that badly, effects are doubled."""
+    rng = np.random.default_rng(5)
+    rows = rng.standard_normal(400)
+    values = np.full((40, 400), np.nan)
+    for split in values:
+        tested, rest = np.split(rng.permutation(400), 2)
+        lesson = {"well": -1, "badly": 1, "nothing": 0}[teaches] * rows[rest].mean()
+        split[tested] = rows[tested] + lesson + 0.01 * rng.standard_normal(200)
+    found = comparison._interval(values, shared=0)
+    half = (found.high - found.low) / 2 / (1.96 * rows.std() / 20)
+    low, high = {"well": (0, 0.6), "badly": (1.5, 2.5), "nothing": (0.85, 1.15)}[teaches]
+    assert low < half < high
 
 
 # Predictions

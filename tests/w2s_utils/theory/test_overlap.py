@@ -88,6 +88,20 @@ def test_interval_covers(rng):
     assert errors == pytest.approx(np.std([each.estimate for each in found]), rel=0.25)
 
 
+def test_rows_with_a_scale_of_their_own_leave_no_bias(rng):
+    """Scales of Student's law of five degrees treble what chance adds to the overlap."""
+    cosines, found, plain = [1, 0.5, 0, 0, 0], [], []
+    for _ in range(200):
+        scale = np.sqrt(5 / rng.chisquare(5, 400))[:, None]
+        weak, strong = (scale * phi for phi in features(rng, 400, 8, 5, cosines))
+        found.append(overlap.interval_from_groups(*groups_of(weak, strong, 20), 8).estimate)
+        plain.append(subspaces.correlation_dimension_of_features(weak, strong))
+    bias, before = np.mean(found) - 1.25, np.mean(plain) - 1.25
+    error = np.std(found) / np.sqrt(200)
+    assert before > 8 * error
+    assert abs(bias) < before / 3 + 4 * error
+
+
 def test_interval_of_another_level(rng):
     groups = groups_of(*features(rng, 120, 8, 5, np.linspace(1, 0.1, 5)), 20)
     wide = overlap.interval_from_groups(*groups, 8, level=0.99)
