@@ -356,10 +356,19 @@ def _comparison(contest: Contest, match: Match, splits: list[Any], seed: int) ->
     by_row = np.nanmean(student[:, np.isfinite(student).any(axis=0)], axis=0)
     half = np.random.default_rng(seed).permutation(len(by_row)) < len(by_row) / 2
     return Comparison(
-        teacher=match.teacher, student=match.student, in_sample=_in_sample(contest, match, seed),
+        teacher=match.teacher,
+        student=match.student,
+        in_sample=_in_sample(contest, match, seed),
         given=tuple(role for role, name in contest.given if match.key(role) == (role, name)),
-        n=first["given"], N=first["pseudo"], test_rows=len(first["tested"]), splits=len(splits),
-        decides=decides, errors=errors, better=better, pgr=pgr, opr=opr,
+        n=first["given"],
+        N=first["pseudo"],
+        test_rows=len(first["tested"]),
+        splits=len(splits),
+        decides=decides,
+        errors=errors,
+        better=better,
+        pgr=pgr,
+        opr=opr,
         misfit=nonnegative(_interval(measures.pop("misfit"), least, shared=linear)),
         weighted=None if weighted is None else interval(student - weighted),
         others={
@@ -370,7 +379,7 @@ def _comparison(contest: Contest, match: Match, splits: list[Any], seed: int) ->
         halves=(float(by_row[half].mean()), float(by_row[~half].mean())),
         similarity={key: interval(values) for key, values in measures.items()},
         tails={k: _extreme_value_index(v) for k, v in tables.get("squared error", {}).items()},
-    )  # fmt: skip
+    )
 
 
 def _interval(values: NDArray, least: float = 0.0, *, shared: float) -> Range:

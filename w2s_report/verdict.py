@@ -117,10 +117,16 @@ def decide(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> Ve
     closest = min(student, key=lambda rival: student[rival].low)
     reach = (student[closest].high - student[closest].low) / 2
     found = {
-        "chosen": chosen, "better": better, "theory": theory, "decision": decision, "notes": notes,
-        "count": count, "as_good": as_good, "closest": closest,
+        "chosen": chosen,
+        "better": better,
+        "theory": theory,
+        "decision": decision,
+        "notes": notes,
+        "count": count,
+        "as_good": as_good,
+        "closest": closest,
         "times": (reach / max(abs(student[closest].value), 1e-6 * reach)) ** 2,
-    }  # fmt: skip
+    }
     return Verdict(
         decision=decision,
         teacher=chosen.teacher,
