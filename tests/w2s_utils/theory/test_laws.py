@@ -151,7 +151,8 @@ def test_draws_agree_with_the_algebra_in_canonical_coordinates(case):
         (drawn.misfit, misfit),
         (drawn.gain, teacher - student),
     ):
-        assert checks.same_distribution(first, second, resolution=0.03).verdict == "passed"
+        # A distance of .03 would be found in these 40 000 draws.
+        assert stats.ks_2samp(first, second, method="asymp").pvalue > checks.LEVEL
 
 
 @pytest.mark.parametrize("rows", [(5, 40), (40, 3), (5, 3), (5 + 7, 3 + 1)])
