@@ -218,7 +218,7 @@ def _answers(
 @contextlib.contextmanager
 def _workers(settings: Options) -> Iterator[None]:
     if settings.scheduler is None:
-        with joblib.parallel_config(n_jobs=settings.jobs):
+        with joblib.parallel_config("threading", n_jobs=settings.jobs):
             yield
         return
     try:

@@ -1,11 +1,14 @@
 """The report against problems whose answers are known, and against the rows themselves."""
 
+from threading import Barrier
+
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
 import w2s_report
-from w2s_report import card, comparison, one_pass, spectra
+from w2s_report import analysis, card, comparison, one_pass, spectra
+from w2s_report.options import Options
 from w2s_report.readers import InputError, open_table
 from w2s_utils import protocol
 from w2s_utils.least_squares import Moments
@@ -151,6 +154,12 @@ def test_a_penalised_baseline_can_veto():
     assert found.teachers[0].reference.measured["advantage"].low > 0
     assert found.verdict.over["baseline"].low < 0
     assert found.verdict.decision != "use"
+
+
+def test_jobs_are_as_many_as_asked_for():
+    together = Barrier(2)
+    with analysis._workers(Options.of({"jobs": 2})):
+        assert sorted(comparison.run([(together.wait, 60)] * 2)) == [0, 1]
 
 
 def test_same_seed_same_report_whatever_the_workers_or_the_kind_of_input(tmp_path):
