@@ -107,8 +107,7 @@ class Comparison:
     similarity: Mapping[str, Range] = field(default_factory=dict)
     """Of teacher and student, for classes: "CAPA" and "error consistency"."""
     tails: Mapping[str, float] = field(default_factory=dict)
-    """Extreme value index of each model's squared errors, where 100 rows or more tell. From 1/2 on
-    they have no variance: the interval of their mean is too narrow, those of differences less."""
+    """Extreme value index of each model's squared errors; from 1/2 on they have no variance."""
 
     @property
     def name(self) -> str:
@@ -177,8 +176,7 @@ class Contest:
 
 
 def run(tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
-    """Call functions, each with its arguments, and yield what they return in the same order."""
-    # Threads share the rows kept; nearly all that is done with them is BLAS.
+    """Call functions, each with its arguments, in threads (most is BLAS); yield in their order."""
     parallel = joblib.Parallel(prefer="threads", return_as="generator")
     yield from parallel(joblib.delayed(one)(*given) for one, *given in tasks)
 
@@ -343,7 +341,7 @@ def _comparison(contest: Contest, match: Match, splits: list[Any], seed: int) ->
         told = functools.partial(interval, least=least)
         errors[metric] = {role: nonnegative(told(v)) for role, v in found.items()}
         better[metric] = against(found, lambda one, other: told(one - other))  # noqa: B023
-        if "baseline" in found and errors[metric]["student"].low > least:
+        if "baseline" in found and told(found["student"]).low > least:
             opr[metric] = ratio(found["baseline"], found["student"])
         if "ceiling" in found:
             gap = found["teacher"] - found["ceiling"]
@@ -439,9 +437,12 @@ def around(value: float, reach: float) -> Range:
     return Range(float(value), float(value - reach), float(value + reach))
 
 
-def nonnegative(value: Range) -> Range:
-    """The part of an interval that is not below zero."""
-    return Range(value.value, max(value.low, 0.0), value.high)
+def nonnegative(found: Range) -> Range:
+    """The interval of a mean of squares, which varies as its size: one of its logarithm."""
+    value, reach = found.value, (found.high - found.value) / max(found.value, 1e-300)
+    if reach > 2:  # hardly the order of magnitude is known
+        return Range(value, max(found.low, 0.0), found.high)
+    return Range(value, float(value * np.exp(-reach)), float(value * np.exp(reach)))
 
 
 def _in_sample(contest: Contest, match: Match, seed: int) -> float | None:

@@ -78,7 +78,8 @@ def test_seeds_are_in_the_intervals(tmp_path):
     assert errors[1].value == pytest.approx(errors[0].value)
     # Three seeds a point apart: 0.01 / sqrt(3) of error, with two degrees of freedom.
     reach = np.hypot(1.96 * np.sqrt(0.16 / 5000), 4.303 * 0.01 / np.sqrt(3))
-    assert errors[1].high - errors[1].value == pytest.approx(reach, rel=0.01)
+    relative = np.log(errors[1].high / errors[1].value)
+    assert relative * errors[1].value == pytest.approx(reach, rel=0.01)
 
 
 def test_settings_that_differ_are_not_pooled(tmp_path):
