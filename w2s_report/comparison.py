@@ -345,7 +345,7 @@ def _comparison(contest: Contest, match: Match, splits: list[Any], seed: int) ->
             opr[metric] = ratio(found["baseline"], found["student"])
         if "ceiling" in found:
             gap = found["teacher"] - found["ceiling"]
-            if told(gap).low > 0:
+            if told(gap).value > 1.5 * (told(gap).high - told(gap).value):  # three standard errors
                 pgr[metric] = ratio(found["teacher"] - found["student"], gap)
     decides = list(errors)[-1 if contest.hard else 0]
     student, weighted = tables[decides]["student"], tables[decides].get("weighted")
