@@ -339,13 +339,14 @@ def _comparison(contest: Contest, match: Match, splits: list[Any], seed: int) ->
         found = tables[metric] = {role: losses(key, metric) for role, key in present.items()}
         least = ROUNDING * float(np.nanmean(found["constant"]))
         told = functools.partial(interval, least=least)
-        errors[metric] = {role: nonnegative(told(v)) for role, v in found.items()}
+        means = {role: told(v) for role, v in found.items()}
+        errors[metric] = {role: nonnegative(v) for role, v in means.items()}
         better[metric] = against(found, lambda one, other: told(one - other))  # noqa: B023
-        if "baseline" in found and told(found["student"]).low > least:
+        if "baseline" in found and means["student"].low > least:
             opr[metric] = ratio(found["baseline"], found["student"])
         if "ceiling" in found:
             gap = found["teacher"] - found["ceiling"]
-            if told(gap).value > 1.5 * (told(gap).high - told(gap).value):  # three standard errors
+            if (wide := told(gap)).value > 1.5 * (wide.high - wide.value):  # three standard errors
                 pgr[metric] = ratio(found["teacher"] - found["student"], gap)
     decides = list(errors)[-1 if contest.hard else 0]
     student, weighted = tables[decides]["student"], tables[decides].get("weighted")

@@ -114,12 +114,13 @@ def analyse(pair: Pair, targets: NDArray, found: Comparison, settings: Options) 
         weak, strong = pair.weak[: pair.labelled], pair.strong[: pair.labelled]
         estimates = setting_from_labels(weak, strong, targets, features=pair.total)
         problems = [estimates.setting, *estimates.settings(DRAWS, rng)]
+        every = risks.Setting.stack(problems)
         shared = _overlap(pair, rng)
         factor = float(risks.gain_per_misfit(strong.shape[1], found.N, in_sample=False))
         ends = factor * found.misfit.low, factor * found.misfit.high
         n, N = pair.labelled, max(pair.total.count - pair.labelled, found.N)
         sizes = [(found.n, found.N), (n, N), (2 * n, N), (n, 2 * N)]
-        here, there, *doubled = _predictions(problems, sizes)
+        here, there, *doubled = _predictions(every, sizes)
         return Teacher(
             name=found.name,
             d_w=weak.shape[1],
@@ -131,8 +132,8 @@ def analyse(pair: Pair, targets: NDArray, found: Comparison, settings: Options) 
             doubled=(doubled[0], doubled[1]),
             gain_per_misfit=factor,
             gain_by_misfit=Range(factor * found.misfit.value, min(ends), max(ends)),
-            enough=_pseudo_labels_for_most_gain(problems, pair.labelled),
-            break_even=_break_even(problems, N),
+            enough=_pseudo_labels_for_most_gain(every, pair.labelled),
+            break_even=_break_even(every, N),
             purchases=tuple(_purchases(problems, pair.labelled, settings)),
         )
 
@@ -143,9 +144,9 @@ def _estimated(estimates: Estimates) -> dict[str, Range]:
     return found | {name: nonnegative(found[name]) for name in ("rho_w", "rho_s")}
 
 
-def _predictions(problems: list[risks.Setting], sizes: list[tuple[int, int]]) -> list[Cell]:
+def _predictions(every: risks.Setting, sizes: list[tuple[int, int]]) -> list[Cell]:
     """Predict at every size from one set of problems drawn, so that sizes can be compared."""
-    table = expected_risks_and_ratios(risks.Setting.stack(problems), *np.array(sizes).T)
+    table = expected_risks_and_ratios(every, *np.array(sizes).T)
     found = []
     for i, size in enumerate(sizes):
         told = {name: _spread(values[:, i]) for name, values in table.items()}
@@ -190,9 +191,8 @@ def _overlap(pair: Pair, rng: np.random.Generator) -> Overlap:
     return Overlap(d_sw=Range(*clipped.tolist()), raw=raw, p_value=test.p_value)
 
 
-def _pseudo_labels_for_most_gain(problems: list[risks.Setting], n: int) -> Range | None:
+def _pseudo_labels_for_most_gain(every: risks.Setting, n: int) -> Range | None:
     """Pseudo-labels for nine tenths of the gain in the limit; infinite where there is none."""
-    every = risks.Setting.stack(problems)
     misfit = risks.limiting_misfit(every, n)
     inherited, _ = risks.student_variance(every, n, every.d_s + 2)
     gain = risks.teacher(every, n) - (every.rho_s + every.b + inherited)
@@ -203,10 +203,9 @@ def _pseudo_labels_for_most_gain(problems: list[risks.Setting], n: int) -> Range
     return _spread(values) if np.isfinite(values[0]) else None
 
 
-def _break_even(problems: list[risks.Setting], N: int) -> Range | None:
-    least = max(problems[0].d_w, problems[0].d_s) + 2
+def _break_even(every: risks.Setting, N: int) -> Range | None:
+    least = max(every.d_w, every.d_s) + 2
     n = np.unique(np.geomspace(least, max(1e6, 2 * least), 400).astype(int))
-    every = risks.Setting.stack(problems)
     ahead = risks.baseline(every, n) > risks.student(every, n, N)
     values = np.where(ahead, n, 0).max(axis=1)
     return _spread(values) if values[0] else None
