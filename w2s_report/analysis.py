@@ -155,7 +155,7 @@ def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study
         free = np.setdiff1d(np.arange(inputs.rows), used.rows)
         kept = np.concatenate([used.rows, np.sort(rng.permutation(free)[:SAMPLE])])
         every = np.arange(inputs.rows, dtype=np.uint64)
-        sums = one_pass.Sums(inputs.rows, len(used.rows), 0, 0, 0, {}, {}, {}, kept, every)
+        sums = one_pass.Sums(inputs.rows, len(used.rows), 0, 0, 0, {}, {}, kept, every)
         return _Study(used, sums, (), Design.of(len(used.rows), len(free)))
     rows_left = one_pass.rows_that_fit(inputs.models) - len(used.rows)
     sums = one_pass.one_pass(
@@ -168,14 +168,16 @@ def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study
         jobs=settings.jobs,
         progress=lambda done, what: tell(0.6 * done, what),
     )
-    found = [spectra.spectrum(name, table, sums) for name, table in inputs.models.items()]
+    pool = joblib.Parallel(n_jobs=settings.jobs, backend="threading")
+    all_of = joblib.delayed(spectra.spectrum)
+    found = pool(all_of(name, table, sums) for name, table in inputs.models.items())
     design = Design.of(len(used.rows), len(sums.rows_kept) - len(used.rows))
-    white = spectra.white(sums, found, MOST_DIRECTIONS)
-    _refuse_what_gives_the_label_away(inputs, sums, white, used.targets)
     students = {match.student for match in inputs.matches}
     for i, one in enumerate(found):
         labels = min(design.n, design.N - 1) if one.name in students else design.n
         found[i] = one.limited(settings.share, labels // 2, MOST_DIRECTIONS)
+    white = spectra.white(sums, found, MOST_DIRECTIONS, settings.jobs)
+    _refuse_what_gives_the_label_away(inputs, sums, white, used.targets)
     return _Study(used, white, found, design)
 
 

@@ -7,19 +7,22 @@ rows are split, is independent of their number. BLAS has one thread, and a fold'
 in their order, so the sums have the same bits for any number of workers and any kind of input.
 """
 
+import math
+import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from w2s_report.options import FEWEST_FOLDS
 from w2s_report.readers import Table, refusal
 
-CHUNK_BYTES = 400_000_000
+CHUNK_BYTES = 300_000_000  # two at a time
 FOLD_BYTES = 500_000_000
 KEPT_BYTES = 200_000_000
 PILOT = 2048  # rows whose mean is taken off before products are formed
@@ -43,11 +46,9 @@ class Sums:
     """Rows of each fold."""
     rest_rows: int
     """Rows without label that are in no fold, fewer than there are folds."""
-    own: Mapping[str, NDArray[np.float64]]
+    products: Mapping[tuple[str, str], NDArray[np.float64]]
     """Sums of products of ``[1 | features]``, shifted and scaled, by fold; the last entry is of
-    the rows in no fold."""
-    cross: Mapping[tuple[str, str], NDArray[np.float64]]
-    """Of each teacher's with each student's."""
+    the rows in no fold. Of each model's with its own, and of each teacher's with each student's."""
     kept: Mapping[str, NDArray[np.float64]]
     """Rows in memory, the labelled ones first,"""
     rows_kept: NDArray[np.int64]
@@ -69,26 +70,11 @@ def one_pass(
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Sums:
-    """Read every row once.
+    """Read every row once, with so many threads.
 
-    Parameters
-    ----------
-    models : mapping of str to Table
-        Features by name, on the same rows.
-    labelled : ndarray of int
-        Rows that are kept whole and are in no fold.
-    folds : int
-        At most; fewer where they would not fit into memory or there are fewer rows.
-    sample : int
-        Rows without label that are kept as well (and are in folds).
-    rng : numpy.random.Generator
-        Draws folds and sample.
-    pairs : sequence of (str, str)
-        Teachers and students.
-    jobs : int
-        Threads.
-    progress : callable, optional
-        Gets the share done and what is being done.
+    Labelled rows are kept whole and are in no fold; a ``sample`` of the others, drawn with ``rng``,
+    is kept as well. There are so many ``folds``, or fewer where they would not fit into memory or
+    where rows are few. Pairs are a teacher's and a student's name.
 
     Raises
     ------
@@ -96,8 +82,8 @@ def one_pass(
         If a value is NaN or infinite: the file, the row and the column.
     """
     width = {name: table.shape[1] + 1 for name, table in models.items()}
-    products = [*((name, name) for name in models), *pairs]
-    each = 8 * sum(width[one] * width[other] for one, other in products)
+    shapes = {(a, b): (width[a], width[b]) for a, b in [*zip(models, models, strict=True), *pairs]}
+    each = 8 * sum(map(math.prod, shapes.values()))
     most = min(folds, max(FEWEST_FOLDS, FOLD_BYTES // each - 1))
     fold, kept, count = _assign(next(iter(models.values())).shape[0], labelled, most, sample, rng)
     slot = np.full(len(fold), -1)
@@ -109,8 +95,7 @@ def one_pass(
         folds=count,
         fold_rows=size,
         rest_rows=rest,
-        own={name: np.zeros((count + 1, w, w)) for name, w in width.items()},
-        cross={(w, s): np.zeros((count + 1, width[w], width[s])) for w, s in pairs},
+        products={names: np.zeros((count + 1, *shape)) for names, shape in shapes.items()},
         kept={name: np.zeros((len(kept), w)) for name, w in width.items()},
         rows_kept=kept,
         duplicates=np.empty(len(fold), np.uint64),
@@ -118,13 +103,23 @@ def one_pass(
     )
     itemsize = 8 if any(table.precise for table in models.values()) else 4
     step = int(np.clip(CHUNK_BYTES // (itemsize * sum(width.values())), 256, 1 << 17))
-    with Parallel(n_jobs=jobs, backend="threading") as pool, threadpool_limits(1, "blas"):
+    reading: deque[tuple[int, Raw, Sequence[Future[None]]]] = deque()
+    with ThreadPoolExecutor(jobs) as pool, threadpool_limits(1, "blas"):
+        adding = _Adding(sums, pool)
         for start in range(0, len(fold), step):
             stop = min(start + step, len(fold))
             raw = {name: table.rows(start, stop) for name, table in models.items()}
+            reading.append((start, raw, adding.submit(raw, fold[start:stop])))
+            chosen = np.flatnonzero(slot[start:stop] >= 0)
+            for name, values in raw.items():
+                rows = block(values.take(chosen, axis=0), *sums.placed[name])
+                sums.kept[name][slot[start:stop][chosen]] = rows
             sums.duplicates[start:stop] = _fingerprints(next(iter(raw.values())))
-            _add(sums, raw, fold[start:stop], slot[start:stop], pool)
-            _check(sums, models, raw, start)
+            # One chunk is added up while the next is read, so that no thread waits.
+            while len(reading) > (stop < len(fold)):
+                [future.result() for future in reading[0][2]]
+                _check(sums, models, [(first, values) for first, values, _ in reading])
+                reading.popleft()
             if progress:
                 progress(stop / len(fold), "reading the rows")
     return sums
@@ -161,38 +156,52 @@ def _place(model: Table) -> tuple[NDArray, Any]:
     return mean.astype(precision), scale
 
 
-def _add(sums: Sums, raw: Raw, fold: NDArray, slot: NDArray, pool: Parallel) -> None:
-    """Add the products of each fold's rows (taken: indexing memory maps is slower), keep some."""
-    chosen = np.flatnonzero(slot >= 0)
-    for name, values in raw.items():
-        sums.kept[name][slot[chosen]] = block(values.take(chosen, axis=0), *sums.placed[name])
-    # Longer than wide, so that forming products takes longer than adding them up.
-    widths = [kept.shape[1] for kept in sums.kept.values()]
-    piece = max(2 * max(widths), PIECE_BYTES // (4 * sum(widths)))
+class _Adding:
+    """Adds the products of each fold's rows, in the order in which chunks are submitted."""
 
-    def of_fold(number: int) -> None:
-        rows = np.flatnonzero(fold == number)
-        for these in np.split(rows, range(piece, len(rows), piece)):
-            blocks = {k: _placed(v.take(these, axis=0), *sums.placed[k]) for k, v in raw.items()}
+    def __init__(self, sums: Sums, pool: ThreadPoolExecutor):
+        self.sums, self.pool = sums, pool
+        self.last: dict[int, Future[None]] = {}
+        self.buffers = threading.local()  # a thread asks for memory once
+        # Longer than wide, so that forming products takes longer than adding them up.
+        widths = [kept.shape[1] for kept in sums.kept.values()]
+        self.piece = max(4 * max(widths), PIECE_BYTES // (4 * sum(widths)))
+
+    def submit(self, raw: Raw, fold: NDArray) -> Sequence[Future[None]]:
+        for number in np.unique(fold[fold >= 0]).tolist():
+            rows, before = np.flatnonzero(fold == number), self.last.get(number)
+            self.last[number] = self.pool.submit(self._add, raw, rows, number, before)
+        return tuple(self.last.values())
+
+    def _add(self, raw: Raw, rows: NDArray, fold: int, before: Future[None] | None) -> None:
+        if before is not None:
+            before.result()
+        for these in np.split(rows, range(self.piece, len(rows), self.piece)):
+            blocks = {name: self._block(name, values, these) for name, values in raw.items()}
             with np.errstate(over="ignore", invalid="ignore"):
-                for name, own in blocks.items():
-                    _add_products(sums.own[name][number], own, own)
-                for weak, strong in sums.cross:
-                    both = sums.cross[weak, strong][number]
-                    _add_products(both, blocks[weak], blocks[strong])
+                for (one, other), total in self.sums.products.items():
+                    _add_products(total[fold], blocks[one], blocks[other])
 
-    pool(delayed(of_fold)(number) for number in np.unique(fold[fold >= 0]))
+    def _block(self, name: str, values: NDArray, rows: NDArray) -> NDArray:
+        held = self.buffers.__dict__
+        if len(held.get(name, ())) < len(rows):
+            held[name] = np.empty((len(rows), values.shape[1]), values.dtype)
+        # Without "clip" what is taken would be copied once more.
+        taken = np.take(values, rows, axis=0, out=held[name][: len(rows)], mode="clip")
+        return _placed(taken, *self.sums.placed[name])
 
 
-def _check(sums: Sums, models: Mapping[str, Table], raw: Raw, start: int) -> None:
-    for name, values in raw.items():
-        total = np.einsum("kii->i", sums.own[name]).sum() + sums.kept[name].sum()
-        if not np.isfinite(total):  # tells that there is something to find
-            bad, table = np.argwhere(~np.isfinite(values)), models[name]
-            if not len(bad):
-                raise refusal("too large to square", table=table)
-            row, column = int(start + bad[0][0]), int(bad[0][1])
-            raise refusal("not finite", table=table, count=len(bad), row=row, column=column)
+def _check(sums: Sums, models: Mapping[str, Table], reading: Sequence[tuple[int, Raw]]) -> None:
+    for name, table in models.items():
+        total = np.einsum("kii->i", sums.products[name, name]).sum() + sums.kept[name].sum()
+        if np.isfinite(total):
+            continue
+        for start, raw in reading:  # one of them has what is not finite
+            bad = np.argwhere(~np.isfinite(raw[name]))
+            if len(bad):
+                row, column = int(start + bad[0][0]), int(bad[0][1])
+                raise refusal("not finite", table=table, count=len(bad), row=row, column=column)
+        raise refusal("too large to square", table=table)
 
 
 def _add_products(total: NDArray, x: NDArray, y: NDArray) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy import linalg
 
@@ -91,7 +92,7 @@ def spectrum(name: str, features: Table, sums: Sums) -> Spectrum:
         If no column varies.
     """
     labelled = sums.kept[name][: sums.labelled]
-    total = sums.own[name].sum(axis=0) + labelled.T @ labelled  # of all rows
+    total = sums.products[name, name].sum(axis=0) + labelled.T @ labelled  # of all rows
     mean = total[0, 1:] / sums.rows
     covariance = total[1:, 1:] / sums.rows - np.outer(mean, mean)
     variance = np.diag(covariance)
@@ -102,7 +103,7 @@ def spectrum(name: str, features: Table, sums: Sums) -> Spectrum:
     varying = np.sqrt(variance[variance > 0])
     told = {"spread": varying.max() / varying.min(), "columns": len(variance)}
     told["share"] = float(variance.max() / variance.sum())
-    values, directions = linalg.eigh(covariance)
+    values, directions = np.linalg.eigh(covariance)  # lets other threads go on, unlike SciPy's
     values, directions = np.maximum(values[::-1], 0), directions[:, ::-1]
     # As many directions as rows allow can be told apart.
     rank = min(int(np.sum(values > ROUNDING[features.precise] * values[0])), sums.rows - 1)
@@ -142,18 +143,21 @@ class Pair:
     labelled: int
 
 
-def white(sums: Sums, found: Sequence[Spectrum], most: int) -> Sums:
-    """The sums and the rows kept in the constant and at most so many white directions.
+def white(sums: Sums, spectra: Sequence[Spectrum], most: int, jobs: int = 1) -> Sums:
+    """The rows kept in the constant and at most so many white directions, and the sums in them.
 
-    There is a spectrum of every model.
+    There is a spectrum of every model; sums are in the directions that it is cut to.
     """
-    maps = {one.name: one.cut(1 + min(one.rank, most)) for one in found}
-    return replace(
-        sums,
-        own={name: cut.T @ sums.own[name] @ cut for name, cut in maps.items()},
-        cross={(w, s): maps[w].T @ both @ maps[s] for (w, s), both in sums.cross.items()},
-        kept={name: sums.kept[name] @ cut for name, cut in maps.items()},
-    )
+    maps = {one.name: one.cut(1 + min(one.rank, most)) for one in spectra}
+    less = {one.name: maps[one.name][:, : one.dimension] for one in spectra}
+
+    def cut(fold: int) -> list[NDArray[np.float64]]:
+        return [less[a].T @ both[fold] @ less[b] for (a, b), both in sums.products.items()]
+
+    cuts = Parallel(n_jobs=jobs, backend="threading")(map(delayed(cut), range(sums.folds + 1)))
+    products = dict(zip(sums.products, map(np.array, zip(*cuts, strict=True)), strict=True))
+    kept = {name: sums.kept[name] @ whole for name, whole in maps.items()}
+    return replace(sums, products=products, kept=kept)
 
 
 def pair(sums: Sums, weak: Spectrum, strong: Spectrum) -> Pair:
@@ -161,8 +165,8 @@ def pair(sums: Sums, weak: Spectrum, strong: Spectrum) -> Pair:
     d_w, d_s = weak.dimension, strong.dimension
     blocks = {"weak": slice(0, d_w), "strong": slice(d_w, d_w + d_s)}
     w, s = sums.kept[weak.name][:, :d_w], sums.kept[strong.name][:, :d_s]
-    ww, ss = sums.own[weak.name][:, :d_w, :d_w], sums.own[strong.name][:, :d_s, :d_s]
-    ws = sums.cross[weak.name, strong.name][:, :d_w, :d_s]
+    names = (weak.name, weak.name), (weak.name, strong.name), (strong.name, strong.name)
+    ww, ws, ss = (sums.products[pair] for pair in names)
     upper, lower = np.dstack([ww, ws]), np.dstack([ws.transpose(0, 2, 1), ss])
     counts = [sums.fold_rows] * sums.folds + [sums.rest_rows]
     joint = zip(counts, np.concatenate([upper, lower], axis=1), strict=True)

@@ -1,5 +1,9 @@
 """The report against problems whose answers are known, and against the rows themselves."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
 from threading import Barrier
 
 import numpy as np
@@ -259,8 +263,8 @@ def test_sums_of_the_pass_are_those_of_all_rows(dtype):
     tolerance = 1e-4 if dtype == np.float32 else 1e-9
     np.testing.assert_allclose(spectrum.eigenvalues, expected / expected.sum(), rtol=tolerance)
     weak_spectrum = spectra.spectrum("w", models["w"], sums)
-    white = spectra.white(sums, [spectrum, weak_spectrum], 4)
-    both = spectra.pair(white, weak_spectrum.limited(0.9, 4, 9), spectrum.limited(0.99, 5, 9))
+    strong, weak = spectrum.limited(0.99, 5, 9), weak_spectrum.limited(0.9, 4, 9)
+    both = spectra.pair(spectra.white(sums, [strong, weak], 4), weak, strong)
     white = both.total.products("strong", "strong") / 5000
     np.testing.assert_allclose(white, np.eye(5), atol=1e-3 if dtype == np.float32 else 1e-9)
     whole = Moments.of(weak=both.weak[:100], strong=both.strong[:100])
@@ -368,3 +372,17 @@ def test_a_dask_cluster_gives_the_same():
     assert spread.teachers == report(*arrays).teachers
     with pytest.raises(InputError, match="no Dask scheduler"):
         report(*arrays, scheduler="tcp://127.0.0.1:9")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["numbers", "classes"])
+def test_the_benchmark_of_intervals_runs(task, tmp_path):
+    script = Path(__file__).parents[2] / "benchmarks" / "report_card.py"
+    asked = ["coverage", "--draws", "2", "--kinds", "gaussian", "--tasks", task, "--jobs", "1"]
+    out = tmp_path / "found.json"
+    subprocess.run([sys.executable, script, *asked, "--out", out], check=True, cwd=tmp_path)
+    cells = json.loads(out.read_text())
+    assert len(cells) == 3
+    for rows in cells.values():
+        assert all(0 <= row["coverage"] <= 1 and row["given"] <= 2 for row in rows.values())
+    assert "budget 600, student" in cells[f"gaussian, {task}, predicted"]
