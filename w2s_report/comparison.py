@@ -32,6 +32,7 @@ CONTROLS = 4  # splits with a student of shuffled answers
 STRONG = "strong"  # a student without a name of its own
 ROUNDING = 1e-9  # of the constant's error: differences below are none
 BLAS = ThreadpoolController()  # libraries are looked for once: it takes as long as a split
+FEWEST, MOST_DRAWN = 60, 800_000  # rows of which thirds are drawn, rows in all of them
 SUSPECT = 1e-3  # of predictions that look in sample
 
 
@@ -181,23 +182,12 @@ def run(tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
     yield from parallel(joblib.delayed(one)(*given) for one, *given in tasks)
 
 
-def compare(
-    contest: Contest, design: Design, trials: int, seed: int, run: Callable = run
-) -> tuple[Comparison, ...]:
-    """Compare all teachers and students on the same splits.
+def compare(contest: Contest, design: Design, trials: int, seed: int) -> tuple[Comparison, ...]:
+    """Compare all teachers and students on the same splits, as many as ``trials`` if they matter.
 
-    Parameters
-    ----------
-    contest : Contest
-    design : Design
-        Its shares of the labelled rows are learnt from, and have their labels hidden and are given
-        pseudo-labels; none hidden means that pseudo-labels are for the rows without label.
-    trials : int
-        Splits, where anything depends on them.
-    seed : int
-        The same seed gives the same bits, whoever does the work.
-    run : callable
-        Does it: takes the splits as `run` does, and returns what each gave.
+    The design's shares of the labelled rows are learnt from, and have their labels hidden and are
+    given pseudo-labels; none hidden means that pseudo-labels are for the rows without label. The
+    same seed gives the same bits, whoever does the work.
     """
     generators = np.random.default_rng(seed).spawn(1 if contest.fixed else trials)
     tasks = enumerate(generators)
@@ -264,7 +254,7 @@ def _parts(
 ) -> tuple[NDArray, NDArray, NDArray]:
     """Rows that are learnt from, that get pseudo-labels, and that are tested on."""
     apart, whole = np.flatnonzero(contest.apart), np.flatnonzero(~contest.apart)
-    order = whole[_stratified(contest, whole, rng)]
+    order = rng.permutation(whole)
     rows = max((len(v) for v in (*contest.features.values(), *contest.given.values())), default=0)
     free = np.arange(len(contest.targets), rows)
     for (role, _), values in contest.given.items():
@@ -276,17 +266,6 @@ def _parts(
     given = np.concatenate([apart, order[:n]]) if n or len(apart) else order
     pseudo = order[n : n + N] if N else free
     return given[:MOST_ROWS], pseudo[:MOST_ROWS], order[n + N :][:MOST_ROWS]
-
-
-def _stratified(contest: Contest, rows: NDArray, rng: np.random.Generator) -> NDArray:
-    """A random order in which every stretch has its part of each class."""
-    if not contest.classes:
-        return rng.permutation(len(rows))
-    codes, place = contest.targets[rows].argmax(axis=1), np.empty(len(rows))
-    for code in np.unique(codes):
-        members = rng.permutation(np.flatnonzero(codes == code))
-        place[members] = (np.arange(len(members)) + rng.random()) / len(members)
-    return np.argsort(place, kind="stable")
 
 
 def _losses(contest: Contest, values: NDArray, goal: NDArray) -> dict[str, NDArray]:
@@ -324,7 +303,7 @@ def _comparison(contest: Contest, match: Match, splits: list[Any], seed: int) ->
         # To the first order in what rows and splits change.
         below = np.nanmean(denominator)
         value = np.nanmean(np.where(np.isnan(denominator), np.nan, numerator)) / below
-        apart = interval((numerator - value * denominator) / below)
+        apart = interval((numerator - value * denominator) / below, skew=False)
         return around(value, (apart.high - apart.low) / 2)
 
     def losses(who: tuple[str, str], metric: str) -> NDArray:
@@ -346,7 +325,7 @@ def _comparison(contest: Contest, match: Match, splits: list[Any], seed: int) ->
             opr[metric] = ratio(found["baseline"], found["student"])
         if "ceiling" in found:
             gap = found["teacher"] - found["ceiling"]
-            if (wide := told(gap)).value > 1.5 * (wide.high - wide.value):  # three standard errors
+            if resolved(told(gap)):
                 pgr[metric] = ratio(found["teacher"] - found["student"], gap)
     decides = list(errors)[-1 if contest.hard else 0]
     student, weighted = tables[decides]["student"], tables[decides].get("weighted")
@@ -368,10 +347,10 @@ def _comparison(contest: Contest, match: Match, splits: list[Any], seed: int) ->
         better=better,
         pgr=pgr,
         opr=opr,
-        misfit=nonnegative(_interval(measures.pop("misfit"), least, shared=linear)),
-        weighted=None if weighted is None else interval(student - weighted),
+        misfit=nonnegative(_interval(measures.pop("misfit"), least, shared=linear, skew=False)),
+        weighted=None if weighted is None else told(student - weighted),
         others={
-            OTHERS[role].format(name): interval(losses((role, name), decides) - student)
+            OTHERS[role].format(name): told(losses((role, name), decides) - student)
             for role, name in first["losses"]
             if role in OTHERS and match.key(role) != (role, name)
         },
@@ -381,7 +360,7 @@ def _comparison(contest: Contest, match: Match, splits: list[Any], seed: int) ->
     )
 
 
-def _interval(values: NDArray, least: float = 0.0, *, shared: float) -> Range:
+def _interval(values: NDArray, least: float = 0.0, *, shared: float, skew: bool = True) -> Range:
     """Mean over splits and rows, shape (splits, labelled), NaN where a row is not tested on.
 
     Rows are drawn, and so is what a split learns from. The squared error of the mean is what each
@@ -409,8 +388,38 @@ def _interval(values: NDArray, least: float = 0.0, *, shared: float) -> Range:
             both *= max(1 - chance * (own_2 / both * row_2 / both - 1), 0)
             variance += both**2 / by_row
         variance -= 2 * both
-    reach = stats.t.ppf((1 + LEVEL) / 2, np.sum(tests > 0) - 1) * (np.sqrt(variance) + least)
-    return around(mean, reach)
+    rows = apart.sum(axis=0)[tests > 0]
+    error = np.sqrt(variance) + least
+    below, above = error * np.maximum(_student(len(rows)), _thirds(rows) if skew else np.zeros(2))
+    return Range(float(mean), float(mean - below), float(mean + above))
+
+
+def _student(rows: int) -> float:
+    return float(stats.t.ppf((1 + LEVEL) / 2, rows - 1))
+
+
+def _thirds(rows: NDArray) -> NDArray[np.float64]:
+    """How many standard errors below and above its mean the expectation of rows may be.
+
+    As far as means of a third of the rows, drawn at random, lie above and below that of all, in
+    units of their own standard errors (subsampling: Politis, Romano and Wolf 1999). Of skew rows
+    that is further on one side, and it says something even of rows that have no variance.
+    """
+    if len(rows) < FEWEST:
+        return np.zeros(2)
+    drawn = rows[_drawn(len(rows))]
+    size = drawn.shape[1]
+    error = np.sqrt(np.maximum(drawn.var(axis=1) / (size - 1) * (1 - size / len(rows)), 1e-300))
+    low, high = np.quantile(drawn.mean(axis=1) / error, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return np.array([high, -low]) * (_student(len(rows)) / _student(size))
+
+
+@functools.lru_cache(4)
+def _drawn(rows: int) -> NDArray[np.int64]:
+    """Random thirds of the rows, one a line, about 400."""
+    count, size = int(np.clip(MOST_DRAWN // rows, 10, 133)), rows // 3
+    orders = np.random.default_rng(0).permuted(np.tile(np.arange(rows), (count, 1)), axis=1)
+    return orders[:, : 3 * size].reshape(-1, size)
 
 
 def _extreme_value_index(losses: NDArray) -> float:
@@ -438,12 +447,18 @@ def around(value: float, reach: float) -> Range:
     return Range(float(value), float(value - reach), float(value + reach))
 
 
+def resolved(gap: Range) -> bool:
+    """Whether a gap is three standard errors: a ratio to a smaller one says little."""
+    return gap.value > 1.5 * (gap.value - gap.low)
+
+
 def nonnegative(found: Range) -> Range:
     """The interval of a mean of squares, which varies as its size: one of its logarithm."""
-    value, reach = found.value, (found.high - found.value) / max(found.value, 1e-300)
+    value, reach = found.value, (found.value - found.low) / max(found.value, 1e-300)
     if reach > 2:  # hardly the order of magnitude is known
         return Range(value, max(found.low, 0.0), found.high)
-    return Range(value, float(value * np.exp(-reach)), float(value * np.exp(reach)))
+    high = max(found.high, float(value * np.exp(reach)))
+    return Range(value, float(value * np.exp(-reach)), high)
 
 
 def _in_sample(contest: Contest, match: Match, seed: int) -> float | None:

@@ -236,7 +236,7 @@ def _compared(pair: Pair) -> Comparison:
         best, of_best = rates["ceiling"]
         noise = of_best + best**2 * of_student / student**2
         opr[METRIC] = ranged(best / student, noise / student**2)
-        if less(rates["teacher"], rates["ceiling"]).low > 0:
+        if comparison.resolved(less(rates["teacher"], rates["ceiling"])):
             share = (teacher - student) / (teacher - best)
             noise = (1 - share) ** 2 * of_teacher + of_student + share**2 * of_best
             pgr[METRIC] = ranged(share, noise / (teacher - best) ** 2)
