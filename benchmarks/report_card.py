@@ -37,6 +37,7 @@ from w2s_report.inputs import open_inputs
 from w2s_report.one_pass import block
 from w2s_report.options import Options
 from w2s_utils.geometry import expected_risks_and_ratios, oracle_setting
+from w2s_utils.theory.risks import Setting
 
 CHUNK = 20_000
 KINDS = ("gaussian", "relu", "sparse", "heavy features", "heavy labels", "wild labels")
@@ -46,6 +47,8 @@ MEDIAN = {"gaussian": 0, "relu": 7.5, "sparse": 0.3, "heavy features": 0, "heavy
           "wild labels": 0}  # fmt: skip
 ROWS, FRESH = 600, 2000
 LABELS, MANY, POOL = 300, 3000, 500_000
+MONEY = {"budget": 600.0, "label_price": 1.0, "pseudo_label_price": 0.01}
+TRUTHS = 5  # data sets from which a truth is, for each on which an interval is
 
 
 def main():
@@ -206,8 +209,9 @@ def coverage(seeds, jobs, kinds, tasks, parts, out):
     """Print how often each 95 % interval holds its truth, and how wide it is.
 
     The truth of what was *measured* is what models taught as in a split, on other inputs, err by on
-    `FRESH` inputs more, averaged over as many draws; of what was *predicted* the formula at the
-    geometry of `POOL` inputs, and beside it what least squares errs by at those sizes ("met").
+    `FRESH` inputs more, averaged over `TRUTHS` times as many draws; of what was *predicted* the
+    formula at the geometry of `POOL` inputs, and beside it what least squares errs by at those
+    sizes ("met").
     """
     table = {}
     for kind, task in itertools.product(kinds, tasks):
@@ -227,7 +231,7 @@ def held(cell, report, simulate, seeds, jobs, known=None):
     """Coverage and widths of one kind: by name, what is known of them over the draws."""
     with Parallel(n_jobs=jobs) as pool, threadpool_limits(1, "blas"):
         found = pool(delayed(report)(seed) for seed in seeds)
-        means = pool(delayed(simulate)(seed) for seed in seeds)
+        means = pool(delayed(simulate)(TRUTHS * seed + i) for seed in seeds for i in range(TRUTHS))
     mean = {k: np.mean([one[k] for one in means]) for k in means[0]}
     error = {k: np.std([one[k] for one in means]) / len(means) ** 0.5 for k in mean}
     truth, rows = with_ratios(mean) | (known or {}), {}
@@ -364,13 +368,15 @@ def predicted(kind, task, seed):
     weak, strong, y = draw(kind, task, MANY, np.random.default_rng([18, seed]))
     y[LABELS:] = np.nan
     found = w2s_report.report(
-        {"w": weak}, strong, y, share=0.9999999, trials=4, seed=seed
+        {"w": weak}, strong, y, share=0.9999999, trials=4, seed=seed, **MONEY
     ).teachers[0]
     told = {"d_sw": found.overlap.d_sw} | dict(found.estimates)
     for name, value in found.all_rows.predicted.items():
         told |= {f"formula, {name}": value, f"met, {name}": value}
     more = {"nine tenths": found.enough, "break-even": found.break_even}
     told |= {name: value for name, value in more.items() if value}
+    for bought in found.purchases:
+        told |= purchased(bought)
     return {name: (v.value, v.low, v.high) for name, v in told.items()}
 
 
@@ -382,13 +388,23 @@ def formulas(kind, task):
     told = {name: getattr(truth, name) for name in ("d_sw", "rho_w", "rho_s", "b", "kappa")}
     exact = expected_risks_and_ratios(truth, LABELS, MANY - LABELS)
     told |= {f"formula, {name}": float(value) for name, value in exact.items()}
+    every = Setting.stack([truth] * 3)
     for name, solve, size in (
         ("nine tenths", teachers._pseudo_labels_for_most_gain, LABELS),
         ("break-even", teachers._break_even, MANY - LABELS),
     ):
-        found = solve([truth, truth], size)
+        found = solve(every, size)
         told[name] = found.value if found else np.inf
-    return told
+    return told | {
+        name: value.value
+        for bought in teachers._purchases([truth] * 3, LABELS, Options.of(MONEY))
+        for name, value in purchased(bought).items()
+    }
+
+
+def purchased(bought):
+    """What a purchase is predicted to bring, by name."""
+    return {f"budget {bought.budget:g}, {name}": v for name, v in bought.predicted.items()}
 
 
 def met(kind, task, seed):

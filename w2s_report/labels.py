@@ -57,15 +57,10 @@ class Predictions:
 def read_predictions(table: Table, labels: Labels, rows: int) -> Predictions:
     """Read a model's answers: numbers, classes, probabilities or logits.
 
-    Parameters
-    ----------
-    table : Table
-        A row for each input. For numbers one column. For classes one column of classes as in the
-        labels, or for two classes the probability or the logit of the second; or one column for
-        each class, in the order of their names: probabilities where they are in [0, 1] and sum to
-        1, else logits.
-    labels : Labels
-    rows : int
+    The table has a row for each input. For numbers it has one column. For classes it has one column
+    of classes as in the labels, or for two classes the probability or the logit of the second; or
+    one column for each class, in the order of their names: probabilities where they are in [0, 1]
+    and sum to 1, else logits.
 
     Raises
     ------
@@ -115,19 +110,10 @@ def read_predictions(table: Table, labels: Labels, rows: int) -> Predictions:
 def read_labels(
     table: Table, index: Table | None, rows: int, task: str, missing: str | None = None
 ) -> Labels:
-    """Check labels and say what kind they are.
+    """Check labels and say what kind they are; ``rows`` of features, options as in `Options`.
 
-    Parameters
-    ----------
-    table : Table
-        One column; NaN, or a word such as "", "NA" or "None", where a row has no label.
-    index : Table, optional
-        The labelled rows, counted from 0; then ``table`` has one label for each of these, or one
-        for every row.
-    rows : int
-        Rows of the features.
-    task, missing
-        As in `w2s_report.options.Options`.
+    The table has one column; NaN, or a word such as "", "NA" or "None", where a row has no label.
+    With an index (labelled rows, counted from 0) it has a label for each of these, or for all rows.
 
     Raises
     ------

@@ -39,12 +39,8 @@ def render(card: ReportCard) -> str:
 def section(card: ReportCard, name: str) -> str:
     """Write one part, without its figures, as HTML.
 
-    Parameters
-    ----------
-    card : ReportCard
-    name : str
-        "verdict", "comparison", "rankings", "provenance", and, for teachers with features, "data",
-        "overlaps", "estimates", "reference" or "misfit".
+    It is "verdict", "comparison", "rankings", "provenance", or, for teachers with features, "data",
+    "overlaps", "estimates", "reference" or "misfit".
     """
     return words.templates().get_template(f"{name}.html").render(card=card)
 

@@ -91,17 +91,11 @@ class Table:
 
 
 def open_table(source: str | Path | ArrayLike, name: str, key: str | None = None) -> Table:
-    """Open a file of numbers, or take an array.
+    """Open a file of numbers, or take an array; ``name`` says what it is, for errors.
 
-    Parameters
-    ----------
-    source : path or array_like
-        ``file.npz:key`` names one array of several. Masked entries of an array are missing: NaN,
-        or an empty text.
-    name : str
-        What it is, for errors and for arrays in memory: "strong features".
-    key : str, optional
-        Column (of a ``.npz`` the array) with a name for each row, a text or a number.
+    ``file.npz:key`` names one array of several. Masked entries of an array are missing: NaN, or an
+    empty text. A ``key`` is the column (of a ``.npz`` the array) with a name for each row, a text
+    or a number.
 
     Raises
     ------

@@ -93,14 +93,8 @@ def decide(teachers: Sequence[Teacher], comparisons: Sequence[Comparison]) -> Ve
     formulas that do not foresee the opposite with all the labels; of several such students the one
     with the smallest error is taken. "use the teacher itself" needs a teacher demonstrably better
     than the constant and than the strong model on the labels. No student is used that is
-    demonstrably behind another teacher itself, or another strong model on the labels.
-
-    Parameters
-    ----------
-    teachers : sequence of Teacher
-        Those with features; may be empty.
-    comparisons : sequence of Comparison
-        One for each teacher and student.
+    demonstrably behind another teacher itself, or another strong model on the labels. Teachers are
+    those with features, perhaps none; there is a comparison of each teacher and student.
     """
     count, theories = len(comparisons), {t.name: t for t in teachers}
     judged = {c.name: _decision(c, _better(c, count), theories.get(c.name)) for c in comparisons}
