@@ -286,9 +286,9 @@ def misfit(contest: Contest, student: NDArray, teacher: NDArray) -> NDArray:
 
 def _comparison(contest: Contest, match: Match, splits: list[Any], seed: int) -> Comparison:
     first, labelled = splits[0], len(contest.targets)
-    # Splits share labels, or pairs of them: errors are quadratic in noise, misfits may be linear.
+    # Splits share labels, or pairs of them: squared errors are quadratic in noise, others linear.
     part = first["given"] / labelled if len(splits) > 1 else 0.0
-    shared, linear = part**2 / (1 - part**2), part / (1 - part)
+    linear, shared = (p / (1 - p) for p in (part, part if contest.classes else part**2))
 
     def of(losses: Sequence[NDArray | None]) -> NDArray:
         values = np.full((len(splits), labelled), np.nan)
