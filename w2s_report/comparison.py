@@ -182,12 +182,14 @@ def run(tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
     yield from parallel(joblib.delayed(one)(*given) for one, *given in tasks)
 
 
-def compare(contest: Contest, design: Design, trials: int, seed: int) -> tuple[Comparison, ...]:
+def compare(
+    contest: Contest, design: Design, trials: int, seed: int, run: Callable = run
+) -> tuple[Comparison, ...]:
     """Compare all teachers and students on the same splits, as many as ``trials`` if they matter.
 
     The design's shares of the labelled rows are learnt from, and have their labels hidden and are
     given pseudo-labels; none hidden means that pseudo-labels are for the rows without label. The
-    same seed gives the same bits, whoever does the work.
+    same seed gives the same bits, whoever does the work: ``run`` takes the splits as `run` does.
     """
     generators = np.random.default_rng(seed).spawn(1 if contest.fixed else trials)
     tasks = enumerate(generators)
@@ -390,12 +392,9 @@ def _interval(values: NDArray, least: float = 0.0, *, shared: float, skew: bool 
         variance -= 2 * both
     rows = apart.sum(axis=0)[tests > 0]
     error = np.sqrt(variance) + least
-    below, above = error * np.maximum(_student(len(rows)), _thirds(rows) if skew else np.zeros(2))
+    usual = stats.t.ppf((1 + LEVEL) / 2, len(rows) - 1)
+    below, above = error * np.maximum(usual, _thirds(rows) if skew else np.zeros(2))
     return Range(float(mean), float(mean - below), float(mean + above))
-
-
-def _student(rows: int) -> float:
-    return float(stats.t.ppf((1 + LEVEL) / 2, rows - 1))
 
 
 def _thirds(rows: NDArray) -> NDArray[np.float64]:
@@ -410,8 +409,9 @@ def _thirds(rows: NDArray) -> NDArray[np.float64]:
     drawn = rows[_drawn(len(rows))]
     size = drawn.shape[1]
     error = np.sqrt(np.maximum(drawn.var(axis=1) / (size - 1) * (1 - size / len(rows)), 1e-300))
-    low, high = np.quantile(drawn.mean(axis=1) / error, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return np.array([high, -low]) * (_student(len(rows)) / _student(size))
+    ends = (1 - LEVEL) / 2, (1 + LEVEL) / 2
+    low, high = np.quantile(drawn.mean(axis=1) / error, ends)
+    return np.array([high, -low]) * np.divide(*stats.t.ppf(ends[1], [len(rows) - 1, size - 1]))
 
 
 @functools.lru_cache(4)
