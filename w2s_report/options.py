@@ -54,7 +54,7 @@ class Options:
     seed: _whole(0, 2**63 - 1) = 0  # type: ignore[valid-type]
     """The same seed gives the same report, whatever the number of workers."""
     jobs: _whole(1, 1024) = 1  # type: ignore[valid-type]
-    """Threads for reading, and processes for several teachers and for splits."""
+    """Threads for reading, for teachers and for splits."""
     label_price: _Price | None = None
     pseudo_label_price: _Price | None = None
     budget: _Price | None = None
