@@ -179,8 +179,13 @@ class _Adding:
         for these in np.split(rows, range(self.piece, len(rows), self.piece)):
             blocks = {name: self._block(name, values, these) for name, values in raw.items()}
             with np.errstate(over="ignore", invalid="ignore"):
-                for (one, other), total in self.sums.products.items():
-                    _add_products(total[fold], blocks[one], blocks[other])
+                columns = {name: np.ones(len(x), x.dtype) @ x for name, x in blocks.items()}
+                for (one, other), folds in self.sums.products.items():
+                    total = folds[fold]  # of [1 | x]; the ones apart, so that widths stay even
+                    total[0, 0] += len(these)
+                    total[0, 1:] += columns[other]
+                    total[1:, 0] += columns[one]
+                    total[1:, 1:] += blocks[one].T @ blocks[other]
 
     def _block(self, name: str, values: NDArray, rows: NDArray) -> NDArray:
         held = self.buffers.__dict__
@@ -202,15 +207,6 @@ def _check(sums: Sums, models: Mapping[str, Table], reading: Sequence[tuple[int,
                 row, column = int(start + bad[0][0]), int(bad[0][1])
                 raise refusal("not finite", table=table, count=len(bad), row=row, column=column)
         raise refusal("too large to square", table=table)
-
-
-def _add_products(total: NDArray, x: NDArray, y: NDArray) -> None:
-    """Add the products of ``[1 | x]`` and ``[1 | y]``; the ones apart, so that widths stay even."""
-    ones = np.ones(len(x), x.dtype)
-    total[0, 0] += len(x)
-    total[0, 1:] += ones @ y
-    total[1:, 0] += ones @ x
-    total[1:, 1:] += x.T @ y
 
 
 def block(features: NDArray, shift: NDArray, scale: Any) -> NDArray:
