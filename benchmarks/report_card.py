@@ -130,7 +130,7 @@ def one_pass(rows, jobs, widths):
             os._exit(0)
         os.waitpid(pid, 0)
         paths = {k: Path(name) / f"{k}.npy" for k in ("strong", "w", "labels")}
-        before = products(paths, rows, jobs)  # what comes first reads files that were just written
+        before = timed_products(paths, rows, jobs)  # what comes first reads files just written
         started, stages = clocks(), {}
 
         def note(share, what):
@@ -140,7 +140,7 @@ def one_pass(rows, jobs, widths):
         w2s_report.report({"w": paths["w"]}, strong, labels, jobs=jobs, trials=20, progress=note)
         report, reading = clocks() - started, stages["reading the rows"]
         memory = peak_memory()
-        bare = (before + products(paths, rows, jobs)) / 2
+        bare = (before + timed_products(paths, rows, jobs)) / 2
     print(f"{rows} rows x ({widths[0]} + {widths[1]}) float32, {jobs} threads; seconds, and of CPU")
     for what, spent in (("report", report), ("pass over the rows", reading), ("products", bare)):
         ratio = spent / bare
@@ -149,7 +149,7 @@ def one_pass(rows, jobs, widths):
     print(f"peak memory of the report: {memory / 1e9:.2f} GB")
 
 
-def products(paths, rows, jobs):
+def timed_products(paths, rows, jobs):
     started = clocks()
     bare_products(paths, rows, jobs)
     return clocks() - started

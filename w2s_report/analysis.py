@@ -169,8 +169,7 @@ def _study(inputs: Inputs, settings: Options, tell: one_pass.Progress) -> _Study
         progress=lambda done, what: tell(0.6 * done, what),
     )
     pool = joblib.Parallel(n_jobs=settings.jobs, backend="threading")
-    all_of = joblib.delayed(spectra.spectrum)
-    found = pool(all_of(name, table, sums) for name, table in inputs.models.items())
+    found = pool(joblib.delayed(spectra.spectrum)(k, t, sums) for k, t in inputs.models.items())
     design = Design.of(len(used.rows), len(sums.rows_kept) - len(used.rows))
     students = {match.student for match in inputs.matches}
     for i, one in enumerate(found):

@@ -453,7 +453,7 @@ def resolved(gap: Range) -> bool:
 
 
 def nonnegative(found: Range) -> Range:
-    """The interval of a mean of squares, which varies as its size: one of its logarithm."""
+    """The interval of a mean of squares, which varies as its size: of its logarithm, or further."""
     value, reach = found.value, (found.value - found.low) / max(found.value, 1e-300)
     if reach > 2:  # hardly the order of magnitude is known
         return Range(value, max(found.low, 0.0), found.high)

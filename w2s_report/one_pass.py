@@ -116,7 +116,8 @@ def one_pass(
                 sums.kept[name][slot[start:stop][chosen]] = rows
             sums.duplicates[start:stop] = _fingerprints(next(iter(raw.values())))
             # One chunk is added up while the next is read, so that no thread waits.
-            while len(reading) > (stop < len(fold)):
+            ahead = 0 if stop == len(fold) else 1
+            while len(reading) > ahead:
                 [future.result() for future in reading[0][2]]
                 _check(sums, models, [(first, values) for first, values, _ in reading])
                 reading.popleft()

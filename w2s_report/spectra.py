@@ -166,7 +166,7 @@ def pair(sums: Sums, weak: Spectrum, strong: Spectrum) -> Pair:
     blocks = {"weak": slice(0, d_w), "strong": slice(d_w, d_w + d_s)}
     w, s = sums.kept[weak.name][:, :d_w], sums.kept[strong.name][:, :d_s]
     names = (weak.name, weak.name), (weak.name, strong.name), (strong.name, strong.name)
-    ww, ws, ss = (sums.products[pair] for pair in names)
+    ww, ws, ss = map(sums.products.__getitem__, names)
     upper, lower = np.dstack([ww, ws]), np.dstack([ws.transpose(0, 2, 1), ss])
     counts = [sums.fold_rows] * sums.folds + [sums.rest_rows]
     joint = zip(counts, np.concatenate([upper, lower], axis=1), strict=True)

@@ -66,7 +66,8 @@ def test_differences_of_students_are_of_the_same_inputs():
     # A teacher under two names has one student, from which it cannot be told.
     twice = w2s_report.report({"x": weak["a"], "y": weak["a"]}, strong["large"], labels, trials=4)
     same = twice.comparisons[0].others["y"]
-    assert (same.value, same.low) == pytest.approx((0, 0), abs=1e-6)
+    assert same.value == 0
+    assert -1e-6 < same.low <= 0  # what rounding leaves
     assert len(twice.verdict.as_good) == 1
 
 
